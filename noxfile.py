@@ -1,0 +1,121 @@
+"""What `nox -s NAME` does. All sessions share one environment, .venv, installed once and yours to use too."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["lint", "types", "tests"]
+# nox would give every session an environment of its own: five times 2 GB, of one and the same thing.
+nox.options.default_venv_backend = "none"
+
+ROOT = Path(__file__).parent
+TORCH = "2.13.0"
+PYTORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+# The drop-in forks import as mmcv, mmengine and mmdet too; a team on a newer CUDA takes them.
+FORKS = {"mmcv": "onedl-mmcv==2.3.6", "mmengine": "onedl-mmengine==0.10.12", "mmdet": "onedl-mmdetection==3.5.1"}
+# One thread a process: two torchrun ranks with two threads each would fight for the cores of a small machine.
+TEST_VARIABLES = {"OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "MPLBACKEND": "agg"}
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Install, then train, evaluate, record and export a small detector; `-- KEY=VALUE` adds overrides."""
+    python = install(session)
+    run(session, python, "-m", "vision_research.train", "experiment=demo", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run every test, the slow ones too; `-- ARGS` goes to pytest."""
+    run_tests(session, install(session))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, formatting and who imports whom; change nothing."""
+    python = install(session)
+    run(session, python, "-m", "ruff", "check", ".")
+    run(session, python, "-m", "ruff", "format", "--check", ".")
+    run(session, python.with_name("lint-imports"))
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check every signature with mypy --strict."""
+    python = install(session)
+    run(session, python, "-m", "mypy", "--strict", "-p", "vision_research")
+
+
+@nox.session
+def tests_onedl(session: nox.Session) -> None:
+    """Run the same tests on the drop-in forks of MMCV, MMEngine and MMDetection, in .venv-onedl."""
+    run_tests(session, install(session, forks=True))
+
+
+def run_tests(session: nox.Session, python: Path) -> None:
+    """Run pytest; a test that hangs is stopped after a quarter of an hour, and named."""
+    arguments = ("-m", "pytest", "-m", "", "--timeout=900", *session.posargs)
+    run(session, python, *arguments, variables=TEST_VARIABLES)
+
+
+def run(session: nox.Session, program: Path, *arguments: str, variables: Mapping[str, str] | None = None) -> None:
+    """Run a program of an environment from the root of the checkout, with that environment's programs first in PATH."""
+    path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+    with session.chdir(ROOT):
+        session.run(program, *arguments, env={**(variables or {}), "PATH": path}, external=True)
+
+
+def install(session: nox.Session, *, forks: bool = False) -> Path:
+    """Install what is missing: torch, mmcv with its ops, then the project; nothing when nothing changed since.
+
+    Returns:
+        The environment's Python.
+    """
+    venv = ROOT / (".venv-onedl" if forks else ".venv")
+    python, stamp = venv / "bin" / "python", venv / "installed"
+    sources = ("pyproject.toml", "constraints.txt", "noxfile.py", ".ci/mmcv_wheel.py")
+    wanted = hashlib.sha256(b"".join((ROOT / name).read_bytes() for name in sources)).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return python
+    if not python.exists():
+        # virtualenv comes with nox and, unlike venv, needs no further package on Debian and Ubuntu.
+        run(session, Path(sys.executable), "-m", "virtualenv", "--quiet", str(venv))
+    pip = ("-m", "pip", "install")
+    run(session, python, *pip, "setuptools>=77,<81", *torch_arguments(python))
+    if forks:
+        project = nox.project.load_toml(ROOT / "pyproject.toml")["project"]
+        listed = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+        others = [line for line in listed if line.partition("==")[0] not in FORKS]
+        run(session, python, ".ci/mmcv_wheel.py", "--requirement", FORKS["mmcv"])
+        run(session, python, *pip, "--no-build-isolation", "-c", "constraints.txt", *others, *FORKS.values())
+        run(session, python, *pip, "--no-deps", "--editable", ".")
+    else:
+        run(session, python, ".ci/mmcv_wheel.py")
+        run(session, python, *pip, "-c", "constraints.txt", "--editable", ".[dev]")
+    stamp.write_text(wanted)
+    session.log(f"Installed. To work in this environment: . {venv.name}/bin/activate")
+    return python
+
+
+def torch_arguments(python: Path) -> list[str]:
+    """Say to pip which build of torch: the CPU one, a tenth of the size, where Linux has no NVIDIA device.
+
+    On Linux the default build carries CUDA. The CPU build is looked for as pip is set up here, then in PyTorch's public
+    index; where neither has it, the default build does on a CPU too.
+    """
+    if sys.platform == "linux" and not (shutil.which("nvidia-smi") or Path("/dev/nvidiactl").exists()):
+        pinned = f"torch=={TORCH}+cpu"
+        for where in ([], ["--extra-index-url", PYTORCH_CPU_INDEX, "--retries", "1", "--timeout", "15"]):
+            probe = [str(python), "-m", "pip", "install", "--dry-run", "--no-deps", "--quiet", pinned, *where]
+            if subprocess.run(probe, capture_output=True, check=False).returncode == 0:
+                return [pinned, *where]
+    return [f"torch=={TORCH}"]

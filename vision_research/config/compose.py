@@ -1,0 +1,144 @@
+"""Composes: Hydra turns groups and overrides into one typed tree, once, in the parent of all ranks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vision_research.config.errors import ConfigError, UserError
+from vision_research.config.resolvers import register_resolvers
+from vision_research.config.schema import TrainConfig
+from vision_research.config.zoo import register_zoo
+from vision_research.work_dir import WorkDir
+
+# Groups whose choice is recorded with a run.
+GROUPS = ("model", "data", "aug", "schedule", "hw", "tracking", "storage", "export", "experiment", "debug")
+
+
+@dataclass(frozen=True)
+class Composition:
+    """A composed run.
+
+    Attributes:
+        config: the typed tree.
+        yaml: the same tree, resolved, as YAML.
+        overrides: what was typed, without Hydra's own.
+        choices: the option taken in each config group.
+        sweep_dir: folder of the sweep that this run is a job of, or None.
+        job_name: number of the job within its sweep.
+    """
+
+    config: TrainConfig
+    yaml: str
+    overrides: tuple[str, ...]
+    choices: Mapping[str, str]
+    sweep_dir: Path | None
+    job_name: str
+
+
+def conf_dir() -> Path:
+    """Return the folder of the config groups: inside an installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    return next(folder for folder in (package / "conf", package.parent / "conf") if folder.is_dir())
+
+
+def register() -> None:
+    """Make our schema, resolvers and config sources known to Hydra; calling it twice does no harm."""
+    register_zoo()
+    register_resolvers()
+    ConfigStore.instance().store("schema_train", TrainConfig)
+
+
+def command(config_name: str) -> Callable[[Callable[[Composition], float | None]], Callable[[], None]]:
+    """Make a command of a task: Hydra parses the command line, and what a person can mend is one clear message.
+
+    Args:
+        config_name: file in `conf/` that lists the defaults.
+    """
+
+    def decorate(task: Callable[[Composition], float | None]) -> Callable[[], None]:
+        def job(tree: DictConfig) -> float | None:
+            try:
+                return task(composition(tree))
+            except UserError as error:
+                if HydraConfig.get().mode is RunMode.MULTIRUN:
+                    raise  # a sweep goes on with its next job
+                sys.exit(f"{error}")
+
+        def main() -> None:
+            register()
+            sys.argv[1:] = replay_overrides(sys.argv[1:])
+            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
+
+        return main
+
+    return decorate
+
+
+def composition(tree: DictConfig) -> Composition:
+    """Turn Hydra's tree into a typed one.
+
+    Raises:
+        ConfigError: a mandatory value is missing, or an interpolation leads nowhere; all of them at once.
+    """
+    missing = sorted(OmegaConf.missing_keys(tree))
+    if missing:
+        raise ConfigError([f"{key} is not set. Type {key}=VALUE" for key in missing])
+    hydra_tree = HydraConfig.get()
+    try:
+        config = OmegaConf.to_object(tree)
+        text = OmegaConf.to_yaml(tree, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error)) from error
+    assert isinstance(config, TrainConfig)
+    sweeping = hydra_tree.mode is RunMode.MULTIRUN
+    return Composition(
+        config=config,
+        yaml=text,
+        overrides=tuple(hydra_tree.overrides.task),
+        choices={group: str(hydra_tree.runtime.choices.get(group)) for group in GROUPS},
+        sweep_dir=Path(hydra_tree.sweep.dir).absolute() if sweeping else None,
+        job_name=str(hydra_tree.job.get("num", "")) if sweeping else "",
+    )
+
+
+def replay_overrides(argv: list[str]) -> list[str]:
+    """Put a resumed run's own overrides in front of what is typed with `resume=WORK_DIR`.
+
+    So `resume=runs/x` alone goes on with that run, and `resume=runs/x schedule.max_epochs=24` with a longer one.
+
+    Args:
+        argv: the command line after the program's name.
+
+    Returns:
+        The command line to use.
+    """
+    resumed = [word.partition("=")[2].strip("'\"") for word in argv if word.startswith("resume=")]
+    if not resumed or "-m" in argv or "--multirun" in argv:
+        return argv
+    recorded = WorkDir(Path(resumed[-1])).overrides
+    if not recorded.is_file():
+        return argv
+    own = [line for line in recorded.read_text().splitlines() if line and key_of(line) not in ("resume", "work_dir")]
+    typed = {key_of(word) for word in argv}
+    return [line for line in own if key_of(line) not in typed] + argv
+
+
+def key_of(override: str) -> str:
+    """Return the key that an override sets: `model` of `model=retinanet`."""
+    return override.partition("=")[0].lstrip("+~")
+
+
+def plain_yaml(value: Any) -> str:
+    """Write a tree as YAML."""
+    return OmegaConf.to_yaml(OmegaConf.create(value))

@@ -1,0 +1,6 @@
+"""Lowering: the typed tree of a run becomes one MMEngine config. Pure functions, and the only place that assembles one."""
+
+from vision_research.config.lowering.inputs import LoweringInputs
+from vision_research.config.lowering.lower import lower
+
+__all__ = ["LoweringInputs", "lower"]

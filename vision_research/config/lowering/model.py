@@ -1,0 +1,98 @@
+"""Lowers the detector: its class count, its weights, and what a CPU or a smaller image asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
+from vision_research.config.errors import ConfigError
+from vision_research.config.lowering.inputs import LoweringInputs
+from vision_research.config.lowering.tuples import restore_paths
+from vision_research.config.schema import TrainConfig
+
+OUR_KEYS = ("weights", "recipe")
+
+
+def lower_model(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
+    """Return the `model` of the MMEngine config.
+
+    Raises:
+        ConfigError: the detector has no place for a class count.
+    """
+    model = deepcopy({key: value for key, value in config.model.items() if key not in OUR_KEYS})
+    recipe = config.model.get("recipe") or {}
+    restore_paths(model, recipe.get("tuples") or [])
+    _set_num_classes(model, len(inputs.classes))
+    _scale_batch_augments(model, config.image_size, recipe.get("image_size"))
+    if config.model.get("weights", "none") == "none":
+        _from_scratch(model)
+    if not inputs.on_gpu:
+        _without_sync_bn(model)
+    return model
+
+
+def pretrained_sources(model: dict[str, Any]) -> list[str]:
+    """List the addresses of the pretrained weights that a lowered model will load."""
+    return [
+        node["init_cfg"]["checkpoint"]
+        for node in _nodes(model)
+        if isinstance(node.get("init_cfg"), dict) and node["init_cfg"].get("type") == "Pretrained"
+    ]
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(tree, dict):
+        yield tree
+        for value in tree.values():
+            yield from _nodes(value)
+    elif isinstance(tree, (list, tuple)):
+        for value in tree:
+            yield from _nodes(value)
+
+
+def _set_num_classes(model: dict[str, Any], num_classes: int) -> None:
+    # A classification backbone has a class count of its own, that of the images it was pretrained on.
+    places = [node for key, part in model.items() if key != "backbone" for node in _nodes(part) if "num_classes" in node]
+    if not places:
+        raise ConfigError(
+            f"model: {model.get('type')} has no head with `num_classes`, so the {num_classes} classes of the data cannot "
+            "reach it. Type a detector with a classifying head, for example model=rtmdet_tiny"
+        )
+    for node in places:
+        node["num_classes"] = num_classes
+
+
+def _from_scratch(model: dict[str, Any]) -> None:
+    """Train every layer: frozen layers with random weights, and statistics that never move, learn nothing."""
+    for node in _nodes(model):
+        if isinstance(node.get("init_cfg"), dict) and node["init_cfg"].get("type") == "Pretrained":
+            node["init_cfg"] = None
+        if node.get("frozen_stages", -1) >= 0:
+            node["frozen_stages"] = -1
+        if node.get("norm_eval"):
+            node["norm_eval"] = False
+        if isinstance(node.get("norm_cfg"), dict) and node["norm_cfg"].get("requires_grad") is False:
+            node["norm_cfg"]["requires_grad"] = True
+
+
+def _without_sync_bn(model: dict[str, Any]) -> None:
+    """SyncBN needs GPUs; on CPU ranks it is plain BN (RTMDet converts the built model too, unless told not to)."""
+    for node in _nodes(model):
+        if node.get("type") in ("SyncBN", "MMSyncBN"):
+            node["type"] = "BN"
+    if model.get("type") == "RTMDet":
+        model["use_syncbn"] = False
+
+
+def _scale_batch_augments(model: dict[str, Any], image_size: list[int], recipe_size: list[int] | None) -> None:
+    """Keep YOLOX' random batch sizes in proportion to the image size that the run uses."""
+    augments = (model.get("data_preprocessor") or {}).get("batch_augments") or []
+    if not recipe_size or list(image_size) == list(recipe_size):
+        return
+    factor = max(image_size) / max(recipe_size)
+    for augment in augments:
+        if augment.get("type") == "BatchSyncRandomResize":
+            divisor = augment.get("size_divisor", 32)
+            low, high = augment["random_size_range"]
+            augment["random_size_range"] = tuple(max(divisor, round(size * factor)) for size in (low, high))

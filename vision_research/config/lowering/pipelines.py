@@ -1,0 +1,78 @@
+"""Lowers augmentation: named steps become MMDetection pipelines, with loading before and packing behind them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vision_research.config.lowering.inputs import LoweringInputs
+from vision_research.config.lowering.tuples import as_tuple, restore_step
+from vision_research.config.schema import DataKind, TrainConfig
+from vision_research.work_dir import WorkDir
+
+TEST_META_KEYS = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
+
+
+def train_pipeline(config: TrainConfig, inputs: LoweringInputs, steps: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Return a training pipeline.
+
+    Args:
+        config: the run.
+        inputs: facts about the run.
+        steps: named steps; `aug.train` if None. A step that is null was removed by the person.
+    """
+    named = config.aug.train if steps is None else steps
+    body = [restore_step(step) for step in named.values() if step is not None]
+    if _letterbox(config) and not any(step["type"] == "Pad" for step in body):
+        body.append(_pad(config))
+    load = {
+        "type": "LoadImageOrSkip",
+        "backend_args": None,
+        "skipped_file": str(WorkDir(inputs.work_dir).skipped_images),
+        "max_skipped": config.data.max_bad_images,
+    }
+    return [load, _annotations(config), *body, {"type": "PackDetInputs"}]
+
+
+def final_pipeline(config: TrainConfig, inputs: LoweringInputs) -> list[dict[str, Any]]:
+    """Return the weak pipeline for the end of training."""
+    assert config.aug.final is not None
+    return train_pipeline(config, inputs, config.aug.final)
+
+
+def test_pipeline(config: TrainConfig) -> list[dict[str, Any]]:
+    """Return the pipeline of validation, test and export: keep the ratio, and pad where the recipe does."""
+    if config.aug.test is not None:
+        body = [restore_step(step) for step in config.aug.test.values() if step is not None]
+    else:
+        height, width = config.image_size
+        body = [{"type": "Resize", "scale": (width, height), "keep_ratio": True}]
+        body += [_pad(config)] if _letterbox(config) else []
+    meta_keys = (*TEST_META_KEYS, "instances") if needs_instances(config) else TEST_META_KEYS
+    return [
+        {"type": "LoadImageOrSkip", "backend_args": None, "skip": False},
+        *body,
+        _annotations(config),
+        {"type": "PackDetInputs", "meta_keys": meta_keys},
+    ]
+
+
+def needs_instances(config: TrainConfig) -> bool:
+    """Tell whether the metric reads its ground truth from the samples and not from a COCO file.
+
+    Pascal VOC has no COCO file, and a shortened split must not be scored against the images it leaves out.
+    """
+    return config.data.kind is DataKind.voc or config.data.limit_val is not None
+
+
+def _letterbox(config: TrainConfig) -> bool:
+    return bool((config.model.get("recipe") or {}).get("letterbox"))
+
+
+def _pad(config: TrainConfig) -> dict[str, Any]:
+    height, width = config.image_size
+    return {"type": "Pad", "size": (width, height), "pad_val": as_tuple(config.model["recipe"]["pad_val"])}
+
+
+def _annotations(config: TrainConfig) -> dict[str, Any]:
+    with_mask = bool((config.model.get("recipe") or {}).get("with_mask"))
+    return {"type": "LoadAnnotations", "with_bbox": True, **({"with_mask": True} if with_mask else {})}

@@ -1,0 +1,123 @@
+"""What a zoo file says beyond the detector itself: how its authors trained and fed it.
+
+Pure functions over the tree of an MMEngine config. The result is the `model` group: the detector, `weights`, and `recipe`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+# Hooks of the recipe that stay with the detector. The others belong to its data pipeline (stage switches) or are ours.
+MODEL_HOOKS = ("EMAHook", "SyncNormHook", "MeanTeacherHook", "NumClassCheckHook")
+L1_SWITCH_HOOK = "YOLOXModeSwitchHook"
+# `8xb32` in a file's name: 8 GPUs of 32 images each.
+BATCH_IN_NAME = re.compile(r"_(\d+)xb(\d+)")
+
+
+def model_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
+    """Turn an MMDetection config into the content of the `model` group.
+
+    Args:
+        config: `mmengine.Config.to_dict()` of a zoo file.
+        name: its name in the zoo, `<family>/<config>`.
+
+    Returns:
+        The detector's own keys, `weights`, and `recipe`. YAML has no tuples: `recipe.tuples` names the keys of the
+        detector that were tuples, so that lowering gives them back as they were.
+
+    Raises:
+        KeyError: the file holds no model.
+    """
+    if "model" not in config:
+        raise KeyError(f"zoo/{name} holds no model")
+    model = dict(config["model"])
+    if "data_preprocessor" not in model and config.get("data_preprocessor"):
+        model["data_preprocessor"] = config["data_preprocessor"]
+    entry: dict[str, Any] = _listed(model)
+    entry["weights"] = "${data.default_weights}"
+    entry["recipe"] = {"zoo": name, "tuples": list(_tuple_paths(model)), **_training(config, name), **_feeding(config)}
+    return entry
+
+
+def _training(config: dict[str, Any], name: str) -> dict[str, Any]:
+    hooks = config.get("custom_hooks") or []
+    kinds = {hook["type"].removeprefix("mmdet."): hook for hook in hooks if isinstance(hook.get("type"), str)}
+    return {
+        "optim_wrapper": _listed(config.get("optim_wrapper") or {}),
+        "base_batch_size": _base_batch_size(config, name),
+        "hooks": {kind: _listed(hook) for kind, hook in kinds.items() if kind in MODEL_HOOKS},
+        "l1_epochs": kinds.get(L1_SWITCH_HOOK, {}).get("num_last_epochs"),
+        "find_unused_parameters": bool(config.get("find_unused_parameters", False)),
+    }
+
+
+def _base_batch_size(config: dict[str, Any], name: str) -> int | None:
+    """Return the batch that the learning rate was chosen for.
+
+    The file's name is trusted before its `auto_scale_lr`: RTMDet's files inherit 16 there and were trained with 8x32.
+    """
+    if found := BATCH_IN_NAME.search(name):
+        return int(found[1]) * int(found[2])
+    return (config.get("auto_scale_lr") or {}).get("base_batch_size")
+
+
+def _feeding(config: dict[str, Any]) -> dict[str, Any]:
+    test = list(_steps(config.get("val_dataloader"))) or list(_steps(config.get("test_dataloader")))
+    train = list(_steps(config.get("train_dataloader")))
+    scale = next((_largest(step) for step in [*test, *train] if _largest(step)), (1333, 800))
+    pad = next((step for step in test if step["type"] == "Pad"), None)
+    pad_val = pad.get("pad_val", 0) if pad else 0
+    return {
+        # MMCV writes (width, height); ours, like torch's tensors, is [height, width].
+        "image_size": [scale[1], scale[0]],
+        "letterbox": pad is not None,
+        "pad_val": _listed(pad_val),
+        "with_mask": any(step.get("with_mask", False) for step in train if step["type"] == "LoadAnnotations"),
+    }
+
+
+def _steps(loader: Any) -> Iterator[dict[str, Any]]:
+    """Yield the transforms of a loader, through the wrappers around its data set, outermost last."""
+    if not isinstance(loader, dict):
+        return
+    dataset = loader.get("dataset")
+    if isinstance(dataset, dict):
+        yield from _steps(dataset)
+    for child in loader.get("datasets") or []:
+        yield from _steps({"dataset": child})
+    for step in loader.get("pipeline") or []:
+        if isinstance(step, dict) and isinstance(step.get("type"), str):
+            yield {**step, "type": step["type"].removeprefix("mmdet.")}
+            for inner in step.get("transforms") or []:
+                choices = inner if isinstance(inner, list) else [inner]
+                yield from _steps({"pipeline": choices})
+
+
+def _largest(step: dict[str, Any]) -> tuple[int, int] | None:
+    """Return the (width, height) a resizing step aims at."""
+    scale = step.get("scale") or step.get("scales") or step.get("img_scale")
+    if step["type"] not in ("Resize", "RandomResize", "RandomChoiceResize", "FixScaleResize") or not scale:
+        return None
+    candidates = scale if isinstance(scale[0], (tuple, list)) else [scale]
+    width, height = max(candidates, key=lambda pair: pair[0] * pair[1])
+    return int(width), int(height)
+
+
+def _listed(value: Any) -> Any:
+    """Return the tree with every tuple as a list, since OmegaConf keeps none."""
+    if isinstance(value, dict):
+        return {key: _listed(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_listed(item) for item in value]
+    return value
+
+
+def _tuple_paths(value: Any, path: str = "") -> Iterator[str]:
+    """Yield the dotted path of every tuple in the tree."""
+    if isinstance(value, tuple):
+        yield path
+    items: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
+    for key, item in items:
+        yield from _tuple_paths(item, f"{path}.{key}" if path else str(key))

@@ -1,0 +1,338 @@
+"""The typed tree of a run: every knob, documented where it is declared.
+
+These dataclasses are OmegaConf structured configs, so that a misspelt key or a wrong type is refused while composing.
+Not frozen (OmegaConf could not merge into them) and with real annotations (it reads them at run time).
+Trees that MMEngine owns (a detector, a transform) stay `dict[str, Any]`. Rules that cross groups live in `validate`.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Optional
+
+from omegaconf import MISSING
+
+
+class DataKind(Enum):
+    """How the annotations are written."""
+
+    digits = "digits"
+    coco = "coco"
+    voc = "voc"
+
+
+class Device(Enum):
+    """What a rank computes on."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Precision(Enum):
+    """Arithmetic of the forward pass; below fp32 it is automatic mixed precision."""
+
+    fp32 = "fp32"
+    fp16 = "fp16"
+    bf16 = "bf16"
+
+
+class Decay(Enum):
+    """How the learning rate falls after the warm-up."""
+
+    constant = "constant"
+    multistep = "multistep"
+    cosine = "cosine"
+
+
+class Tracker(Enum):
+    """Where runs are recorded."""
+
+    mlflow = "mlflow"
+    none = "none"
+
+
+class StorageKind(Enum):
+    """Where files live."""
+
+    local = "local"
+
+
+class ExportFormat(Enum):
+    """What the best checkpoint becomes at the end of training."""
+
+    torchscript = "torchscript"
+    none = "none"
+
+
+@dataclass
+class DataConfig:
+    """The images, their annotations, and how they are fed.
+
+    Attributes:
+        kind: `coco` (COCO JSON), `voc` (Pascal VOC folders) or `digits` (made on first use).
+        root: folder that `*_ann` and `*_prefix` are relative to.
+        train_ann: annotation file of the training split.
+        val_ann: annotation file of the validation split.
+        test_ann: annotation file of the test split, if there is one.
+        img_prefix: folder of the images, for every split that names no own one.
+        train_prefix: images of the training split, where they have a folder of their own (COCO's `train2017/`).
+        val_prefix: likewise for validation.
+        test_prefix: likewise for test.
+        classes: which classes, in which order; null reads them from the training annotations.
+        batch_size: images per rank and iteration.
+        val_batch_size: images per rank in validation.
+        num_workers: loader processes per rank.
+        persistent_workers: keep the loader processes from epoch to epoch.
+        repeat: how often the training split is seen per epoch.
+        oversample_thr: repeat images of classes rarer than this share of the images (LVIS' class-balanced sampling).
+        limit_train: use only the first N training images.
+        limit_val: use only the first N validation images.
+        keep_empty: train on images without boxes too.
+        strict: refuse boxes outside the image or of zero size, in place of dropping them with a count.
+        max_bad_images: training images that may fail to decode before the run stops.
+        image_size: [height, width] that suits these images; null leaves it to the detector.
+        flip_prob: probability of a mirror image; 0 where a mirrored object is another one (digits, text).
+        default_weights: what `model.weights` is when it is not typed.
+    """
+
+    kind: DataKind = DataKind.coco
+    root: str = MISSING
+    train_ann: str = MISSING
+    val_ann: str = MISSING
+    test_ann: Optional[str] = None
+    img_prefix: str = ""
+    train_prefix: Optional[str] = None
+    val_prefix: Optional[str] = None
+    test_prefix: Optional[str] = None
+    classes: Optional[list[str]] = None
+    batch_size: int = 8
+    val_batch_size: int = 8
+    num_workers: int = 2
+    persistent_workers: bool = True
+    repeat: int = 1
+    oversample_thr: Optional[float] = None
+    limit_train: Optional[int] = None
+    limit_val: Optional[int] = None
+    keep_empty: bool = False
+    strict: bool = False
+    max_bad_images: int = 10
+    image_size: Optional[list[int]] = None
+    flip_prob: float = 0.5
+    default_weights: str = "backbone"
+
+
+@dataclass
+class AugConfig:
+    """What happens to an image between the file and the detector.
+
+    A pipeline is an ordered mapping of named steps, so that one of them can be changed or removed (`aug.train.flip=null`)
+    without writing the others again. Loading and packing are added around it.
+
+    Attributes:
+        train: steps of the training pipeline.
+        final: steps of the weak pipeline for the end of training; null keeps `train` to the end.
+        final_epochs: how many epochs at the end use `final`.
+        test: steps for validation and test; null is resize (and pad, where the detector's recipe pads).
+        imports: Python modules to import first, so that the transforms they register can be named.
+    """
+
+    train: dict[str, Any] = field(default_factory=dict)
+    final: Optional[dict[str, Any]] = None
+    final_epochs: int = 0
+    test: Optional[dict[str, Any]] = None
+    imports: list[str] = field(default_factory=list)
+
+
+@dataclass
+class ScheduleConfig:
+    """How long, how fast, and how often to look.
+
+    Attributes:
+        max_epochs: length in epochs; exactly one of this and `max_iters` is set.
+        max_iters: length in iterations.
+        lr: learning rate; null takes the detector's recipe, scaled to the effective batch.
+        optimizer: an MMEngine optimizer (`{type: SGD, momentum: 0.9}`); null takes the recipe's.
+        warmup_iters: iterations of linear warm-up (at most a tenth of the training).
+        warmup_start_factor: share of the learning rate that the warm-up starts from.
+        decay: how the learning rate falls.
+        milestones: for `multistep`, where it falls, as shares of the training (`[0.667, 0.917]` is 8 and 11 of 12).
+        gamma: for `multistep`, by how much.
+        decay_begin: for `cosine`, the share of the training after which it begins to fall.
+        min_lr_factor: for `cosine`, the share of the learning rate that it ends at.
+        val_interval: validate every so many epochs (or iterations, if `max_iters` is set).
+        dynamic_intervals: `[[20, 1]]` validates every 1 from 20 on; a list of such pairs.
+        checkpoint_interval: save every so many; null is `val_interval`.
+        max_keep_ckpts: how many of the newest checkpoints stay on disk.
+        accumulation: iterations whose gradients are summed before the optimizer steps.
+        clip_grad: largest gradient norm; null takes the recipe's, 0 turns it off.
+        ema: average the weights; null takes the recipe's.
+        ema_momentum: weight of the newest value in the average, where `ema` is true and the recipe has none.
+        auto_scale_lr: scale the learning rate by batch x ranks x accumulation over the base batch size. null scales
+            the recipe's learning rate but leaves a typed `schedule.lr` alone; true scales that too; false scales nothing.
+        base_batch_size: the batch that the learning rate is meant for; null takes the recipe's.
+        early_stopping: stop after so many validations without a better `monitor`; null never.
+        early_stopping_min_delta: what counts as better.
+        monitor: metric that the best checkpoint, early stopping and sweeps look at.
+    """
+
+    max_epochs: Optional[int] = None
+    max_iters: Optional[int] = None
+    lr: Optional[float] = None
+    optimizer: Optional[dict[str, Any]] = None
+    warmup_iters: int = 500
+    warmup_start_factor: float = 0.001
+    decay: Decay = Decay.multistep
+    milestones: list[float] = field(default_factory=lambda: [0.667, 0.917])
+    gamma: float = 0.1
+    decay_begin: float = 0.5
+    min_lr_factor: float = 0.05
+    val_interval: int = 1
+    dynamic_intervals: list[list[int]] = field(default_factory=list)
+    checkpoint_interval: Optional[int] = None
+    max_keep_ckpts: int = 3
+    accumulation: int = 1
+    clip_grad: Optional[float] = None
+    ema: Optional[bool] = None
+    ema_momentum: float = 0.0002
+    auto_scale_lr: Optional[bool] = None
+    base_batch_size: Optional[int] = None
+    early_stopping: Optional[int] = None
+    early_stopping_min_delta: float = 0.001
+    monitor: str = "coco/bbox_mAP"
+
+
+@dataclass
+class HwConfig:
+    """The machines, and how the detector is laid out on them.
+
+    Attributes:
+        device: `auto` takes GPUs where there are any.
+        num_procs: ranks per node; null is one per GPU, or one on a machine without.
+        num_nodes: machines.
+        node_rank: number of this machine; null asks Slurm (SLURM_NODEID), else 0.
+        rdzv_endpoint: `host:port` of the first machine; needed when `num_nodes` is over 1.
+        max_restarts: how often torchrun restarts the ranks after a crash; they go on from the last checkpoint.
+        precision: fp32, fp16 or bf16 (automatic mixed precision).
+        compile: torch.compile the backbone and the neck.
+        channels_last: NHWC memory layout.
+        activation_checkpointing: recompute the backbone's activations in the backward pass to save memory.
+        deterministic: refuse algorithms whose result differs from run to run.
+        cudnn_benchmark: let cuDNN search the fastest algorithm (for images of one size).
+        num_threads: CPU threads per rank; null shares the cores evenly.
+        timeout_s: how long a rank waits for the others before it fails, in seconds.
+        find_unused_parameters: DDP's; for detectors that skip parts of themselves.
+    """
+
+    device: Device = Device.auto
+    num_procs: Optional[int] = None
+    num_nodes: int = 1
+    node_rank: Optional[int] = None
+    rdzv_endpoint: Optional[str] = None
+    max_restarts: int = 0
+    precision: Precision = Precision.fp32
+    compile: bool = False
+    channels_last: bool = False
+    activation_checkpointing: bool = False
+    deterministic: bool = False
+    cudnn_benchmark: bool = False
+    num_threads: Optional[int] = None
+    timeout_s: int = 1800
+    find_unused_parameters: bool = False
+
+
+@dataclass
+class TrackingConfig:
+    """Where the run is recorded.
+
+    Attributes:
+        kind: `mlflow` or `none`.
+        uri: MLflow's address (`sqlite:///mlflow.db`, `http://host:5000`); null takes MLFLOW_TRACKING_URI.
+        experiment: MLflow experiment.
+        run_name: name of the run; null is the name of its work_dir.
+        tags: tags of your own.
+        log_checkpoints: upload the best and the last checkpoint.
+        spool_limit_mb: how much may wait on disk while the server is away.
+        timeout_s: how long one request may take, in seconds.
+    """
+
+    kind: Tracker = Tracker.mlflow
+    uri: Optional[str] = "sqlite:///mlflow.db"
+    experiment: str = "vision_research"
+    run_name: Optional[str] = None
+    tags: dict[str, str] = field(default_factory=dict)
+    log_checkpoints: bool = True
+    spool_limit_mb: int = 256
+    timeout_s: float = 10.0
+
+
+@dataclass
+class StorageConfig:
+    """Where files live.
+
+    Attributes:
+        kind: `local`.
+        runs: folder in which a run without a typed `work_dir` makes its own.
+    """
+
+    kind: StorageKind = StorageKind.local
+    runs: str = "runs"
+
+
+@dataclass
+class ExportConfig:
+    """What the best checkpoint becomes.
+
+    Attributes:
+        format: `torchscript` or `none`.
+        shape: [height, width] of the input tensor; null is `image_size`, rounded up to what the detector needs.
+        score_thr: lowest score that is given out; null takes the detector's test_cfg.
+        verify: compare the artifact with the detector in Python.
+        num_images: validation images to compare on.
+    """
+
+    format: ExportFormat = ExportFormat.torchscript
+    shape: Optional[list[int]] = None
+    score_thr: Optional[float] = None
+    verify: bool = True
+    num_images: int = 8
+
+
+@dataclass
+class DebugConfig:
+    """Looking inside a run.
+
+    Attributes:
+        profile_iters: iterations to record with torch.profiler; 0 for none.
+    """
+
+    profile_iters: int = 0
+
+
+@dataclass
+class TrainConfig:
+    """One training run.
+
+    Attributes:
+        model: an MMDetection detector, and beside it `weights` (none, backbone) and `recipe` (what its authors
+            trained it with: optimizer, base batch size, image size).
+        image_size: [height, width] that images are brought to.
+        seed: of Python, NumPy, torch and the samplers.
+        work_dir: folder of the run; null makes a new one under `storage.runs`.
+        resume: true goes on with the last run of the same command; a work_dir goes on with that one.
+        log_interval: iterations between two logged lines.
+    """
+
+    model: dict[str, Any] = MISSING
+    data: DataConfig = field(default_factory=DataConfig)
+    aug: AugConfig = field(default_factory=AugConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    hw: HwConfig = field(default_factory=HwConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    storage: StorageConfig = field(default_factory=StorageConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
+    debug: DebugConfig = field(default_factory=DebugConfig)
+    image_size: list[int] = MISSING
+    seed: int = 0
+    work_dir: Optional[str] = None
+    resume: Any = False
+    log_interval: int = 10

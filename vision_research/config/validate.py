@@ -1,0 +1,147 @@
+"""Validates: rules that cross groups, which no type can say. Every problem is found before one error is raised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vision_research.config.errors import ConfigError
+from vision_research.config.schema import Device, Precision, TrainConfig
+
+
+def validate(config: TrainConfig) -> None:
+    """Check the typed tree of a run.
+
+    Raises:
+        ConfigError: names every problem, each with the key, the value, what is allowed and what to type.
+    """
+    rules = (_schedule, _intervals, _augmentation, _data, _sizes, _hardware, _model, _tracking)
+    problems = [problem for rule in rules for problem in rule(config)]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _positive(key: str, value: float | None, at_least: float = 1) -> Iterator[str]:
+    if value is not None and value < at_least:
+        yield f"{key}={value}: has to be {at_least} or more"
+
+
+def _schedule(config: TrainConfig) -> Iterator[str]:
+    schedule = config.schedule
+    if (schedule.max_epochs is None) == (schedule.max_iters is None):
+        yield (
+            f"schedule.max_epochs={_null(schedule.max_epochs)} and schedule.max_iters={_null(schedule.max_iters)}: exactly one "
+            "of them has to be set. Type schedule.max_epochs=12 schedule.max_iters=null, or the other way round"
+        )
+    for key in ("max_epochs", "max_iters", "val_interval", "checkpoint_interval", "max_keep_ckpts", "accumulation"):
+        yield from _positive(f"schedule.{key}", getattr(schedule, key))
+    yield from _positive("schedule.early_stopping", schedule.early_stopping)
+    yield from _positive("schedule.base_batch_size", schedule.base_batch_size)
+    yield from _positive("schedule.warmup_iters", schedule.warmup_iters, 0)
+    if schedule.lr is not None and schedule.lr <= 0:
+        yield f"schedule.lr={schedule.lr}: has to be over 0, for example schedule.lr=0.001"
+    shares = {"decay_begin": schedule.decay_begin, **{f"milestones[{i}]": s for i, s in enumerate(schedule.milestones)}}
+    for key, share in shares.items():
+        if not 0 <= share <= 1:
+            yield f"schedule.{key}={share}: is a share of the training, between 0 and 1 (0.667 is epoch 8 of 12)"
+    if schedule.optimizer is not None and "type" not in schedule.optimizer:
+        yield "schedule.optimizer has no type. Type schedule.optimizer.type=AdamW"
+
+
+def _intervals(config: TrainConfig) -> Iterator[str]:
+    schedule = config.schedule
+    starts = []
+    for pair in schedule.dynamic_intervals:
+        if len(pair) != 2 or min(pair) < 0 or pair[1] < 1:
+            yield (
+                f"schedule.dynamic_intervals={schedule.dynamic_intervals}: is a list of [start, interval] pairs. "
+                "Type schedule.dynamic_intervals=[[20,1]] to validate every 1 from 20 on"
+            )
+            return
+        starts.append(pair[0])
+    if starts != sorted(set(starts)):
+        yield f"schedule.dynamic_intervals={schedule.dynamic_intervals}: the starts have to rise. Type [[20,5],[30,1]]"
+
+
+def _augmentation(config: TrainConfig) -> Iterator[str]:
+    aug, schedule = config.aug, config.schedule
+    yield from _positive("aug.final_epochs", aug.final_epochs, 0)
+    if schedule.max_epochs is not None and aug.final_epochs >= schedule.max_epochs:
+        yield (
+            f"aug.final_epochs={aug.final_epochs} with schedule.max_epochs={schedule.max_epochs}: the weak pipeline would "
+            f"begin before the training. Type aug.final_epochs={max(schedule.max_epochs - 1, 0)} or less, or "
+            f"schedule.max_epochs={aug.final_epochs + 1} or more"
+        )
+    for name in ("train", "final", "test"):
+        for step, transform in (getattr(aug, name) or {}).items():
+            if transform is not None and not (isinstance(transform, dict) and "type" in transform):
+                yield f"aug.{name}.{step}={transform}: a step has a type. Type aug.{name}.{step}.type=RandomFlip, or =null"
+
+
+def _data(config: TrainConfig) -> Iterator[str]:
+    data = config.data
+    for key in ("batch_size", "val_batch_size", "repeat", "limit_train", "limit_val"):
+        yield from _positive(f"data.{key}", getattr(data, key))
+    for key in ("num_workers", "max_bad_images"):
+        yield from _positive(f"data.{key}", getattr(data, key), 0)
+    if not 0 <= data.flip_prob <= 1:
+        yield f"data.flip_prob={data.flip_prob}: is a probability, between 0 and 1"
+    yield from _positive("log_interval", config.log_interval)
+
+
+def _sizes(config: TrainConfig) -> Iterator[str]:
+    letterbox = bool((config.model.get("recipe") or {}).get("letterbox"))
+    for key, size in (("image_size", config.image_size), ("export.shape", config.export.shape)):
+        if size is None:
+            continue
+        if not isinstance(size, list) or len(size) != 2 or min(size) < 32:
+            yield f"{key}={size}: is [height, width] in pixels, 32 or more each. Type {key}=[640,640]"
+        elif letterbox and any(side % 32 for side in size):
+            near = [round(side / 32) * 32 for side in size]
+            yield f"{key}={size}: {config.model['type']} takes sides that are multiples of 32. Type {key}={near}".replace(
+                ", ", ","
+            )
+
+
+def _hardware(config: TrainConfig) -> Iterator[str]:
+    hw = config.hw
+    for key in ("num_procs", "num_nodes", "num_threads", "timeout_s"):
+        yield from _positive(f"hw.{key}", getattr(hw, key))
+    yield from _positive("hw.max_restarts", hw.max_restarts, 0)
+    if hw.num_nodes > 1 and not hw.rdzv_endpoint:
+        yield f"hw.num_nodes={hw.num_nodes}: the machines have to find each other. Type hw.rdzv_endpoint=HOST:29400"
+    if hw.num_nodes > 1 and config.work_dir is None and not isinstance(config.resume, str):
+        yield f"hw.num_nodes={hw.num_nodes}: the machines share one folder. Type work_dir=/shared/runs/NAME on each of them"
+    if hw.device is Device.cpu and hw.precision is Precision.fp16:
+        yield "hw.precision=fp16 on the CPU: there is no fp16 arithmetic. Type hw.precision=bf16"
+
+
+def _model(config: TrainConfig) -> Iterator[str]:
+    weights = config.model.get("weights")
+    if weights not in ("none", "backbone"):
+        yield f"model.weights={weights}: is one of none, backbone. Type model.weights=backbone"
+    if "type" not in config.model:
+        yield "model has no type. Type model=rtmdet_tiny, or model=zoo/FAMILY/CONFIG"
+    for path, key in _left_over(config.model, "model"):
+        yield f"{path}.{key}: MMEngine's {key} has no meaning here. Choose another option: model=OPTION"
+
+
+def _left_over(tree: object, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(tree, dict):
+        yield from ((path, key) for key in ("_delete_", "_base_") if key in tree)
+        for key, value in tree.items():
+            yield from _left_over(value, f"{path}.{key}")
+    elif isinstance(tree, list):
+        for index, value in enumerate(tree):
+            yield from _left_over(value, f"{path}.{index}")
+
+
+def _tracking(config: TrainConfig) -> Iterator[str]:
+    yield from _positive("tracking.spool_limit_mb", config.tracking.spool_limit_mb)
+    if config.tracking.timeout_s <= 0:
+        yield f"tracking.timeout_s={config.tracking.timeout_s}: has to be over 0"
+    if not isinstance(config.resume, (bool, str)):
+        yield f"resume={config.resume}: is true, false or a work_dir. Type resume=true"
+
+
+def _null(value: object) -> str:
+    return "null" if value is None else str(value)

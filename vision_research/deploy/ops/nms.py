@@ -1,0 +1,150 @@
+"""Greedy non-maximum suppression with the arithmetic of `mmcv.ops.batched_nms`, in plain torch.
+
+Same operations on the same float32 values in the same order as mmcv's CPU kernel, so the same boxes are kept, ties and
+boundary cases included. Written for `torch.jit.script`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def _suppresses(boxes: Tensor, others: Tensor, iou_threshold: float, offset: int) -> Tensor:
+    """Whether each box overlaps each other one by more than the threshold.
+
+    Args:
+        boxes: (A, 4) float32, xyxy.
+        others: (B, 4) float32, xyxy.
+        iou_threshold: an IoU above it suppresses.
+        offset: 0, or 1 where a box's last pixel belongs to it.
+
+    Returns:
+        (A, B) bool.
+    """
+    area = (boxes[:, 2] - boxes[:, 0] + offset) * (boxes[:, 3] - boxes[:, 1] + offset)
+    other_area = (others[:, 2] - others[:, 0] + offset) * (others[:, 3] - others[:, 1] + offset)
+    width = torch.minimum(boxes[:, None, 2], others[:, 2]) - torch.maximum(boxes[:, None, 0], others[:, 0]) + offset
+    height = torch.minimum(boxes[:, None, 3], others[:, 3]) - torch.maximum(boxes[:, None, 1], others[:, 1]) + offset
+    inter = width.clamp(min=0.0) * height.clamp(min=0.0)
+    return inter / (area[:, None] + other_area - inter) > iou_threshold
+
+
+def _resolve_block(conflicts: Tensor) -> Tensor:
+    """Which boxes of a block survive the greedy rule.
+
+    A box survives when no surviving box before it suppresses it. That has one solution, and iterating reaches it in as
+    many steps as the longest chain of suppressions, a handful, instead of one step a box.
+
+    Args:
+        conflicts: (A, A) bool, strictly upper triangular, rows suppress columns.
+
+    Returns:
+        (A,) bool.
+    """
+    survives = torch.ones(conflicts.size(0), dtype=torch.bool, device=conflicts.device)
+    settled = False
+    while not settled:
+        updated = ~(conflicts & survives[:, None]).any(0)
+        settled = bool((updated == survives).all())
+        survives = updated
+    return survives
+
+
+def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0, limit: int = -1, block_size: int = 256) -> Tensor:
+    """Keep every box that no better kept box overlaps by more than `iou_threshold`.
+
+    Args:
+        boxes: (N, 4) float32, xyxy.
+        scores: (N,) float32.
+        iou_threshold: an IoU above it suppresses the worse box.
+        offset: 0, or 1 where a box's last pixel belongs to it.
+        limit: stop when that many are kept; -1 keeps all.
+        block_size: boxes resolved against each other at once; a larger block means fewer steps and larger matrices.
+
+    Returns:
+        (K,) int64 indices of the kept boxes, best score first.
+    """
+    order = scores.sort(descending=True)[1]
+    ranked = boxes[order]
+    waiting = torch.arange(boxes.size(0), device=boxes.device)
+    kept = [waiting[:0]]
+    count = 0
+    while waiting.numel() > 0 and (limit <= 0 or count < limit):
+        block, waiting = waiting[:block_size], waiting[block_size:]
+        conflicts = _suppresses(ranked[block], ranked[block], iou_threshold, offset).triu(1)
+        chosen = block[_resolve_block(conflicts)]
+        beaten = _suppresses(ranked[chosen], ranked[waiting], iou_threshold, offset).any(0)
+        waiting = waiting[~beaten]
+        kept.append(chosen)
+        count += chosen.numel()
+    keep = order[torch.cat(kept)]
+    return keep[:limit] if limit > 0 else keep
+
+
+class BatchedNms(nn.Module):
+    """`mmcv.ops.batched_nms` for one `nms` dict of a test_cfg.
+
+    Args:
+        iou_threshold: an IoU above it suppresses the worse box.
+        class_agnostic: whether boxes of different groups suppress each other.
+        split_thr: from that many boxes on, each group is suppressed by itself.
+        score_threshold: scores not above it are dropped first, where it is positive.
+        offset: 0, or 1 where a box's last pixel belongs to it.
+        max_num: keep at most that many, where it is positive.
+    """
+
+    def __init__(
+        self,
+        iou_threshold: float,
+        class_agnostic: bool = False,
+        split_thr: int = 10000,
+        score_threshold: float = 0.0,
+        offset: int = 0,
+        max_num: int = -1,
+    ) -> None:
+        super().__init__()
+        self.iou_threshold = iou_threshold
+        self.class_agnostic = class_agnostic
+        self.split_thr = split_thr
+        self.score_threshold = score_threshold
+        self.offset = offset
+        self.max_num = max_num
+
+    def forward(self, boxes: Tensor, scores: Tensor, groups: Tensor, limit: int) -> Tensor:
+        """Suppress boxes within their group (class or pyramid level).
+
+        Args:
+            boxes: (N, 4) float32, xyxy.
+            scores: (N,) float32.
+            groups: (N,) int64.
+            limit: the caller uses the first `limit` kept boxes only, so no more are looked for; -1 for all.
+
+        Returns:
+            (K,) int64 indices of the kept boxes, best score first.
+        """
+        if boxes.size(0) == 0:
+            return groups
+        if self.max_num > 0:
+            limit = min(limit, self.max_num) if limit > 0 else self.max_num
+        separated = boxes
+        if not self.class_agnostic:
+            # The very arithmetic of mmcv: rounding of the shifted coordinates decides near the threshold.
+            separated = boxes + (groups.to(boxes.dtype) * (boxes.max() + 1.0))[:, None]
+        if boxes.size(0) < self.split_thr:
+            return self._suppress(separated, scores, limit)
+        kept = [groups[:0]]
+        for group in torch.unique(groups):
+            members = torch.nonzero(groups == group).view(-1)
+            kept.append(members[self._suppress(separated[members], scores[members], -1)])
+        # mmcv sorts all survivors from their ascending indices on, and torch's sort is not stable: to break ties between
+        # equal scores alike, it must see the very same values, so no group may stop early at the limit.
+        keep = torch.cat(kept).sort()[0]
+        keep = keep[scores[keep].sort(descending=True)[1]]
+        return keep[:limit] if limit > 0 else keep
+
+    def _suppress(self, boxes: Tensor, scores: Tensor, limit: int) -> Tensor:
+        if self.score_threshold > 0:
+            valid = torch.nonzero(scores > self.score_threshold).view(-1)
+            return valid[nms(boxes[valid], scores[valid], self.iou_threshold, self.offset, limit)]
+        return nms(boxes, scores, self.iou_threshold, self.offset, limit)

@@ -1,0 +1,82 @@
+"""OpenCV's INTER_LINEAR resize of 8-bit images in integer arithmetic, equal to the grey level.
+
+`torch.nn.functional.interpolate` works in floats and differs from `cv2.resize` by one grey level in many pixels; that
+moves boxes and flips scores at the threshold. OpenCV quantises the weights to 11 bits, so integers reproduce it.
+Written for `torch.jit.script`; knows nothing of detectors.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def resize_bilinear(image: Tensor, height: int, width: int) -> Tensor:
+    """Resize as `cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)` does.
+
+    Args:
+        image: (H, W, C) uint8.
+        height: rows of the result, at least 1.
+        width: columns of the result, at least 1.
+
+    Returns:
+        (height, width, C) uint8.
+    """
+    rows, columns = image.size(0), image.size(1)
+    if rows == height and columns == width:
+        return image
+    if rows == 2 * height and columns == 2 * width:
+        return _halve(image)
+    # Rows are fetched before columns are mixed when that touches fewer pixels; the order does not change the result.
+    if 2 * height < rows:
+        top, bottom, weights = _row_taps(rows, height, image.device)
+        return _mix_rows(_mix_columns(image[top], width), _mix_columns(image[bottom], width), weights)
+    mixed = _mix_columns(image, width)
+    top, bottom, weights = _row_taps(rows, height, image.device)
+    return _mix_rows(mixed[top], mixed[bottom], weights)
+
+
+def _halve(image: Tensor) -> Tensor:
+    # OpenCV turns an exact halving on both axes into INTER_AREA: the rounded mean of two by two pixels.
+    wide = image.to(torch.int32)
+    total = wide[0::2, 0::2] + wide[0::2, 1::2] + wide[1::2, 0::2] + wide[1::2, 1::2]
+    return ((total + 2) >> 2).to(torch.uint8)
+
+
+def _positions(source: int, target: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    # Positions in double, then rounded to float before the floor: that is where OpenCV rounds (resize.cpp).
+    scale = 1.0 / (float(target) / float(source))
+    centres = torch.arange(target, dtype=torch.float64, device=device) + 0.5
+    position = (centres * scale - 0.5).to(torch.float32)
+    low = torch.floor(position)
+    return low.to(torch.int64), position - low
+
+
+def _weights(fraction: Tensor) -> tuple[Tensor, Tensor]:
+    # Both weights are rounded (half to even) by themselves, so they need not add up to 2048.
+    return torch.round((1.0 - fraction) * 2048.0).to(torch.int32), torch.round(fraction * 2048.0).to(torch.int32)
+
+
+def _mix_columns(image: Tensor, width: int) -> Tensor:
+    """The horizontal pass: (H, W, C) uint8 to (H, width, C) int32, scaled by 2048 and shifted right by 4."""
+    columns = image.size(1)
+    left, fraction = _positions(columns, width, image.device)
+    outside = (left < 0) | (left >= columns - 1)
+    left_weight, right_weight = _weights(torch.where(outside, torch.zeros_like(fraction), fraction))
+    left = left.clamp(0, columns - 1)
+    right = (left + 1).clamp(max=columns - 1)
+    mixed = image[:, left].to(torch.int32) * left_weight[:, None] + image[:, right].to(torch.int32) * right_weight[:, None]
+    return mixed >> 4
+
+
+def _row_taps(rows: int, height: int, device: torch.device) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+    # Unlike columns, rows outside the image are clamped but keep their weights.
+    top, fraction = _positions(rows, height, device)
+    return top.clamp(0, rows - 1), (top + 1).clamp(0, rows - 1), _weights(fraction)
+
+
+def _mix_rows(top: Tensor, bottom: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:
+    """The vertical pass: each product loses 16 bits by itself, then the sum is rounded away from its last two."""
+    upper = (top * weights[0][:, None, None]) >> 16
+    lower = (bottom * weights[1][:, None, None]) >> 16
+    return ((upper + lower + 2) >> 2).clamp(0, 255).to(torch.uint8)

@@ -1,0 +1,107 @@
+"""The preprocessing of an exported detector: resize, pad, normalise, in plain torch.
+
+Follows an `InputSpec` for an image of any size. Written for `torch.jit.script`; knows nothing of MMDetection.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from vision_research.deploy.input_spec import InputSpec
+from vision_research.deploy.ops.resize import resize_bilinear
+
+
+class Preprocess(nn.Module):
+    """From an image to the tensor of the network, and what is needed to bring boxes back.
+
+    Args:
+        spec: what to do.
+    """
+
+    mean: Tensor
+    std: Tensor
+    pad_value: Tensor
+
+    def __init__(self, spec: InputSpec) -> None:
+        super().__init__()
+        self.scale_width, self.scale_height = spec.scale
+        self.keep_ratio = spec.keep_ratio
+        self.fixed_canvas = spec.canvas is not None
+        self.canvas_height, self.canvas_width = spec.canvas or (0, 0)
+        self.pad_divisor = spec.pad_divisor
+        self.pad_to_square = spec.pad_to_square
+        self.pad_before_normalise = spec.pad_before_normalise
+        self.normalises = len(spec.mean) > 0
+        self.bgr_to_rgb = spec.bgr_to_rgb
+        self.tensor_divisor = spec.tensor_divisor
+        self.tensor_pad_value = spec.tensor_pad_value
+        self.register_buffer("mean", torch.tensor(spec.mean or (0.0,)).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(spec.std or (1.0,)).view(-1, 1, 1))
+        self.register_buffer("pad_value", torch.tensor(spec.pad_value, dtype=torch.uint8))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, tuple[int, int], tuple[float, float]]:
+        """Preprocess one image.
+
+        Args:
+            image: (H, W, 3) uint8, BGR, any size.
+
+        Returns:
+            The normalised tensor (1, 3, h, w) float32; the height and width at which boxes are clipped, in its pixels;
+            and its pixels per pixel of the image (x, y).
+        """
+        if image.dim() != 3 or image.size(2) != 3 or image.dtype != torch.uint8 or image.numel() == 0:
+            raise ValueError(f"expected an (H, W, 3) uint8 BGR image, got {image.dtype} of shape {image.shape}")
+        height, width = self.target_size(image.size(0), image.size(1))
+        resized = resize_bilinear(image, height, width)
+        if self.pad_before_normalise:
+            padded = self._pad_image(resized)
+            clip = (padded.size(0), padded.size(1))
+        else:
+            padded, clip = resized, (height, width)
+        tensor = self._pad_tensor(self._normalise(padded))
+        return tensor, clip, (width / image.size(1), height / image.size(0))
+
+    def target_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width that an image is resized to (`mmcv.rescale_size`, bounded by a fixed canvas), at least 1."""
+        if not self.keep_ratio:
+            if self.fixed_canvas:
+                return self.canvas_height, self.canvas_width
+            return self.scale_height, self.scale_width
+        long_edge = max(self.scale_width, self.scale_height)
+        short_edge = min(self.scale_width, self.scale_height)
+        factor = min(long_edge / max(height, width), short_edge / min(height, width))
+        if self.fixed_canvas:
+            factor = min(factor, min(self.canvas_height / height, self.canvas_width / width))
+        return max(int(height * factor + 0.5), 1), max(int(width * factor + 0.5), 1)
+
+    def _pad_image(self, image: Tensor) -> Tensor:
+        height, width = image.size(0), image.size(1)
+        if self.fixed_canvas:
+            height, width = self.canvas_height, self.canvas_width
+        if self.pad_to_square:
+            height = max(height, width)
+            width = height
+        height, width = _round_up(height, self.pad_divisor), _round_up(width, self.pad_divisor)
+        padded = self.pad_value.expand(height, width, 3).clone()
+        padded[: image.size(0), : image.size(1)] = image
+        return padded
+
+    def _normalise(self, image: Tensor) -> Tensor:
+        channels = image.flip(2) if self.bgr_to_rgb else image
+        # Contiguous before the arithmetic: strides decide which convolution kernels run, hence the last bits.
+        tensor = channels.permute(2, 0, 1).contiguous().to(torch.float32)
+        return (tensor - self.mean) / self.std if self.normalises else tensor
+
+    def _pad_tensor(self, tensor: Tensor) -> Tensor:
+        height, width = tensor.size(1), tensor.size(2)
+        if self.fixed_canvas:
+            height, width = self.canvas_height, self.canvas_width
+        bottom = _round_up(height, self.tensor_divisor) - tensor.size(1)
+        right = _round_up(width, self.tensor_divisor) - tensor.size(2)
+        return F.pad(tensor, [0, right, 0, bottom], value=self.tensor_pad_value).unsqueeze(0)
+
+
+def _round_up(size: int, divisor: int) -> int:
+    return (size + divisor - 1) // divisor * divisor

@@ -1,0 +1,135 @@
+"""Where in the data order a training stands, and how to go on from there without decoding what was seen.
+
+The samplers of MMEngine and MMDetection give an order that follows from seed and epoch alone, so the position is one
+number: batches done. Skipping happens on lists of indices in the batch sampler, before a worker gets to see them; this
+keeps batch samplers that reorder (`AspectRatioBatchSampler`) exact. Owns that, and nothing of hooks or checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+
+class _SkipOnce:
+    """A batch sampler without its first `num_batches`, the first time it is iterated; afterwards the plain one.
+
+    A data loader with persistent workers keeps its sampler for good, so later epochs come through here too.
+    """
+
+    def __init__(self, batch_sampler: Any, num_batches: int) -> None:
+        self._batch_sampler = batch_sampler
+        self._num_batches = num_batches
+
+    def __iter__(self) -> Iterator[Any]:
+        skip, self._num_batches = self._num_batches, 0
+        return islice(iter(self._batch_sampler), skip, None)
+
+    def __len__(self) -> int:
+        return len(self._batch_sampler)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batch_sampler, name)
+
+
+def base_sampler(dataloader: DataLoader[Any]) -> Any:
+    """Return the sampler that decides the order: the one inside a custom batch sampler, else the loader's own."""
+    inner = getattr(dataloader.batch_sampler, "sampler", None)
+    return dataloader.sampler if inner is None else inner
+
+
+def rewind(dataloader: DataLoader[Any]) -> None:
+    """Put samplers that remember how far they were read back to their first index.
+
+    `InfiniteSampler` hands out one shared generator, which prefetching workers have already drawn from and which is closed
+    together with the iterator that read it; `AspectRatioBatchSampler` keeps half-filled batches between epochs.
+    """
+    sampler = base_sampler(dataloader)
+    if hasattr(sampler, "_indices_of_rank"):
+        sampler.indices = sampler._indices_of_rank()
+    if hasattr(dataloader.batch_sampler, "_aspect_ratio_buckets"):
+        dataloader.batch_sampler._aspect_ratio_buckets = [[], []]
+
+
+def iterate_from(dataloader: DataLoader[Any], num_done: int) -> Iterator[Any]:
+    """Iterate `dataloader` as if its first `num_done` batches had been taken, without loading them.
+
+    Args:
+        dataloader: its sampler must already be set to the right epoch.
+        num_done: batches to pass over.
+
+    Returns:
+        The loader's own iterator; its workers start here.
+    """
+    name = "sampler" if dataloader.batch_sampler is None else "batch_sampler"
+    original = getattr(dataloader, name)
+    # DataLoader refuses to have its sampler replaced (`DataLoader.__setattr__`), though only `iter()` reads it.
+    object.__setattr__(dataloader, name, _SkipOnce(original, num_done))
+    try:
+        return iter(dataloader)
+    finally:
+        object.__setattr__(dataloader, name, original)
+
+
+class BatchStream:
+    """Endless batches of a data loader, from the batch `num_done` on. The workers start at the first one asked for.
+
+    Stands in for the iterator of MMEngine's `IterBasedTrainLoop`, which starts at batch 0 and reaches `num_done` by
+    loading everything before it.
+
+    Args:
+        dataloader: with an infinite sampler, or a finite one that is started over with the next epoch.
+        num_done: batches that the training has had.
+        num_ignored: the first so many `next` calls do nothing: those with which MMEngine 0.10.7's loop means to
+            advance the stream after a resume.
+    """
+
+    def __init__(self, dataloader: DataLoader[Any], num_done: int, num_ignored: int = 0) -> None:
+        self._dataloader = dataloader
+        self._num_done = num_done
+        self._num_ignored = num_ignored
+        self._iterator: Iterator[Any] | None = None
+        self._epoch = 0
+
+    def __iter__(self) -> BatchStream:
+        return self
+
+    def __next__(self) -> Any:
+        if self._num_ignored:
+            self._num_ignored -= 1
+            return None
+        if self._iterator is None:
+            self._iterator = self._start()
+        try:
+            return next(self._iterator)
+        except StopIteration:
+            self._epoch += 1
+            base_sampler(self._dataloader).set_epoch(self._epoch)
+            self._iterator = iter(self._dataloader)
+            return next(self._iterator)
+
+    def restart(self, num_done: int) -> None:
+        """Go on at batch `num_done` with new workers, which see the data set as it is then."""
+        self._num_done = num_done
+        self._iterator = None
+
+    def skip_iter(self, num_iters: int) -> None:
+        """Do nothing: onedl-mmengine's loop calls this in place of `next` to advance; the stream stands right already."""
+        self._num_ignored = 0
+
+    def _start(self) -> Iterator[Any]:
+        self._dataloader._iterator = None  # else persistent workers go on where they are
+        rewind(self._dataloader)
+        sampler = base_sampler(self._dataloader)
+        skip = self._num_done
+        if not hasattr(sampler, "_indices_of_rank"):
+            self._epoch, skip = divmod(self._num_done, len(self._dataloader))
+            sampler.set_epoch(self._epoch)
+        # The loader draws the base seed of its workers from the global generator; the training's numbers must not
+        # depend on how often a stream was started.
+        with torch.random.fork_rng(devices=[]):
+            return iterate_from(self._dataloader, skip)

@@ -1,0 +1,43 @@
+"""Rare events of a training that its tracked run shall show: appended by rank 0, read by the parent process.
+
+One JSON object a line in `events.jsonl` of the work_dir. The parent owns the MLflow run; no rank talks to MLflow.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import is_main_process
+
+
+
+def record_event(work_dir: Path, name: str, **values: Any) -> None:
+    """Append one event; ranks other than 0 do nothing.
+
+    Args:
+        work_dir: folder of the run.
+        name: what happened, such as `pipeline_stage`.
+        **values: JSON values that describe it.
+    """
+    if not is_main_process():
+        return
+    line = json.dumps({"event": name, "time_s": round(time.time(), 3), **values})
+    # One write in append mode: a reader never sees half of a line.
+    with events_file(work_dir).open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+
+
+def read_events(work_dir: Path) -> list[dict[str, Any]]:
+    """Return the events of a run, oldest first; none where nothing was recorded."""
+    path = events_file(work_dir)
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def events_file(work_dir: Path) -> Path:
+    """Return the file that holds the events."""
+    return work_dir / "events.jsonl"

@@ -1,0 +1,121 @@
+"""Two-stage augmentation: from one epoch or iteration on, training images come through another pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmcv.transforms import Compose
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+from vision_research.engine.events import record_event
+from vision_research.engine.loader_workers import restart_workers
+
+
+@HOOKS.register_module()
+class PipelineStageHook(Hook):
+    """Give every data set under the training loader a new pipeline at `switch_at`.
+
+    Wrappers (Repeat, Concat, ClassBalanced, MultiImageMix, sliced) are walked down to the data sets that load files.
+    MMDetection's own `PipelineSwitchHook` sets an attribute on the outermost wrapper, which no wrapper reads.
+
+    Args:
+        switch_at: number of epochs (or iterations) done before the new pipeline takes over, as `switch_epoch` in
+            MMDetection: 8 of 10 means that the last two use it.
+        by_epoch: whether `switch_at` counts epochs; else iterations.
+        pipeline: transforms of the second stage, from loading to packing.
+    """
+
+    priority = "NORMAL"
+
+    def __init__(self, switch_at: int, by_epoch: bool, pipeline: list[dict[str, Any]]) -> None:
+        self.switch_at = switch_at
+        self.by_epoch = by_epoch
+        self.pipeline = pipeline
+        self._switched = False
+
+    def before_train(self, runner: Any) -> None:
+        """Switch at once in an iteration-based run that resumes after the switch."""
+        if not self.by_epoch and runner.iter >= self.switch_at:
+            self._switch(runner, num_done=runner.iter)
+
+    def before_train_epoch(self, runner: Any) -> None:
+        """Switch before the first epoch of the second stage, or before the one that a later resume starts with."""
+        if self.by_epoch and runner.epoch >= self.switch_at:
+            self._switch(runner, num_done=0)
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
+        """Switch before the first batch of the second stage is asked for."""
+        if not self.by_epoch and runner.iter + 1 >= self.switch_at:
+            self._switch(runner, num_done=runner.iter + 1)
+
+    def _switch(self, runner: Any, num_done: int) -> None:
+        if self._switched:
+            return
+        self._switched = True
+        unit = "epoch" if self.by_epoch else "iter"
+        loop = runner.train_loop
+        changes = switch_pipelines(loop.dataloader.dataset, self.pipeline)
+        restart_workers(loop, num_done)
+        runner.logger.info("Second stage of the augmentation from %s %d on:", unit, self.switch_at + 1)
+        for change in changes:
+            runner.logger.info("  %s", change)
+        record_event(Path(runner.work_dir), "pipeline_stage", **{unit: self.switch_at + 1}, changes=changes)
+
+
+def switch_pipelines(dataset: Any, pipeline: list[dict[str, Any]]) -> list[str]:
+    """Put `pipeline` in the place of the transforms of every data set under `dataset`.
+
+    Args:
+        dataset: what a data loader reads, wrapped or not.
+        pipeline: transforms from loading to packing; built once for every data set.
+
+    Returns:
+        One line for each change: the data set, its transforms before and after.
+
+    Raises:
+        ValueError: nothing was changed; the training would silently go on as before.
+    """
+    changes = [change for node in _nodes(dataset) if (change := _set_pipeline(node, pipeline)) is not None]
+    if not changes:
+        raise ValueError(
+            f"the second stage of the augmentation changed nothing: {type(dataset).__name__} holds no data set with "
+            "other transforms than those of the second stage. Take aug=none, or aug.final_epochs=0, if one stage is meant."
+        )
+    return changes
+
+
+def _nodes(dataset: Any) -> Iterator[Any]:
+    """Yield the data sets that have transforms: the leaves, and wrappers that mix images."""
+    inner = getattr(dataset, "datasets", None)
+    if inner is None:
+        # `_dataset` is MMEngine's `_SlicedDataset` (num_batch_per_epoch), which passes on every other attribute.
+        one = vars(dataset).get("_dataset", vars(dataset).get("dataset"))
+        inner = [] if one is None else [one]
+    for child in inner:
+        yield from _nodes(child)
+    if "pipeline" in vars(dataset):
+        yield dataset
+    elif not inner:
+        raise TypeError(f"{type(dataset).__name__} has no `pipeline` and wraps no data set that could have one")
+
+
+def _set_pipeline(dataset: Any, pipeline: list[dict[str, Any]]) -> str | None:
+    before = dataset.pipeline
+    if hasattr(dataset, "pipeline_types"):
+        # MultiImageMixDataset: the data set inside now does the whole of it, from loading to packing.
+        dataset.pipeline, dataset.pipeline_types = [], []
+    else:
+        dataset.pipeline = Compose(pipeline)
+    if repr(before) == repr(dataset.pipeline):
+        return None
+    return f"{type(dataset).__name__}: {_names(before)} -> {_names(dataset.pipeline)}"
+
+
+def _names(pipeline: Any) -> str:
+    transforms = getattr(pipeline, "transforms", pipeline)
+    return ", ".join(type(transform).__name__ for transform in transforms) or "nothing"

@@ -1,0 +1,163 @@
+"""Shows a training as one live line on a terminal; the log goes on above it."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import re
+import sys
+import time
+from datetime import timedelta
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+
+# The lines that the bar replaces: those that MMEngine's LogProcessor writes every few iterations carry an ETA; the one
+# with the result of a validation does not, and stays.
+_PROGRESS_LINE = re.compile(r"^(Epoch|Iter)\((train|val)\).*\beta: ")
+_REFRESH_S = 0.1
+
+
+@HOOKS.register_module()
+class ProgressHook(Hook):
+    """One progress bar on rank 0's terminal with loss, lr, images/s and time left; nothing where there is no terminal.
+
+    Everything is drawn by the training thread: with a drawing thread, a loader worker could be forked while that one holds the
+    console's lock, and hang. The log file keeps every line.
+    """
+
+    # Reads what all others have written; must not come after GracefulStopHook, which raises.
+    priority = "VERY_LOW"
+
+    def __init__(self) -> None:
+        self._bar: _LiveBar | None = None
+
+    def before_train(self, runner: Any) -> None:
+        """Start the bar if this is rank 0 and its stdout is a terminal."""
+        if runner.rank == 0 and sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+            self._bar = _LiveBar(runner.logger)
+            self._bar.show("train", done=runner.iter, total=runner.max_iters, details=_position(runner))
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
+        """Move the bar on."""
+        if self._bar is not None and self._bar.due:
+            details = f"{_position(runner)}  {_measured(runner)}"
+            self._bar.show("train", done=runner.iter + 1, total=runner.max_iters, details=details)
+
+    def after_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Show the validation in place of the training."""
+        if self._bar is not None and self._bar.due:
+            self._bar.show("val", done=batch_idx + 1, total=len(runner.val_dataloader), details=_eta(runner))
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Show the training again."""
+        if self._bar is not None:
+            self._bar.show("train", done=runner.iter, total=runner.max_iters, details=_position(runner))
+
+    def after_train(self, runner: Any) -> None:
+        """Leave the terminal as it was."""
+        self.close()
+
+    def close(self) -> None:
+        """Leave the terminal as it was. Also to be called when the training raised, for then no hook is."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+class _LiveBar:
+    """A rich progress bar, and the detour that takes the console lines of one logger above it."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._console = Console(file=sys.stdout)
+        columns = (TextColumn("{task.description:>5}"), BarColumn(20), MofNCompleteColumn(), TextColumn("{task.fields[details]}"))
+        # Stderr goes above the bar too: warnings are written there.
+        self._progress = Progress(*columns, console=self._console, auto_refresh=False, redirect_stdout=False)
+        self._task: TaskID = self._progress.add_task("", details="")
+        handlers = (handler for handler in logger.handlers if type(handler) is logging.StreamHandler)
+        self._handler = next(handlers, None)
+        self._original = self._handler.stream if self._handler is not None else None
+        if self._handler is not None:
+            self._handler.setStream(_AboveBar(self._console))
+            self._handler.addFilter(_is_no_progress)
+        self._drawn_s = 0.0
+        self._progress.start()
+        # When the training raises, the traceback is printed first; then the cursor must come back.
+        atexit.register(self.close)
+
+    @property
+    def due(self) -> bool:
+        """Whether enough time has passed to draw again."""
+        return time.monotonic() - self._drawn_s >= _REFRESH_S
+
+    def show(self, name: str, done: int, total: int, details: str) -> None:
+        """Draw the bar.
+
+        Args:
+            name: what is under way.
+            done: iterations done.
+            total: iterations in all.
+            details: text to the right.
+        """
+        self._progress.update(self._task, description=name, completed=done, total=total, details=details)
+        self._progress.refresh()
+        self._drawn_s = time.monotonic()
+
+    def close(self) -> None:
+        """End the bar and give the logger its stream back."""
+        atexit.unregister(self.close)
+        self._progress.stop()
+        if self._handler is not None:
+            self._handler.setStream(self._original)
+            self._handler.removeFilter(_is_no_progress)
+
+
+class _AboveBar:
+    """A text stream that writes whole lines above the bar of a console."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._owner = os.getpid()
+
+    def write(self, text: str) -> int:
+        if os.getpid() != self._owner:
+            # A forked process has a copy of the bar and must not draw it.
+            return sys.__stdout__.write(text) if sys.__stdout__ is not None else 0
+        if line := text.rstrip("\n"):
+            self._console.print(Text.from_ansi(line), soft_wrap=True)
+        return len(text)
+
+    def flush(self) -> None:
+        self._console.file.flush()
+
+
+def _is_no_progress(record: logging.LogRecord) -> bool:
+    return _PROGRESS_LINE.match(record.getMessage()) is None
+
+
+def _position(runner: Any) -> str:
+    return f"epoch {runner.epoch + 1}/{runner.max_epochs}" if runner.max_epochs > 1 else ""
+
+
+def _measured(runner: Any) -> str:
+    scalars = runner.message_hub.log_scalars
+    shown = {"loss": ("loss", ".4f"), "lr": ("lr", ".2e"), "images_per_s": ("img/s", ".1f")}
+    parts = [
+        f"{label} {scalars[f'train/{name}'].current():{form}}"
+        for name, (label, form) in shown.items()
+        if f"train/{name}" in scalars
+    ]
+    return "  ".join([*parts, _eta(runner)])
+
+
+def _eta(runner: Any) -> str:
+    """Return MMEngine's own estimate, the one that the log file shows."""
+    eta_s = runner.message_hub.get_info("eta")
+    return "" if eta_s is None else f"eta {timedelta(seconds=int(eta_s))}"

@@ -1,0 +1,123 @@
+"""Preflight: every `type` of a lowered config is registered, everything builds, and one sample loads.
+
+It runs in the parent, before a rank or a GPU is touched, and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from vision_research.config.errors import ConfigError
+
+# Where MMEngine looks a `type` up, by the last key on the way to it.
+SKIPPED_KEYS = {"nms": "mmcv.ops", "init_cfg": None}
+
+
+def preflight(config: dict[str, Any]) -> None:
+    """Check a lowered config against what is installed.
+
+    Args:
+        config: the MMEngine config as a plain tree.
+
+    Raises:
+        ConfigError: names every `type` that is not registered; or the first part that does not build, and why.
+    """
+    _register_everything(config)
+    problems = list(_unknown_types(config, ""))
+    if problems:
+        raise ConfigError(problems)
+    _build(config)
+
+
+def _register_everything(config: dict[str, Any]) -> None:
+    from mmengine.utils import import_modules_from_strings
+    from mmdet.utils import register_all_modules
+
+    register_all_modules(init_default_scope=True)
+    try:
+        import_modules_from_strings(**config["custom_imports"])
+    except ImportError as error:
+        raise ConfigError(
+            f"aug.imports={config['custom_imports']['imports'][1:]}: {error}. The module has to be importable from here: "
+            "python -c 'import MODULE' has to work"
+        ) from error
+
+
+def _unknown_types(node: Any, path: str) -> Iterator[str]:
+    if isinstance(node, dict):
+        kind = node.get("type")
+        if isinstance(kind, str) and path.rpartition(".")[2] not in SKIPPED_KEYS and not _is_registered(kind):
+            yield f"{path}.type={kind}: no such type is registered.{_nearest(kind)}"
+        for key, value in node.items():
+            if key not in ("custom_imports", "env_cfg", "metainfo"):
+                yield from _unknown_types(value, f"{path}.{key}" if path else key)
+    elif isinstance(node, (list, tuple)):
+        for index, value in enumerate(node):
+            yield from _unknown_types(value, f"{path}[{index}]")
+
+
+def _registries() -> list[Any]:
+    from mmdet import registry
+    from mmengine.registry import Registry
+
+    return [value for value in vars(registry).values() if isinstance(value, Registry)]
+
+
+def _is_registered(kind: str) -> bool:
+    # A registry that does not know a name logs nothing and returns None.
+    return any(registry.get(kind) is not None for registry in _registries())
+
+
+def _nearest(kind: str) -> str:
+    names = {name for registry in _registries() for name in _all_names(registry)}
+    near = difflib.get_close_matches(kind, names, n=3, cutoff=0.6)
+    return f" Did you mean {', '.join(near)}?" if near else " Import the module that registers it: aug.imports=[MODULE]"
+
+
+def _all_names(registry: Any) -> Iterator[str]:
+    while registry is not None:
+        yield from registry.module_dict
+        registry = registry.parent
+
+
+def _build(config: dict[str, Any]) -> None:
+    from mmdet.registry import DATASETS, METRICS, MODELS
+    from mmengine.config import ConfigDict
+
+    parts = {
+        "model": (MODELS, config["model"]),
+        "train_dataloader.dataset": (DATASETS, config["train_dataloader"]["dataset"]),
+        "val_evaluator": (METRICS, config["val_evaluator"]),
+    }
+    for path, (registry, part) in parts.items():
+        try:
+            with _quiet():
+                built = registry.build(ConfigDict(part))
+                if path == "train_dataloader.dataset":
+                    _load_one(built)
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error
+
+
+def _load_one(dataset: Any) -> None:
+    if len(dataset) == 0:
+        raise ConfigError(
+            "data.train_ann: no training image is left: all are without boxes of the classes "
+            f"{list(dataset.metainfo['classes'])}. Type data.keep_empty=true to train on images without boxes"
+        )
+    dataset[0]
+
+
+class _quiet:
+    """Keeps MMEngine's building chatter out of the way."""
+
+    def __enter__(self) -> None:
+        logging.disable(logging.WARNING)
+
+    def __exit__(self, *exception: object) -> None:
+        logging.disable(logging.NOTSET)

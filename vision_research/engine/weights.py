@@ -1,0 +1,87 @@
+"""Pretrained weights: where an address leads, and having the file before any rank starts."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlparse
+
+from vision_research.config.errors import EnvironmentProblem
+
+logger = logging.getLogger(__name__)
+
+HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.")
+TABLES = {"torchvision": "torchvision_0.12.json", "open-mmlab": "openmmlab.json", "openmmlab": "openmmlab.json"}
+
+
+def resolve_source(source: str) -> str:
+    """Turn `torchvision://resnet50` and `open-mmlab://...` into the address of the file.
+
+    MMEngine itself needs the torchvision package for the former, only to look an address up; it ships the same table.
+
+    Raises:
+        EnvironmentProblem: the table does not know the name.
+    """
+    scheme, _, name = source.partition("://")
+    if scheme not in TABLES:
+        return source
+    spec = find_spec("mmengine")
+    assert spec is not None and spec.origin is not None
+    table = json.loads((Path(spec.origin).parent / "hub" / TABLES[scheme]).read_text())
+    for key in (name, name.removeprefix("models/")):
+        if key in table:
+            return str(table[key]["url"] if isinstance(table[key], dict) else table[key])
+    raise EnvironmentProblem(f"{source}: there are no such weights. Type model.weights=none to train without")
+
+
+def ensure_weights(source: str, timeout_s: float = 20.0) -> Path:
+    """Have the file of an address on this machine: one download, before the ranks start, into torch's own cache.
+
+    Args:
+        source: a path or an http(s) address, as `resolve_source` gives it.
+        timeout_s: how long the server may keep silent.
+
+    Returns:
+        The file.
+
+    Raises:
+        EnvironmentProblem: it cannot be had; with the ways to go on.
+    """
+    address = urlparse(source)
+    if address.scheme not in ("http", "https"):
+        if not Path(source).is_file():
+            raise EnvironmentProblem(f"model.weights: {source} is no file. Type model.weights=none to train without")
+        return Path(source)
+    import torch
+
+    target = Path(torch.hub.get_dir()) / "checkpoints" / Path(address.path).name
+    if target.is_file():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    logger.info("downloading the pretrained weights %s", source)
+    found = HASH_IN_NAME.search(target.name)
+    try:
+        with _socket_timeout(timeout_s):
+            torch.hub.download_url_to_file(source, str(target), found[1] if found else None, progress=False)
+    except (OSError, RuntimeError) as error:
+        raise EnvironmentProblem(
+            f"model.weights=backbone: {source} cannot be downloaded ({error}). Without pretrained weights: type "
+            f"model.weights=none. With them: copy the file from a machine that has it to {target} and type the same again"
+        ) from error
+    return target
+
+
+@contextmanager
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

@@ -1,0 +1,1 @@
+"""Metrics over detections and ground truth."""

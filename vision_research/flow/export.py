@@ -1,0 +1,52 @@
+"""The export at the end of a run, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from vision_research.flow.outcome import Outcome
+from vision_research.flow.prepare import PreparedRun
+from vision_research.launch.plan import export_plan
+from vision_research.launch.process import run_plan
+from vision_research.work_dir import write_atomic
+
+
+def export_best(run: PreparedRun, outcome: Outcome) -> Outcome:
+    """Export the best checkpoint, or the last where nothing was validated.
+
+    Returns:
+        The outcome with the model; or FAILED with the reason, the training's own results untouched.
+    """
+    from vision_research.deploy.export import ExportRequest
+
+    folder = run.work_dir.export_dir
+    folder.mkdir(exist_ok=True)
+    assert outcome.checkpoint is not None, "a finished training has saved a checkpoint"
+    request = ExportRequest(
+        config=run.work_dir.config_py,
+        checkpoint=outcome.checkpoint,
+        output=folder / "model.ts",
+        shape=None if run.config.export.shape is None else (run.config.export.shape[0], run.config.export.shape[1]),
+        score_thr=run.config.export.score_thr,
+        verify=run.config.export.verify,
+        num_images=run.config.export.num_images,
+        run_id=_run_id(run),
+    )
+    write_atomic(folder / "request.json", request.to_json())
+    result = folder / "outcome.json"
+    result.unlink(missing_ok=True)
+    finished = run_plan(export_plan(run.work_dir.root), run.work_dir.stop_request)
+    if finished.stopped_by:
+        return replace(outcome, status="KILLED", cause="stopped during the export", signal=int(finished.stopped_by))
+    if finished.returncode != 0:
+        cause = json.loads(result.read_text())["cause"] if result.is_file() else f"exit code {finished.returncode}"
+        return replace(outcome, status="FAILED", cause=f"the training is complete, the export failed: {cause}")
+    return replace(outcome, model=Path(request.output))
+
+
+def _run_id(run: PreparedRun) -> str | None:
+    if not run.work_dir.run_json.is_file():
+        return None
+    return str(json.loads(run.work_dir.run_json.read_text())["run_id"])

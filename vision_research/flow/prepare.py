@@ -1,0 +1,148 @@
+"""From a composed run to one that can be launched: validate, look at the data, lower, preflight. Writes nothing but data."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vision_research.config.compose import Composition
+from vision_research.config.errors import ConfigError
+from vision_research.config.lowering import LoweringInputs, lower
+from vision_research.config.lowering.model import pretrained_sources
+from vision_research.config.lowering.schedule import learning_rate
+from vision_research.config.schema import DataKind, TrainConfig
+from vision_research.config.validate import validate
+from vision_research.datasets.facts import DatasetFacts, gather_facts
+from vision_research.flow.run_folder import choose_work_dir
+from vision_research.launch.devices import Hardware, resolve_hardware
+from vision_research.launch.plan import LaunchPlan, training_plan
+from vision_research.work_dir import WorkDir
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """Everything about a run that is known before its first iteration.
+
+    Attributes:
+        composition: what was typed and composed.
+        work_dir: its folder, which may not exist yet.
+        facts: what the annotation files say.
+        hardware: the ranks.
+        inputs: what lowering was told.
+        mmengine: the lowered config.
+        plan: the command that starts the ranks.
+        resume_from: the checkpoint to go on from, or None.
+    """
+
+    composition: Composition
+    work_dir: WorkDir
+    facts: DatasetFacts
+    hardware: Hardware
+    inputs: LoweringInputs
+    mmengine: dict[str, Any]
+    plan: LaunchPlan
+    resume_from: Path | None
+
+    @property
+    def config(self) -> TrainConfig:
+        """The typed tree."""
+        return self.composition.config
+
+
+def prepare(composition: Composition) -> PreparedRun:
+    """Check a run in full.
+
+    Raises:
+        ConfigError: what was typed or what the files hold is wrong.
+        EnvironmentProblem: the machine is not fit for it.
+    """
+    config = composition.config
+    validate(config)
+    work_dir = choose_work_dir(composition)
+    hardware = resolve_hardware(config.hw)
+    facts = look_at_data(config)
+    inputs = LoweringInputs(
+        work_dir=work_dir.root,
+        classes=facts.classes,
+        num_train=min(facts.num_train, config.data.limit_train or facts.num_train),
+        world_size=hardware.world_size,
+        on_gpu=hardware.on_gpu,
+    )
+    _check_stage_length(config, inputs)
+    mmengine = lower(config, inputs)
+    logger.info("%s", learning_rate(config, inputs).explanation)
+    _check_machine(config, work_dir)
+    _fetch_weights(mmengine["model"])
+    from vision_research.engine.preflight import preflight
+
+    preflight(mmengine)
+    resume_from = _resume_from(config, work_dir)
+    plan = training_plan(config.hw, hardware, work_dir.root, resume_from)
+    return PreparedRun(composition, work_dir, facts, hardware, inputs, mmengine, plan, resume_from)
+
+
+def look_at_data(config: TrainConfig) -> DatasetFacts:
+    """Make the embedded data where it is asked for, and read the annotation files."""
+    data = config.data
+    if data.kind is DataKind.digits:
+        from vision_research.datasets.digits import make_digits
+
+        make_digits(Path(data.root))
+    facts = gather_facts(
+        kind=data.kind.value,
+        root=Path(data.root).absolute(),
+        train_ann=data.train_ann,
+        val_ann=data.val_ann,
+        test_ann=data.test_ann,
+        img_prefix=data.img_prefix,
+        train_prefix=data.train_prefix,
+        val_prefix=data.val_prefix,
+        test_prefix=data.test_prefix,
+        classes=tuple(data.classes) if data.classes else None,
+        strict=data.strict,
+    )
+    for warning in facts.warnings:
+        logger.warning("%s", warning)
+    return facts
+
+
+def _check_machine(config: TrainConfig, work_dir: WorkDir) -> None:
+    from vision_research.engine.environment import require
+
+    require(work_dir=work_dir.root)
+
+
+def _check_stage_length(config: TrainConfig, inputs: LoweringInputs) -> None:
+    """In iterations, whether the weak stage fits is known only with the size of the data."""
+    if config.schedule.max_iters is None or config.aug.final is None:
+        return
+    final = config.aug.final_epochs * inputs.iters_per_epoch(config.data.batch_size, config.data.repeat)
+    if final >= config.schedule.max_iters:
+        raise ConfigError(
+            f"aug.final_epochs={config.aug.final_epochs} are {final} iterations here, with schedule.max_iters="
+            f"{config.schedule.max_iters}: the weak pipeline would begin before the training. Type aug.final_epochs=0, or "
+            f"schedule.max_iters={final + 1} or more"
+        )
+
+
+def _fetch_weights(model: dict[str, Any]) -> None:
+    from vision_research.engine.weights import ensure_weights, resolve_source
+
+    for source in pretrained_sources(model):
+        ensure_weights(resolve_source(source))
+
+
+def _resume_from(config: TrainConfig, work_dir: WorkDir) -> Path | None:
+    if not config.resume:
+        return None
+    from vision_research.engine.checkpoints import find_resumable
+
+    found = find_resumable(work_dir.root)
+    for broken in found.broken:
+        logger.warning("%s was cut off by a crash: taking the one before it", broken)
+    logger.info("resuming %s from %s", work_dir.root, found.path.name)
+    return Path(found.path)

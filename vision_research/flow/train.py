@@ -1,0 +1,68 @@
+"""The `train` command's flow: prepare, record, launch, export, sum up."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from vision_research.config.compose import Composition
+from vision_research.config.errors import UserError
+from vision_research.config.schema import ExportFormat
+from vision_research.flow.export import export_best
+from vision_research.flow.outcome import Outcome, read_outcome
+from vision_research.flow.prepare import PreparedRun, prepare
+from vision_research.flow.record import recording
+from vision_research.flow.run_folder import owned
+from vision_research.flow.summary import print_summary
+from vision_research.flow.write import write_folder
+from vision_research.launch.process import run_plan
+
+logger = logging.getLogger(__name__)
+
+
+class RunFailed(UserError):
+    """The run was launched and failed; the message is its first cause."""
+
+
+def train(composition: Composition) -> float | None:
+    """Run one training, from its composition to its exported model.
+
+    Returns:
+        The best value of `schedule.monitor`, which a sweeper maximizes; None where nothing was validated.
+
+    Raises:
+        UserError: what a person can mend, before anything is launched.
+        RunFailed: the ranks or the export failed.
+        SystemExit: the run was stopped; the code is the shell's for that signal.
+    """
+    run = prepare(composition)
+    if run.hardware.node_rank > 0:
+        return follow(run)
+    with owned(run.work_dir), recording(run) as recorder:
+        write_folder(run)
+        outcome = _launch(run)
+        recorder.add_outcome(outcome)
+    print_summary(run, outcome, recorder)
+    return conclude(outcome)
+
+
+def follow(run: PreparedRun) -> float | None:
+    """Run the ranks of a machine that is not the first: no folder, no record, no export."""
+    return conclude(read_outcome(run, run_plan(run.plan, run.work_dir.stop_request)))
+
+
+def conclude(outcome: Outcome) -> float | None:
+    """Turn how a run ended into a return value or an exit."""
+    if outcome.status == "KILLED":
+        sys.exit(128 + (outcome.signal or 15))
+    if outcome.status == "FAILED":
+        raise RunFailed(outcome.cause)
+    return outcome.best_value
+
+
+def _launch(run: PreparedRun) -> Outcome:
+    run.work_dir.outcome.unlink(missing_ok=True)
+    outcome = read_outcome(run, run_plan(run.plan, run.work_dir.stop_request))
+    if outcome.status == "FINISHED" and run.config.export.format is not ExportFormat.none:
+        outcome = export_best(run, outcome)
+    return outcome

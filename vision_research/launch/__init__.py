@@ -1,0 +1,1 @@
+"""Starts ranks: how many, with which command, and how they are stopped."""

@@ -1,0 +1,71 @@
+"""The LaunchPlan: one torchrun command, decided without starting anything."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vision_research.config.schema import HwConfig
+from vision_research.launch.devices import Hardware
+
+
+@dataclass(frozen=True)
+class LaunchPlan:
+    """A command and its environment.
+
+    Attributes:
+        command: the words of the command.
+        env: variables that are added to the environment of the parent.
+        world_size: ranks over all machines.
+    """
+
+    command: tuple[str, ...]
+    env: dict[str, str] = field(default_factory=dict)
+    world_size: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as it is written to `launch.json`."""
+        return asdict(self)
+
+
+def training_plan(hw: HwConfig, hardware: Hardware, work_dir: Path, resume: Path | None) -> LaunchPlan:
+    """Plan the ranks of a training.
+
+    Args:
+        hw: what was asked for.
+        hardware: what this machine gives.
+        work_dir: folder of the run.
+        resume: checkpoint to go on from, or None.
+    """
+    worker = ["-m", "vision_research.worker", str(work_dir), "--task", "train"]
+    if resume is not None:
+        worker += ["--resume", str(resume)]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", *_rendezvous(hw, hardware, work_dir)]
+    torchrun += [f"--nproc-per-node={hardware.num_procs}", f"--max-restarts={hw.max_restarts}"]
+    return LaunchPlan((*torchrun, *worker), _environment(hardware), hardware.world_size)
+
+
+def export_plan(work_dir: Path) -> LaunchPlan:
+    """Plan the export: one process of its own, so that nothing of it can harm the run that is recorded."""
+    return LaunchPlan((sys.executable, "-m", "vision_research.worker", str(work_dir), "--task", "export"))
+
+
+def _rendezvous(hw: HwConfig, hardware: Hardware, work_dir: Path) -> list[str]:
+    if hardware.num_nodes == 1:
+        # A free port, found by the store itself. The address is given since a host name may not resolve.
+        return ["--standalone", "--local-addr=127.0.0.1"]
+    return [
+        f"--nnodes={hardware.num_nodes}",
+        f"--node-rank={hardware.node_rank}",
+        "--rdzv-backend=c10d",
+        f"--rdzv-endpoint={hw.rdzv_endpoint}",
+        f"--rdzv-id={work_dir.name}",
+        f"--rdzv-conf=is_host={int(hardware.node_rank == 0)}",
+    ]
+
+
+def _environment(hardware: Hardware) -> dict[str, str]:
+    threads = str(hardware.num_threads)
+    return {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}

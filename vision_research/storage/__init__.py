@@ -1,0 +1,1 @@
+"""Storage back ends of `mmengine.fileio`: how bytes reach a disk or an object store."""

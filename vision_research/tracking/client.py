@@ -1,0 +1,181 @@
+"""What the project asks of MLflow: a store that takes runs.
+
+Uses `MlflowClient` alone. The fluent API (`mlflow.start_run`) registers an exit handler that would mark a crashed run
+FINISHED, and its async logging drops what a hung server does not answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vision_research.tracking.connection import first_creation_lock, new_client, prepare_environment, request_timeout
+from vision_research.tracking.records import DatasetRecord, Metrics
+from vision_research.tracking.spool import RunStatus
+from vision_research.tracking.store_errors import RunGone, StoreRefused, StoreUnavailable, store_errors
+from vision_research.tracking.uri import artifact_location, unreachable
+
+CAUSE_TAG = "status_cause"
+# mlflow/utils/validation.py: MAX_METRICS_PER_BATCH and MAX_PARAMS_TAGS_PER_BATCH; a test compares them.
+MAX_METRICS_PER_BATCH = 1000
+MAX_TAGS_PER_BATCH = 100
+_MAX_FLOAT = 1.7976931348623157e308
+# A proxied upload is answered when the artifact store behind the server has it: 5 MB/s is a slow one.
+_UPLOAD_BYTES_PER_S = 5e6
+_UPLOAD_TIMEOUT_S = 60
+
+
+class Store:
+    """One MLflow tracking store.
+
+    Every method raises a `StoreError` and never waits longer than a few times the timeout: MLflow's own retries
+    (246 s by default for one call to a dead server) are switched off, because the spool retries better.
+    """
+
+    def __init__(self, uri: str, timeout_s: float) -> None:
+        """Connect. For a SQLite file that is absent this makes it, under a lock, which takes 3 to 6 s.
+
+        Args:
+            uri: as `uri.resolve_uri` returned it.
+            timeout_s: how long one request may take, in seconds.
+
+        Raises:
+            StoreUnavailable: nothing listens there, or the database cannot be opened.
+        """
+        problem = unreachable(uri, timeout_s)
+        if problem:
+            raise StoreUnavailable(problem)
+        self.uri = uri
+        self._timeout_s = timeout_s
+        prepare_environment(timeout_s)
+        with first_creation_lock(uri), store_errors():
+            self._client = new_client(uri)
+
+    def ping(self) -> None:
+        """Ask for one experiment, as a check of address, credentials and version."""
+        with store_errors():
+            self._client.search_experiments(max_results=1)
+
+    def experiment(self, name: str) -> str:
+        """Find or make an experiment.
+
+        Returns:
+            Its id.
+
+        Raises:
+            StoreRefused: an experiment of this name was deleted, or the name is not allowed.
+        """
+        with first_creation_lock(self.uri), store_errors():
+            found = self._client.get_experiment_by_name(name) or self._create_experiment(name)
+        if found.lifecycle_stage != "active":
+            raise StoreRefused(
+                f"the experiment {name!r} was deleted in MLflow. Restore it (mlflow experiments restore "
+                f"--experiment-id {found.experiment_id}), or choose another: tracking.experiment=NAME"
+            )
+        return str(found.experiment_id)
+
+    def create_run(self, experiment_id: str, run_name: str, tags: Mapping[str, str]) -> str:
+        """Start a run; returns its id."""
+        with store_errors():
+            return str(self._client.create_run(experiment_id, tags=_cut(tags), run_name=run_name).info.run_id)
+
+    def reopen(self, run_id: str) -> None:
+        """Set an ended run back to RUNNING."""
+        self.require_run(run_id)
+        with store_errors():
+            self._client.update_run(run_id, status="RUNNING")
+            if CAUSE_TAG in self._client.get_run(run_id).data.tags:
+                self._client.delete_tag(run_id, CAUSE_TAG)
+
+    def require_run(self, run_id: str) -> None:
+        """Raise `RunGone` unless the run is there and not deleted."""
+        with store_errors():
+            stage = self._client.get_run(run_id).info.lifecycle_stage
+        if stage != "active":
+            raise RunGone(f"the run {run_id} was deleted from {self.uri}")
+
+    def log_metrics(self, run_id: str, records: Sequence[Metrics]) -> None:
+        """Log metric records; values that the store already holds are not doubled."""
+        from mlflow.entities import Metric
+
+        metrics = [
+            Metric(key, min(max(value, -_MAX_FLOAT), _MAX_FLOAT) if value == value else value, item.timestamp_ms, item.step)
+            for item in records
+            for key, value in item.values.items()
+        ]
+        for start in range(0, len(metrics), MAX_METRICS_PER_BATCH):
+            with store_errors():
+                self._client.log_batch(run_id, metrics=metrics[start : start + MAX_METRICS_PER_BATCH])
+
+    def params(self, run_id: str) -> dict[str, str]:
+        """Read the params of a run."""
+        with store_errors():
+            return dict(self._client.get_run(run_id).data.params)
+
+    def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
+        """Log params; a value of another run's length is cut to what MLflow stores."""
+        from mlflow.entities import Param
+        from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
+
+        self._log_in_parts(run_id, "params", [Param(*item) for item in _cut(params, MAX_PARAM_VAL_LENGTH).items()])
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags; long values are cut to what MLflow stores."""
+        from mlflow.entities import RunTag
+
+        self._log_in_parts(run_id, "tags", [RunTag(*item) for item in _cut(tags).items()])
+
+    def log_dataset(self, run_id: str, dataset: DatasetRecord) -> None:
+        """Log the data set as an input of the run."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        profile = {"num_train": dataset.num_train, "num_val": dataset.num_val, "classes": list(dataset.classes)}
+        source = json.dumps({"uri": dataset.source})
+        entity = Dataset(dataset.name, dataset.digest[:36], "local", source, profile=json.dumps(profile))
+        with store_errors():
+            context = [InputTag("mlflow.data.context", "training")]
+            self._client.log_inputs(run_id, datasets=[DatasetInput(entity, context)])
+
+    def log_artifact(self, run_id: str, path: Path, artifact_path: str) -> None:
+        """Upload a file, with a timeout that grows with its size."""
+        timeout_s = max(self._timeout_s, _UPLOAD_TIMEOUT_S) + path.stat().st_size / _UPLOAD_BYTES_PER_S
+        with request_timeout(timeout_s), store_errors():
+            self._client.log_artifact(run_id, str(path), artifact_path or None)
+
+    def set_status(self, run_id: str, status: RunStatus) -> None:
+        """Tell how the run stands, with its cause as a tag."""
+        with store_errors():
+            if status.cause:
+                self._client.set_tag(run_id, CAUSE_TAG, status.cause[: _max_tag_length()])
+            if status.status == "RUNNING":
+                self._client.update_run(run_id, status="RUNNING")
+            else:
+                self._client.set_terminated(run_id, status.status, status.end_time_ms)
+
+    def _create_experiment(self, name: str) -> Any:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_experiment(name, artifact_location(self.uri))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another command was faster
+                raise
+        return self._client.get_experiment_by_name(name)
+
+    def _log_in_parts(self, run_id: str, kind: str, entities: Sequence[Any]) -> None:
+        for start in range(0, len(entities), MAX_TAGS_PER_BATCH):
+            with store_errors():
+                self._client.log_batch(run_id, **{kind: entities[start : start + MAX_TAGS_PER_BATCH]})
+
+
+def _cut(values: Mapping[str, str], length: int | None = None) -> dict[str, str]:
+    limit = length or _max_tag_length()
+    return {key: value if len(value) <= limit else f"{value[: limit - 3]}..." for key, value in values.items()}
+
+
+def _max_tag_length() -> int:
+    from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
+
+    return int(MAX_TAG_VAL_LENGTH)

@@ -1,0 +1,213 @@
+"""Brings a spool to MLflow: one pass, in the foreground.
+
+Owns the order: records as they were written, then artifacts, then the status. A pass that the store interrupts leaves
+everything that it did not take; one that the store refuses for good is counted and passed over, so that nothing blocks
+the rest. Knows neither threads nor commands.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vision_research.tracking.client import MAX_METRICS_PER_BATCH, Store
+from vision_research.tracking.records import (
+    FINAL_STATUSES,
+    Artifact,
+    DatasetRecord,
+    Dropped,
+    Metrics,
+    Params,
+    Record,
+    Tags,
+)
+from vision_research.tracking.run_record import RunRecord
+from vision_research.tracking.spool import read_status
+from vision_research.tracking.spool_reader import Position, SpoolReader, Unreadable, exclusive
+from vision_research.tracking.store_errors import StoreError, StoreRefused
+
+logger = logging.getLogger(__name__)
+
+DROPPED_TAG = "spool.dropped_training_records"
+REFUSED_TAG = "spool.refused_records"
+MISSING_TAG = "spool.missing_artifacts"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a pass brought.
+
+    Attributes:
+        delivered: records, artifacts and statuses that the store took.
+        pending: those that still wait.
+        problem: why they wait; None when nothing does.
+    """
+
+    delivered: int
+    pending: int
+    problem: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the store has everything."""
+        return self.pending == 0
+
+
+class Courier:
+    """Delivers one spool to one run."""
+
+    def __init__(self, record: RunRecord, folder: Path, store: Store, record_limit: int | None = None) -> None:
+        """Deliver nothing yet.
+
+        Args:
+            record: the run.
+            folder: its spool.
+            store: where the run is.
+            record_limit: how many records one pass may take, so that a long backlog can be shared out; None is all.
+        """
+        self._run = record
+        self._folder = folder
+        self._store = store
+        self._limit = record_limit
+        self._delivered = 0
+        self._batch: list[Metrics] = []
+
+    def deliver(self) -> Delivery:
+        """Make one pass; never raises for what the store does."""
+        with exclusive(self._folder) as mine:
+            if not mine:
+                return Delivery(0, SpoolReader(self._folder).num_pending(), "another command is delivering it")
+            self._reader = SpoolReader(self._folder)
+            problem = None
+            try:
+                self._deliver_all()
+            except StoreError as error:
+                problem = str(error)
+            return Delivery(self._delivered, self._reader.num_pending(), problem)
+
+    def _deliver_all(self) -> None:
+        if self._deliver_records():
+            self._deliver_artifacts()
+            self._deliver_status()
+
+    def _deliver_records(self) -> bool:
+        """Deliver records in order; False where the limit of a pass was met."""
+        position: Position | None = None
+        for record, next_position in self._reader.records():
+            if self._flush_before(record, next_position, position):
+                self._flush(position)
+            if isinstance(record, Metrics):
+                self._batch.append(record)
+            else:
+                self._deliver_record(record)
+                self._reader.commit(next_position)
+                self._delivered += 1 if not next_position.is_end else 0
+            position = next_position
+            if self._limit is not None and self._delivered + len(self._batch) >= self._limit:
+                self._flush(position)
+                return False
+        self._flush(position)
+        return True
+
+    def _flush_before(self, record: Record | Unreadable, here: Position, before: Position | None) -> bool:
+        """Whether the gathered metrics must go out first: another kind, another segment, or a full batch."""
+        if not isinstance(record, Metrics) or (before is not None and here.segment != before.segment):
+            return True
+        return sum(len(item.values) for item in self._batch) + len(record.values) > MAX_METRICS_PER_BATCH
+
+    def _flush(self, position: Position | None) -> None:
+        if not self._batch:
+            return
+        self._deliver_metrics(self._batch)
+        self._delivered += len(self._batch)
+        self._batch = []
+        self._reader.commit(position)
+
+    def _deliver_metrics(self, batch: Sequence[Metrics]) -> None:
+        try:
+            self._store.log_metrics(self._run.run_id, batch)
+        except StoreRefused as error:
+            self._store.require_run(self._run.run_id)
+            if len(batch) == 1:
+                self._refuse(str(error))
+                return
+            for item in batch:
+                self._deliver_metrics([item])
+
+    def _deliver_record(self, record: Record | Unreadable) -> None:
+        progress = self._reader.progress
+        try:
+            if isinstance(record, Tags):
+                self._store.set_tags(self._run.run_id, record.values)
+            elif isinstance(record, Params):
+                self._deliver_params(record.values)
+            elif isinstance(record, DatasetRecord):
+                self._store.log_dataset(self._run.run_id, record)
+            elif isinstance(record, Artifact):
+                progress.artifacts = [item for item in progress.artifacts if item != record] + [record]
+            elif isinstance(record, Dropped):
+                progress.dropped += record.count
+                self._store.set_tags(self._run.run_id, {DROPPED_TAG: str(progress.dropped)})
+            elif isinstance(record, Unreadable):
+                self._refuse(record.problem)
+        except StoreRefused as error:
+            self._store.require_run(self._run.run_id)
+            self._refuse(str(error))
+
+    def _deliver_params(self, values: Mapping[str, str]) -> None:
+        """Log what is new; a value that a resumed run changed becomes a tag, because MLflow refuses to change params."""
+        stored = self._store.params(self._run.run_id)
+        new = {key: value for key, value in values.items() if key not in stored}
+        changed = {key: value for key, value in values.items() if key in stored and not _same(stored[key], value)}
+        if new:
+            self._store.log_params(self._run.run_id, new)
+        if changed:
+            prefix = f"resume_{self._run.resumes}"
+            notes = {f"{prefix}.{key}": f"{stored[key]} -> {value}" for key, value in changed.items()}
+            self._store.set_tags(self._run.run_id, notes)
+
+    def _deliver_artifacts(self) -> None:
+        progress = self._reader.progress
+        while progress.artifacts:
+            artifact = progress.artifacts[0]
+            path = Path(artifact.path)
+            if path.is_file():
+                self._upload(artifact, path)
+            else:
+                logger.warning("%s was gone before it could be copied into the run %s", path, self._run.run_id)
+                missing = [*progress.missing, f"{artifact.artifact_path}/{path.name}".lstrip("/")]
+                self._store.set_tags(self._run.run_id, {MISSING_TAG: ", ".join(missing)})
+                progress.missing = missing
+            progress.artifacts.pop(0)
+            self._reader.commit()
+            self._delivered += 1
+
+    def _upload(self, artifact: Artifact, path: Path) -> None:
+        try:
+            self._store.log_artifact(self._run.run_id, path, artifact.artifact_path)
+        except StoreRefused as error:
+            self._store.require_run(self._run.run_id)
+            self._refuse(f"{path}: {error}")
+
+    def _deliver_status(self) -> None:
+        status = read_status(self._folder)
+        if status is None or not self._reader.status_pending():
+            return
+        self._store.set_status(self._run.run_id, status)
+        self._reader.progress.status = status
+        self._delivered += 1
+        self._reader.commit()
+        if status.status in FINAL_STATUSES:
+            self._reader.clear()
+
+    def _refuse(self, problem: str) -> None:
+        self._reader.progress.refused += 1
+        logger.error("MLflow refused a record of the run %s for good: %s", self._run.run_id, problem)
+        self._store.set_tags(self._run.run_id, {REFUSED_TAG: str(self._reader.progress.refused)})
+
+
+def _same(stored: str, value: str) -> bool:
+    # A stored value may have been cut to MLflow's longest.
+    return stored == value or (stored.endswith("...") and value.startswith(stored[:-3]))

@@ -1,0 +1,1 @@
+"""Pipeline transforms that MMDetection lacks, one file each."""
