@@ -99,7 +99,8 @@ def composition(tree: DictConfig) -> Composition:
         config = OmegaConf.to_object(tree)
         text = OmegaConf.to_yaml(tree, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(str(error)) from error
+        # A resolver of ours says what is wrong in words of its own; OmegaConf wraps them.
+        raise ConfigError(str(error.__cause__ if isinstance(error.__cause__, ValueError) else error)) from error
     assert isinstance(config, TrainConfig)
     sweeping = hydra_tree.mode is RunMode.MULTIRUN
     return Composition(

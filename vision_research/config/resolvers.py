@@ -14,17 +14,17 @@ def first(*values: Any) -> Any:
 
 def wh(size: Any, factor: float = 1.0) -> list[int]:
     """Turn [height, width] into MMCV's [width, height], times a factor: `${wh:${image_size},2}`."""
-    height, width = size
+    height, width = _pair(size)
     return [round(width * factor), round(height * factor)]
 
 
-def hw(size: Any, factor: float = 1.0) -> list[int]:
-    """Return [height, width] times a factor, for the transforms that take that order."""
-    height, width = size
-    return [round(height * factor), round(width * factor)]
+def _pair(size: Any) -> tuple[int, int]:
+    if len(size) != 2:
+        raise ValueError(f"image_size={list(size)}: is [height, width] in pixels. Type image_size=[640,640]")
+    return size[0], size[1]
 
 
 def register_resolvers() -> None:
     """Make the resolvers known; calling it twice does no harm."""
-    for resolver in (first, wh, hw):
+    for resolver in (first, wh):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)

@@ -1,12 +1,12 @@
-"""Makes the embedded default data set: a COCO data set of handwritten digits, so that a fresh machine can train offline.
+"""Makes the embedded default data set: handwritten digits as a COCO data set, so that a fresh machine trains offline.
 
-Owns where it lies, that it is made once and appears whole, and its annotation files. What a picture looks like belongs to
-`digits_render`, which is imported only when pictures are made: this module stays light for the commands.
+Owns where it lies, that it is made once and appears whole, and its annotation files. What a picture looks like belongs
+to `digits_render`, which is imported only when pictures are made: this module stays light for the commands.
 """
 
 from __future__ import annotations
 
-import os
+import json
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -17,15 +17,16 @@ from filelock import FileLock
 from vision_research.config.errors import ConfigError
 from vision_research.work_dir import write_json
 
-# Raise it with every change of what is made: the data set then gets a new folder, and no run ever mixes two of them.
+# Raise it with every change of what is made, and `data.root` in conf/data/digits.yaml with it: no two are ever mixed.
 GENERATOR_VERSION = 1
-SPLITS = ("train", "val", "test")
+_DEFAULT_COUNTS = {"train": 400, "val": 100, "test": 100}
+SPLITS = tuple(_DEFAULT_COUNTS)
 CLASSES = tuple(str(digit) for digit in range(10))
 
 
 @dataclass(frozen=True)
 class DigitsPaths:
-    """Where one made data set lies.
+    """Where everything of the data set lies.
 
     Attributes:
         root: its folder; everything below is relative to it.
@@ -43,57 +44,74 @@ class DigitsPaths:
 
     @property
     def marker(self) -> Path:
-        """What was asked of the generator; present in every whole data set."""
+        """What was asked of which generator; present in every whole data set."""
         return self.root / "digits.json"
 
 
-def digits_paths(folder: Path, *, num_train: int = 400, num_val: int = 100, num_test: int = 100) -> DigitsPaths:
-    """Say where `make_digits` with the same arguments puts the data set; touches no disk."""
-    name = f"digits-v{GENERATOR_VERSION}-{num_train}-{num_val}-{num_test}"
-    return DigitsPaths(root=folder.absolute() / name)
-
-
-def make_digits(folder: Path, *, num_train: int = 400, num_val: int = 100, num_test: int = 100) -> DigitsPaths:
+def make_digits(
+    folder: Path, *, num_train: int | None = None, num_val: int | None = None, num_test: int | None = None
+) -> DigitsPaths:
     """Make the data set unless it is there; the same bytes every time on one machine.
 
-    It is built in a hidden folder beside its place and renamed, under a file lock, so that several commands may ask for it at
-    the same moment and a kill leaves no half of it.
+    It is built in a hidden folder beside its place and renamed, under a file lock, so that several commands may ask for
+    it at the same moment and a kill leaves no half of it.
 
     Args:
-        folder: the data folder, made when missing; the data set gets a folder of its own in it.
-        num_train: training pictures.
-        num_val: validation pictures.
-        num_test: test pictures.
+        folder: its folder; made when missing. One that is there is taken as it is, if this generator made it.
+        num_train: training pictures; None takes what is there, or makes 400.
+        num_val: validation pictures; None takes what is there, or makes 100.
+        num_test: test pictures; None takes what is there, or makes 100.
 
     Returns:
-        Where it lies.
+        Where everything lies.
 
     Raises:
-        ConfigError: the data folder cannot be written, or holds a damaged copy.
+        ConfigError: the folder cannot be written, or holds something else.
     """
-    paths = digits_paths(folder, num_train=num_train, num_val=num_val, num_test=num_test)
-    if paths.marker.is_file():
-        return paths
+    wanted = {"train": num_train, "val": num_val, "test": num_test}
+    paths = DigitsPaths(root=folder.absolute())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(paths.root.parent / f".{paths.root.name}.lock", mode=0o666):
-            if not paths.marker.is_file():
-                _refuse_damaged(paths)
-                _build_and_publish(paths, dict(zip(SPLITS, (num_train, num_val, num_test), strict=True)))
+        paths.root.parent.mkdir(parents=True, exist_ok=True)
+        if not _is_made(paths, wanted):
+            with FileLock(paths.root.parent / f".{paths.root.name}.lock", mode=0o666):
+                if not _is_made(paths, wanted):
+                    _build_and_publish(paths, {split: _count(wanted[split], split) for split in SPLITS})
     except OSError as error:
         raise ConfigError(
-            f"data.root={folder}: the digits data set cannot be made there ({error.strerror or error}). It needs a folder "
-            f"that can be written and 20 MB; type data.root=<folder>"
+            f"data.root={folder}: the digits data set cannot be made there ({error.strerror or error}). It needs a "
+            f"folder that can be written and 20 MB. Type data.root=<folder>"
         ) from error
     return paths
 
 
-def _refuse_damaged(paths: DigitsPaths) -> None:
-    if paths.root.exists():
+def _count(wanted: int | None, split: str) -> int:
+    return _DEFAULT_COUNTS[split] if wanted is None else wanted
+
+
+def _is_made(paths: DigitsPaths, wanted: dict[str, int | None]) -> bool:
+    """Tell whether the wanted data set is there.
+
+    Raises:
+        ConfigError: something else is.
+    """
+    if not paths.root.exists() or (paths.root.is_dir() and not any(paths.root.iterdir())):
+        return False
+    remedy = (
+        f"Type another folder (data.root={paths.root}-v{GENERATOR_VERSION}), or remove this one (rm -r {paths.root})"
+    )
+    if not paths.marker.is_file():
         raise ConfigError(
-            f"data.root={paths.root.parent}: the digits data set in {paths.root} is damaged ({paths.marker.name} is "
-            f"missing). Remove that folder (rm -r {paths.root}) and run again: it is then made anew"
+            f"data.root={paths.root}: is there, but no digits data set made by this program ({paths.marker.name} is "
+            f"missing). {remedy}"
         )
+    made = json.loads(paths.marker.read_text())
+    counts = {split: count for split, count in wanted.items() if count is not None}
+    if made != {"generator_version": GENERATOR_VERSION, "num_images": made.get("num_images", {}) | counts}:
+        raise ConfigError(
+            f"data.root={paths.root}: holds other digits ({json.dumps(made)}) than this program makes now "
+            f"(generator_version {GENERATOR_VERSION}{', ' + json.dumps(counts) if counts else ''}). {remedy}"
+        )
+    return True
 
 
 def _build_and_publish(paths: DigitsPaths, num_images: dict[str, int]) -> None:
@@ -106,9 +124,9 @@ def _build_and_publish(paths: DigitsPaths, num_images: dict[str, int]) -> None:
         for split in SPLITS:
             _write_split(DigitsPaths(building), split, num_images[split])
         write_json(DigitsPaths(building).marker, {"generator_version": GENERATOR_VERSION, "num_images": num_images})
-        # mkdtemp makes folders that only the owner reads; the plain folder beside it has what the umask says.
+        # mkdtemp makes folders that only the owner reads; the one inside has what the umask says.
         building.chmod((building / "images").stat().st_mode & 0o777)
-        os.rename(building, paths.root)  # noqa: PTH104  # symmetrical with mkdtemp, and the one atomic step
+        building.rename(paths.root)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise

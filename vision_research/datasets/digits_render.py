@@ -24,8 +24,8 @@ BoolArray = npt.NDArray[np.bool_]
 _SEED = 20240229
 # Shares of the glyphs of each class; the rest is for test. No glyph is in two splits.
 _GLYPH_SHARES = {"train": (0.0, 0.7), "val": (0.7, 0.85), "test": (0.85, 1.0)}
-_IMAGE_SIZE_PX = (192, 288)
-_GLYPH_HEIGHT_PX = (32, 96)
+_IMAGE_SIZE_PX = (160, 224)
+_GLYPH_HEIGHT_PX = (28, 80)
 _MAX_DIGITS = 8
 # Boxes may share this much of the smaller one: overlaps are part of the task, riddles are not.
 _MAX_SHARED = 0.25
@@ -109,7 +109,7 @@ class DigitsRenderer:
         crop = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
         crop = cv2.GaussianBlur(crop, (0, 0), sigmaX=1.0).astype(np.float32)
         mean = crop.mean(axis=(0, 1), dtype=np.float32)
-        return mean + (crop - mean) * np.float32(rng.uniform(0.3, 0.6))
+        return np.asarray(mean + (crop - mean) * rng.uniform(0.3, 0.6), dtype=np.float32)
 
     def _draw_one(self, rng: np.random.Generator, canvas: Float32Array, digits: list[DrawnDigit]) -> list[DrawnDigit]:
         """Try one digit at one place; draws on `canvas` and returns the longer list, or changes nothing."""
@@ -163,7 +163,7 @@ def _enlarge(rng: np.random.Generator, glyph: UInt8Array) -> Float32Array:
     padded = np.pad(glyph, 1).astype(np.float32) / 255
     size = (max(round(width * 10 / 8), 1), max(round(height * 10 / 8), 1))
     smooth = cv2.resize(padded, size, interpolation=cv2.INTER_CUBIC)
-    opacity = np.clip((smooth - 0.45) * _EDGE_GAIN + 0.5, 0, 1).astype(np.float32)
+    opacity = np.asarray(np.clip((smooth - 0.45) * _EDGE_GAIN + 0.5, 0, 1), dtype=np.float32)
     left, top, right, bottom = _tight_box(opacity > 0.5)
     return opacity[top:bottom, left:right]
 

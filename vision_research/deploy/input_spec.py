@@ -65,16 +65,16 @@ def read_input_spec(pipeline: Sequence[Mapping[str, Any]], preprocessor: Mapping
     resized = False
     for step in pipeline:
         kind = str(step["type"]).rsplit(".", 1)[-1]
-        if kind == "Resize":
+        if kind == "Resize" and not resized:
             spec, resized = _read_resize(spec, step), True
-        elif kind == "Pad":
+        elif kind == "Pad" and resized and not spec.pad_before_normalise:
             spec = _read_pad(spec, step)
         elif kind.startswith("Load"):
             _check_load(step)
         elif kind != "PackDetInputs":
             raise ExportError(
-                f"The test pipeline holds {kind}, which the exported module cannot reproduce. "
-                "Known are Load*, Resize, Pad and PackDetInputs: export with a test pipeline of these."
+                f"The test pipeline holds {kind} at a place where the exported module cannot reproduce it. "
+                "Known are Load*, one Resize, one Pad after it and PackDetInputs: export with a test pipeline of these."
             )
     if not resized:
         raise ExportError("The test pipeline has no Resize: add dict(type='Resize', scale=(640, 640), keep_ratio=True).")
@@ -99,7 +99,8 @@ def with_fixed_canvas(spec: InputSpec, shape: tuple[int, int], divisor: int) -> 
             f"shape={shape[0]},{shape[1]} (height,width) must be multiples of {divisor} for this detector. "
             f"Nearest: shape={below[0]},{below[1]} or shape={above[0]},{above[1]}."
         )
-    return replace(spec, canvas=shape, pad_divisor=1, pad_to_square=False, tensor_divisor=1)
+    scale = spec.scale if spec.keep_ratio else (shape[1], shape[0])
+    return replace(spec, scale=scale, canvas=shape, pad_divisor=1, pad_to_square=False, tensor_divisor=1)
 
 
 def _read_preprocessor(config: Mapping[str, Any]) -> InputSpec:

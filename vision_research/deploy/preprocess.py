@@ -20,10 +20,6 @@ class Preprocess(nn.Module):
         spec: what to do.
     """
 
-    mean: Tensor
-    std: Tensor
-    pad_value: Tensor
-
     def __init__(self, spec: InputSpec) -> None:
         super().__init__()
         self.scale_width, self.scale_height = spec.scale
@@ -37,8 +33,11 @@ class Preprocess(nn.Module):
         self.bgr_to_rgb = spec.bgr_to_rgb
         self.tensor_divisor = spec.tensor_divisor
         self.tensor_pad_value = spec.tensor_pad_value
+        self.mean: Tensor
         self.register_buffer("mean", torch.tensor(spec.mean or (0.0,)).view(-1, 1, 1))
+        self.std: Tensor
         self.register_buffer("std", torch.tensor(spec.std or (1.0,)).view(-1, 1, 1))
+        self.pad_value: Tensor
         self.register_buffer("pad_value", torch.tensor(spec.pad_value, dtype=torch.uint8))
 
     def forward(self, image: Tensor) -> tuple[Tensor, tuple[int, int], tuple[float, float]]:
@@ -66,8 +65,6 @@ class Preprocess(nn.Module):
     def target_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width that an image is resized to (`mmcv.rescale_size`, bounded by a fixed canvas), at least 1."""
         if not self.keep_ratio:
-            if self.fixed_canvas:
-                return self.canvas_height, self.canvas_width
             return self.scale_height, self.scale_width
         long_edge = max(self.scale_width, self.scale_height)
         short_edge = min(self.scale_width, self.scale_height)

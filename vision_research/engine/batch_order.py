@@ -45,14 +45,15 @@ def base_sampler(dataloader: DataLoader[Any]) -> Any:
 def rewind(dataloader: DataLoader[Any]) -> None:
     """Put samplers that remember how far they were read back to their first index.
 
-    `InfiniteSampler` hands out one shared generator, which prefetching workers have already drawn from and which is closed
-    together with the iterator that read it; `AspectRatioBatchSampler` keeps half-filled batches between epochs.
+    `InfiniteSampler` hands out one shared generator, which prefetching workers have already drawn from and which is
+    closed together with the iterator that read it; `AspectRatioBatchSampler` keeps half-filled batches between epochs.
     """
     sampler = base_sampler(dataloader)
     if hasattr(sampler, "_indices_of_rank"):
         sampler.indices = sampler._indices_of_rank()
-    if hasattr(dataloader.batch_sampler, "_aspect_ratio_buckets"):
-        dataloader.batch_sampler._aspect_ratio_buckets = [[], []]
+    batch_sampler: Any = dataloader.batch_sampler
+    if hasattr(batch_sampler, "_aspect_ratio_buckets"):
+        batch_sampler._aspect_ratio_buckets = [[], []]
 
 
 def iterate_from(dataloader: DataLoader[Any], num_done: int) -> Iterator[Any]:
@@ -118,7 +119,7 @@ class BatchStream:
         self._iterator = None
 
     def skip_iter(self, num_iters: int) -> None:
-        """Do nothing: onedl-mmengine's loop calls this in place of `next` to advance; the stream stands right already."""
+        """Do nothing: onedl-mmengine's loop calls this to advance, and the stream stands right already."""
         self._num_ignored = 0
 
     def _start(self) -> Iterator[Any]:

@@ -13,7 +13,6 @@ from typing import Any
 from mmengine.dist import is_main_process
 
 
-
 def record_event(work_dir: Path, name: str, **values: Any) -> None:
     """Append one event; ranks other than 0 do nothing.
 

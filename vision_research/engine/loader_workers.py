@@ -1,4 +1,4 @@
-"""The worker processes of a data loader: how they are kept out of signals, and how they get to see a changed data set."""
+"""The worker processes of a data loader: kept out of signals, and started anew when the data set has changed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def restart_workers(loop: Any, num_done: int) -> None:
         loop: MMEngine's or our training loop; an epoch-based one must stand between two epochs.
         num_done: batches that an iteration-based loop has had.
     """
-    # With persistent workers the loader keeps its iterator here; without them, the next `iter()` starts new ones anyway.
+    # Where persistent workers are kept; others start anew with every `iter()`.
     loop.dataloader._iterator = None
     stream = getattr(loop, "dataloader_iterator", None)
     if isinstance(stream, BatchStream):

@@ -20,7 +20,7 @@ _EPOCH_LENGTH = "epoch_length"
 
 
 @LOOPS.register_module()
-class ResumableEpochLoop(EpochBasedTrainLoop):  # type: ignore[misc]
+class ResumableEpochLoop(EpochBasedTrainLoop):
     """Epoch-based training; a checkpoint from the middle of an epoch continues with that epoch's remaining batches.
 
     Args:
@@ -73,7 +73,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):  # type: ignore[misc]
 
 
 @LOOPS.register_module()
-class ResumableIterLoop(IterBasedTrainLoop):  # type: ignore[misc]
+class ResumableIterLoop(IterBasedTrainLoop):
     """Iteration-based training; a resume continues with the next batch of the endless order.
 
     Args:
@@ -94,8 +94,8 @@ class ResumableIterLoop(IterBasedTrainLoop):  # type: ignore[misc]
 
 def _built(runner: Any, dataloader: DataLoader[Any] | dict[str, Any]) -> DataLoader[Any]:
     """Build the loader as `BaseLoop.__init__` does, but before an iteration-based parent starts its workers."""
-    if isinstance(dataloader, dict):
-        diff_rank_seed = runner._randomness_cfg.get("diff_rank_seed", False)
-        dataloader = runner.build_dataloader(dataloader, seed=runner.seed, diff_rank_seed=diff_rank_seed)
-    shield_workers(dataloader)
-    return dataloader
+    diff_rank_seed = runner._randomness_cfg.get("diff_rank_seed", False)
+    # A loader that is built already comes back as it is.
+    built: DataLoader[Any] = runner.build_dataloader(dataloader, seed=runner.seed, diff_rank_seed=diff_rank_seed)
+    shield_workers(built)
+    return built

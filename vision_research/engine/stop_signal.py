@@ -21,8 +21,8 @@ def stop_signal() -> signal.Signals | None:
 def catch_stop_signals() -> Iterator[None]:
     """Remember SIGINT and SIGTERM rather than die of them, for as long as the block runs.
 
-    The second SIGINT ends the process in the usual way: somebody presses Ctrl-C twice because they mean it. A second SIGTERM
-    does not, for Slurm and torchrun send more than one.
+    The second SIGINT ends the process in the usual way: somebody presses Ctrl-C twice because they mean it. A second
+    SIGTERM does not, for Slurm and torchrun send more than one.
     """
     _received.clear()
     before = {number: signal.signal(number, _remember) for number in STOP_SIGNALS}

@@ -21,8 +21,8 @@ class Outcome:
         cause: one line for a person, or empty.
         signal: number of the signal that stopped the run, or None.
         metrics: of the last validation.
-        best: the best checkpoint: `path`, `epoch`, `iter`, `value`; empty where nothing was validated.
-        last: the last checkpoint: `path`, `epoch`, `iter`.
+        best: the best checkpoint: `path`, `epoch`, `iteration`, `score`; empty where nothing was validated.
+        last: the last checkpoint, likewise.
         model: the exported model, or None.
     """
 
@@ -37,7 +37,7 @@ class Outcome:
     @property
     def best_value(self) -> float | None:
         """Value of the monitored metric at the best checkpoint."""
-        value = self.best.get("value")
+        value = self.best.get("score")
         return None if value is None else float(value)
 
     @property

@@ -12,12 +12,13 @@ from vision_research.config.errors import ConfigError
 from vision_research.config.lowering import LoweringInputs, lower
 from vision_research.config.lowering.model import pretrained_sources
 from vision_research.config.lowering.schedule import learning_rate
-from vision_research.config.schema import DataKind, TrainConfig
+from vision_research.config.schema import DataKind, Tracker, TrainConfig
 from vision_research.config.validate import validate
 from vision_research.datasets.facts import DatasetFacts, gather_facts
 from vision_research.flow.run_folder import choose_work_dir
 from vision_research.launch.devices import Hardware, resolve_hardware
 from vision_research.launch.plan import LaunchPlan, training_plan
+from vision_research.tracking.uri import resolve_uri
 from vision_research.work_dir import WorkDir
 
 logger = logging.getLogger(__name__)
@@ -113,7 +114,12 @@ def look_at_data(config: TrainConfig) -> DatasetFacts:
 def _check_machine(config: TrainConfig, work_dir: WorkDir) -> None:
     from vision_research.engine.environment import require
 
-    require(work_dir=work_dir.root)
+    tracked = config.tracking.kind is Tracker.mlflow
+    require(
+        work_dir=work_dir.root,
+        data_root=Path(config.data.root).absolute(),
+        tracking_uri=resolve_uri(config.tracking.uri, Path.cwd()) if tracked else None,
+    )
 
 
 def _check_stage_length(config: TrainConfig, inputs: LoweringInputs) -> None:
@@ -142,7 +148,7 @@ def _resume_from(config: TrainConfig, work_dir: WorkDir) -> Path | None:
     from vision_research.engine.checkpoints import find_resumable
 
     found = find_resumable(work_dir.root)
-    for broken in found.broken:
-        logger.warning("%s was cut off by a crash: taking the one before it", broken)
-    logger.info("resuming %s from %s", work_dir.root, found.path.name)
-    return Path(found.path)
+    if found.warning:
+        logger.warning("%s", found.warning)
+    logger.info("resuming %s from %s (iteration %d)", work_dir.root, found.path.name, found.iteration)
+    return found.path

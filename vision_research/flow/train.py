@@ -40,6 +40,7 @@ def train(composition: Composition) -> float | None:
         return follow(run)
     with owned(run.work_dir), recording(run) as recorder:
         write_folder(run)
+        recorder.add_inputs()
         outcome = _launch(run)
         recorder.add_outcome(outcome)
     print_summary(run, outcome, recorder)

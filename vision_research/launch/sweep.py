@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import logging
+import sys
 from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-logger = logging.getLogger(__name__)
+from vision_research.config.schema import Tracker
 
 
 class SweepRun(Callback):
     """Opens one MLflow run per sweep; each job's own run becomes its child.
 
-    It works with every sweeper and launcher: jobs find the parent through a file in the sweep's folder.
+    It works with every sweeper and launcher, since jobs find the parent through a file in the sweep's folder.
     """
 
     def __init__(self) -> None:
@@ -24,11 +24,21 @@ class SweepRun(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Open the parent run."""
-        if OmegaConf.select(config, "tracking.kind", default=None) is None or config.tracking.kind.name == "none":
+        tracking = config.tracking
+        if Tracker(tracking.kind) is Tracker.none:
             return
+        # Imported here: `--cfg job` makes this callback too, and should not wait for the tracker.
+        from vision_research.tracking.params import flat_params, run_tags
+        from vision_research.tracking.run import TrackingSettings
+        from vision_research.tracking.source_version import source_version
         from vision_research.tracking.sweep import open_parent
+        from vision_research.tracking.uri import resolve_uri
 
-        open_parent(tracking_settings(config), _sweep_dir(config), list(config.hydra.overrides.task))
+        uri = resolve_uri(tracking.uri, Path.cwd())
+        settings = TrackingSettings(uri=uri, experiment=tracking.experiment, request_timeout_s=tracking.timeout_s)
+        swept = dict(override.split("=", 1) for override in config.hydra.overrides.task if "=" in override)
+        tags = run_tags(sys.argv, source_version(Path.cwd()))
+        open_parent(settings, _sweep_dir(config), flat_params(swept), tags)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Count what failed."""
@@ -36,9 +46,12 @@ class SweepRun(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Close the parent run."""
+        if Tracker(config.tracking.kind) is Tracker.none:
+            return
         from vision_research.tracking.sweep import close_parent
 
-        close_parent(_sweep_dir(config), "FAILED" if self._failed else "FINISHED")
+        cause = f"{self._failed} jobs failed" if self._failed else None
+        close_parent(_sweep_dir(config), "FAILED" if self._failed else "FINISHED", cause)
 
 
 def _sweep_dir(config: DictConfig) -> Path:

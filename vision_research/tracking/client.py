@@ -101,7 +101,9 @@ class Store:
         from mlflow.entities import Metric
 
         metrics = [
-            Metric(key, min(max(value, -_MAX_FLOAT), _MAX_FLOAT) if value == value else value, item.timestamp_ms, item.step)
+            Metric(
+                key, min(max(value, -_MAX_FLOAT), _MAX_FLOAT) if value == value else value, item.timestamp_ms, item.step
+            )
             for item in records
             for key, value in item.values.items()
         ]
@@ -113,6 +115,11 @@ class Store:
         """Read the params of a run."""
         with store_errors():
             return dict(self._client.get_run(run_id).data.params)
+
+    def tags(self, run_id: str) -> dict[str, str]:
+        """Read the tags of a run."""
+        with store_errors():
+            return dict(self._client.get_run(run_id).data.tags)
 
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         """Log params; a value of another run's length is cut to what MLflow stores."""

@@ -23,8 +23,8 @@ def new_client(uri: str) -> Any:
     """Make the MlflowClient of a resolved address."""
     from mlflow import MlflowClient
 
-    # Both report what is no problem of the person's: every migration of a new file, and the traceback of a busy database
-    # (which is retried, and reported by whoever delivers).
+    # Both report what is no problem of the person's: every migration of a new file, and the traceback of a busy
+    # database (which is retried, and reported by whoever delivers).
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     client = MlflowClient(tracking_uri=uri)

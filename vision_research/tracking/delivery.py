@@ -8,7 +8,7 @@ the rest. Knows neither threads nor commands.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,39 +55,55 @@ class Delivery:
         return self.pending == 0
 
 
-class Courier:
-    """Delivers one spool to one run."""
+def deliver(
+    run: RunRecord,
+    folder: Path,
+    store: Store,
+    record_limit: int | None = None,
+    on_progress: Callable[[], None] = lambda: None,
+) -> Delivery:
+    """Make one pass over a spool; what the store does is reported, never raised.
 
-    def __init__(self, record: RunRecord, folder: Path, store: Store, record_limit: int | None = None) -> None:
-        """Deliver nothing yet.
+    Args:
+        run: the run to deliver to.
+        folder: its spool.
+        store: where the run is.
+        record_limit: how many records this pass may take, so that a long backlog can be shared out; None is all.
+        on_progress: called whenever the store took something.
+    """
+    with exclusive(folder) as mine:
+        reader = SpoolReader(folder)
+        if not mine:
+            return Delivery(0, reader.num_pending(), "another command is delivering it")
+        one_pass = _Pass(run.run_id, run.resumes, reader, store, record_limit, on_progress)
+        problem = None
+        try:
+            one_pass.run()
+        except StoreError as error:
+            problem = str(error)
+        return Delivery(one_pass.delivered, reader.num_pending(), problem)
 
-        Args:
-            record: the run.
-            folder: its spool.
-            store: where the run is.
-            record_limit: how many records one pass may take, so that a long backlog can be shared out; None is all.
-        """
-        self._run = record
-        self._folder = folder
+
+class _Pass:
+    def __init__(
+        self,
+        run_id: str,
+        resumes: int,
+        reader: SpoolReader,
+        store: Store,
+        record_limit: int | None,
+        on_progress: Callable[[], None],
+    ) -> None:
+        self._run_id = run_id
+        self._resumes = resumes
+        self._reader = reader
         self._store = store
         self._limit = record_limit
-        self._delivered = 0
+        self._on_progress = on_progress
         self._batch: list[Metrics] = []
+        self.delivered = 0
 
-    def deliver(self) -> Delivery:
-        """Make one pass; never raises for what the store does."""
-        with exclusive(self._folder) as mine:
-            if not mine:
-                return Delivery(0, SpoolReader(self._folder).num_pending(), "another command is delivering it")
-            self._reader = SpoolReader(self._folder)
-            problem = None
-            try:
-                self._deliver_all()
-            except StoreError as error:
-                problem = str(error)
-            return Delivery(self._delivered, self._reader.num_pending(), problem)
-
-    def _deliver_all(self) -> None:
+    def run(self) -> None:
         if self._deliver_records():
             self._deliver_artifacts()
             self._deliver_status()
@@ -102,10 +118,9 @@ class Courier:
                 self._batch.append(record)
             else:
                 self._deliver_record(record)
-                self._reader.commit(next_position)
-                self._delivered += 1 if not next_position.is_end else 0
+                self._taken(0 if next_position.is_end else 1, next_position)
             position = next_position
-            if self._limit is not None and self._delivered + len(self._batch) >= self._limit:
+            if self._limit is not None and self.delivered + len(self._batch) >= self._limit:
                 self._flush(position)
                 return False
         self._flush(position)
@@ -121,15 +136,14 @@ class Courier:
         if not self._batch:
             return
         self._deliver_metrics(self._batch)
-        self._delivered += len(self._batch)
+        self._taken(len(self._batch), position)
         self._batch = []
-        self._reader.commit(position)
 
     def _deliver_metrics(self, batch: Sequence[Metrics]) -> None:
         try:
-            self._store.log_metrics(self._run.run_id, batch)
+            self._store.log_metrics(self._run_id, batch)
         except StoreRefused as error:
-            self._store.require_run(self._run.run_id)
+            self._store.require_run(self._run_id)
             if len(batch) == 1:
                 self._refuse(str(error))
                 return
@@ -140,33 +154,33 @@ class Courier:
         progress = self._reader.progress
         try:
             if isinstance(record, Tags):
-                self._store.set_tags(self._run.run_id, record.values)
+                self._store.set_tags(self._run_id, record.values)
             elif isinstance(record, Params):
                 self._deliver_params(record.values)
             elif isinstance(record, DatasetRecord):
-                self._store.log_dataset(self._run.run_id, record)
+                self._store.log_dataset(self._run_id, record)
             elif isinstance(record, Artifact):
                 progress.artifacts = [item for item in progress.artifacts if item != record] + [record]
             elif isinstance(record, Dropped):
                 progress.dropped += record.count
-                self._store.set_tags(self._run.run_id, {DROPPED_TAG: str(progress.dropped)})
+                self._store.set_tags(self._run_id, {DROPPED_TAG: str(progress.dropped)})
             elif isinstance(record, Unreadable):
                 self._refuse(record.problem)
         except StoreRefused as error:
-            self._store.require_run(self._run.run_id)
+            self._store.require_run(self._run_id)
             self._refuse(str(error))
 
     def _deliver_params(self, values: Mapping[str, str]) -> None:
-        """Log what is new; a value that a resumed run changed becomes a tag, because MLflow refuses to change params."""
-        stored = self._store.params(self._run.run_id)
+        """Log what is new; what a resumed run changed becomes a tag, because MLflow refuses to change params."""
+        stored = self._store.params(self._run_id)
         new = {key: value for key, value in values.items() if key not in stored}
         changed = {key: value for key, value in values.items() if key in stored and not _same(stored[key], value)}
         if new:
-            self._store.log_params(self._run.run_id, new)
+            self._store.log_params(self._run_id, new)
         if changed:
-            prefix = f"resume_{self._run.resumes}"
+            prefix = f"resume_{self._resumes}"
             notes = {f"{prefix}.{key}": f"{stored[key]} -> {value}" for key, value in changed.items()}
-            self._store.set_tags(self._run.run_id, notes)
+            self._store.set_tags(self._run_id, notes)
 
     def _deliver_artifacts(self) -> None:
         progress = self._reader.progress
@@ -176,36 +190,39 @@ class Courier:
             if path.is_file():
                 self._upload(artifact, path)
             else:
-                logger.warning("%s was gone before it could be copied into the run %s", path, self._run.run_id)
+                logger.warning("%s was gone before it could be copied into the run %s", path, self._run_id)
                 missing = [*progress.missing, f"{artifact.artifact_path}/{path.name}".lstrip("/")]
-                self._store.set_tags(self._run.run_id, {MISSING_TAG: ", ".join(missing)})
+                self._store.set_tags(self._run_id, {MISSING_TAG: ", ".join(missing)})
                 progress.missing = missing
             progress.artifacts.pop(0)
-            self._reader.commit()
-            self._delivered += 1
+            self._taken(1)
 
     def _upload(self, artifact: Artifact, path: Path) -> None:
         try:
-            self._store.log_artifact(self._run.run_id, path, artifact.artifact_path)
+            self._store.log_artifact(self._run_id, path, artifact.artifact_path)
         except StoreRefused as error:
-            self._store.require_run(self._run.run_id)
+            self._store.require_run(self._run_id)
             self._refuse(f"{path}: {error}")
 
     def _deliver_status(self) -> None:
-        status = read_status(self._folder)
+        status = read_status(self._reader.folder)
         if status is None or not self._reader.status_pending():
             return
-        self._store.set_status(self._run.run_id, status)
+        self._store.set_status(self._run_id, status)
         self._reader.progress.status = status
-        self._delivered += 1
-        self._reader.commit()
+        self._taken(1)
         if status.status in FINAL_STATUSES:
             self._reader.clear()
 
+    def _taken(self, num_records: int, position: Position | None = None) -> None:
+        self._reader.commit(position)
+        self.delivered += num_records
+        self._on_progress()
+
     def _refuse(self, problem: str) -> None:
         self._reader.progress.refused += 1
-        logger.error("MLflow refused a record of the run %s for good: %s", self._run.run_id, problem)
-        self._store.set_tags(self._run.run_id, {REFUSED_TAG: str(self._reader.progress.refused)})
+        logger.error("MLflow refused a record of the run %s for good: %s", self._run_id, problem)
+        self._store.set_tags(self._run_id, {REFUSED_TAG: str(self._reader.progress.refused)})
 
 
 def _same(stored: str, value: str) -> bool:

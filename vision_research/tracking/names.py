@@ -1,6 +1,6 @@
 """Names that MLflow accepts: one reversible spelling for every metric, param and tag key.
 
-Pure functions. The escape is the `_xHHHH_` of ISO 9075-14, because MLflow refuses `%` and every other usual escape sign.
+Pure functions. The escape is the `_xHHHH_` of ISO 9075-14: MLflow refuses `%` and every other usual escape sign.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def metric_name(text: str) -> str:
     return _shorten("/".join(_path_part(part) for part in text.split("/")))
 
 
-def class_part(text: str) -> str:
-    """Spell one class name as a single level of a metric name: its own `/` is escaped too."""
-    return _path_part(text).replace("/", _escape("/"))
+def name_below(prefix: str, text: str) -> str:
+    """Spell a name as one level below a prefix that MLflow accepts: its own `/` is escaped too (class names)."""
+    return _shorten(f"{prefix}/{_path_part(text).replace('/', _escape('/'))}")
 
 
 def original_name(name: str) -> str:

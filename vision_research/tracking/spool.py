@@ -2,8 +2,8 @@
 
 Owns the writing side and the file names. Every writing process has segments of its own, `<time>-<pid>-<count>.jsonl`,
 append-only; one record is one `os.write` of one line, so a kill loses nothing that was written and leaves at most one
-torn line at the end. There is no fsync per record: only a power cut can lose the last seconds, and `vis_data/scalars.json`
-has them too. How the run ended is no event but a state: `status.json`, replaced as a whole.
+torn line at the end. There is no fsync per record: only a power cut can lose the last seconds. How the run ended is no
+event but a state: `status.json`, replaced as a whole.
 """
 
 from __future__ import annotations
@@ -18,7 +18,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from vision_research.tracking.records import Artifact, DatasetRecord, Dropped, End, Metrics, Params, Record, Tags, encode
+from vision_research.tracking.records import (
+    Artifact,
+    DatasetRecord,
+    Dropped,
+    End,
+    Metrics,
+    Params,
+    Record,
+    Tags,
+    encode,
+)
 from vision_research.work_dir import write_json
 
 logger = logging.getLogger(__name__)
@@ -43,6 +53,11 @@ class RunStatus:
     status: str
     cause: str | None = None
     end_time_ms: int | None = None
+
+
+def now_ms() -> int:
+    """The time, in milliseconds since the epoch, as MLflow counts it."""
+    return time.time_ns() // 1_000_000
 
 
 def write_status(folder: Path, status: RunStatus) -> None:
@@ -121,7 +136,7 @@ class SpoolWriter:
             essential: keep it however full the spool is (validation metrics).
             timestamp_ms: when, since the epoch; None is now.
         """
-        stamp = time.time_ns() // 1_000_000 if timestamp_ms is None else timestamp_ms
+        stamp = now_ms() if timestamp_ms is None else timestamp_ms
         with self._lock:
             if essential or self._has_room():
                 self._append(Metrics(values, step, stamp))
@@ -205,9 +220,9 @@ class SpoolWriter:
         if self._keep_every != 1 and not self._warned:
             self._warned = True
             logger.warning(
-                "%s holds %d MB that MLflow has not taken yet (limit tracking.spool_limit_mb=%d). From here on training "
-                "metrics are recorded thinly, beyond the limit not at all; validation metrics, checkpoints and the end "
-                "of the run are kept. The complete history is in vis_data/scalars.json of the work_dir.",
+                "%s holds %d MB that MLflow has not taken yet (limit tracking.spool_limit_mb=%g). From here on "
+                "training metrics are recorded thinly, beyond the limit not at all; validation metrics, checkpoints "
+                "and the end of the run are kept. The complete history is in vis_data/scalars.json of the work_dir.",
                 self.folder,
                 math.ceil(waiting / 1e6),
                 self._limit_bytes / 1e6,

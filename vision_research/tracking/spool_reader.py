@@ -100,10 +100,12 @@ class SpoolReader:
         return wanted is not None and wanted != self.progress.status
 
     def clear(self) -> None:
-        """Delete the delivered segments of a run that ended: dead writers cannot end theirs."""
+        """Delete the delivered segments of a run that ended: a killed writer could not end its own."""
+        waiting = {position.segment for _, position in self.records()}
         for segment in segments(self.folder):
-            segment.unlink()
-        self.progress.offsets.clear()
+            if segment.name not in waiting:
+                segment.unlink()
+                self.progress.offsets.pop(segment.name, None)
         self.commit()
 
 

@@ -153,7 +153,9 @@ def _sqlite_problem(path: Path) -> str | None:
     except sqlite3.Error as error:
         if "locked" in str(error):
             return None
-        return f"tracking.uri={_SQLITE}{path}: this is no SQLite database that can be opened ({error}). {remedy(_SQLITE)}"
+        return (
+            f"tracking.uri={_SQLITE}{path}: this is no SQLite database that can be opened ({error}). {remedy(_SQLITE)}"
+        )
     return None
 
 

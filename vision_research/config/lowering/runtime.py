@@ -118,7 +118,7 @@ def _early_stopping(config: TrainConfig) -> list[dict[str, Any]]:
     if schedule.early_stopping is None:
         return []
     patience = {"patience": schedule.early_stopping, "min_delta": schedule.early_stopping_min_delta}
-    return [{"type": "EarlyStoppingHook", "monitor": schedule.monitor, "rule": "greater", **patience}]
+    return [{"type": "ResumableEarlyStoppingHook", "monitor": schedule.monitor, "rule": "greater", **patience}]
 
 
 def _layout_hooks(config: TrainConfig) -> list[dict[str, Any]]:

@@ -34,8 +34,8 @@ class NonFiniteLossError(UserError):
         super().__init__(
             f"The loss is not finite at iteration {iteration} (epoch {epoch}, rank {get_rank()}): {terms}\n"
             f"Images of that batch:\n  {images}\n"
-            "Nothing was saved after it. Look at those images and their boxes first; else lower schedule.lr, clip gradients "
-            "(schedule.clip_grad=10), or train with hw.precision=fp32."
+            "Nothing was saved after it. Look at those images and their boxes first; else lower schedule.lr, clip "
+            "gradients (schedule.clip_grad=10), or train with hw.precision=fp32."
         )
 
 
@@ -47,9 +47,9 @@ class NonFiniteWeightsError(UserError):
 class FiniteLossHook(Hook):
     """Check the loss of every iteration, at no cost.
 
-    `RuntimeInfoHook` (VERY_HIGH) has copied the loss to the host already, for the log; this reads that copy. Each rank knows
-    its own loss only, and a rank with a finite one may reach its checkpoint before it hears of another's NaN, whose gradient is
-    in its weights by then. So what is saved is checked too, once a checkpoint.
+    `RuntimeInfoHook` (VERY_HIGH) has copied the loss to the host already, for the log; this reads that copy. Each rank
+    knows its own loss only, and a rank with a finite one may reach its checkpoint before it hears of another's NaN,
+    whose gradient is in its weights by then. So what is saved is checked too, once a checkpoint.
     """
 
     # After RuntimeInfoHook (10), before EMAHook (49), the log (60) and the checkpoint (90).
@@ -64,7 +64,9 @@ class FiniteLossHook(Hook):
             NonFiniteLossError: one of them is NaN or infinite.
         """
         scalars = runner.message_hub.log_scalars
-        losses = {name: float(scalars[f"train/{name}"].current()) for name in outputs or {} if f"train/{name}" in scalars}
+        losses = {
+            name: float(scalars[f"train/{name}"].current()) for name in outputs or {} if f"train/{name}" in scalars
+        }
         if all(map(math.isfinite, losses.values())):
             return
         raise NonFiniteLossError(runner.iter + 1, runner.epoch + 1, losses, _image_names(data_batch))
@@ -82,8 +84,8 @@ class FiniteLossHook(Hook):
         if bad:
             raise NonFiniteWeightsError(
                 f"{len(bad)} of {len(names)} parameters are not finite at iteration {runner.iter + 1} "
-                f"(first: {bad[0]}): no checkpoint was written. Go on from the one before with a lower schedule.lr, or with "
-                "schedule.clip_grad=10."
+                f"(first: {bad[0]}): no checkpoint was written. Go on from the one before with a lower schedule.lr, or "
+                "with schedule.clip_grad=10."
             )
 
 

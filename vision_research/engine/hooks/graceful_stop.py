@@ -24,9 +24,9 @@ class TrainingStopped(BaseException):
 class GracefulStopHook(Hook):
     """Stop at the end of an iteration when the work_dir holds `stop_request`, or a rank got SIGTERM or SIGINT.
 
-    One rank that leaves alone would hang the others in their next all-reduce. So each iteration starts an all-reduce of the
-    wish to stop, and reads the one of the iteration before, which is long done: the cost is one small message in the
-    background, and a stop is one iteration late.
+    One rank that leaves alone would hang the others in their next all-reduce. So each iteration starts an all-reduce
+    of the wish to stop, and reads the one of the iteration before, which is long done: the cost is one small message
+    in the background, and a stop is one iteration late.
 
         iteration      n-1        n              n+1
         rank 0         send 0     send 1 (file)  reads 1: save, leave
@@ -53,7 +53,9 @@ class GracefulStopHook(Hook):
             ValueError: the run has no CheckpointHook to save with.
         """
         if not any(isinstance(hook, CheckpointHook) for hook in runner.hooks):
-            raise ValueError("GracefulStopHook saves with the settings of CheckpointHook: keep `checkpoint` in default_hooks")
+            raise ValueError(
+                "GracefulStopHook saves with the settings of CheckpointHook: keep `checkpoint` in default_hooks"
+            )
         if runner.val_loop is not None:
             shield_workers(runner.val_dataloader)
 
@@ -112,7 +114,7 @@ class GracefulStopHook(Hook):
         if not hook.by_epoch:
             hook._save_checkpoint(runner)
             return path
-        # Named by iteration and kept out of `keep_ckpt_ids`, whose numbers are epochs: it goes when the epoch's own comes.
+        # Named by iteration and kept out of `keep_ckpt_ids`, whose numbers are epochs; deleted after the epoch's own.
         runner.message_hub.update_info("last_ckpt", str(path))
         meta = {"epoch": runner.epoch, "iter": runner.iter + 1}
         backend_args = {"backend_args": hook.backend_args}

@@ -1,42 +1,46 @@
-"""Turns on YOLOX' L1 loss for the end of training, when mosaic has ended."""
+"""YOLOX's last stage: an L1 loss on the boxes is added when the strong augmentation ends."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
-from mmengine.runner import Runner
 
 
 @HOOKS.register_module()
 class L1LossHook(Hook):
-    """Sets `use_l1` of the head, as YOLOX does for its last epochs (Ge et al., arXiv:2107.08430).
+    """Set `bbox_head.use_l1` from `switch_at` on.
 
-    MMDetection's own `YOLOXModeSwitchHook` also edits the data pipeline, and only that of a `MultiImageMixDataset`.
+    MMDetection's `YOLOXModeSwitchHook` does this together with a pipeline switch of its own kind, and by epoch only.
 
     Args:
-        switch_at: epoch or iteration from which on the loss counts.
-        by_epoch: what `switch_at` counts in.
+        switch_at: epochs (or iterations) done before the loss is added.
+        by_epoch: whether `switch_at` counts epochs; else iterations.
     """
 
-    priority = 48
+    priority = "NORMAL"
 
-    def __init__(self, switch_at: int, by_epoch: bool = True) -> None:
+    def __init__(self, switch_at: int, by_epoch: bool) -> None:
         self.switch_at = switch_at
         self.by_epoch = by_epoch
 
-    def before_train_epoch(self, runner: Runner) -> None:
-        """Look once per epoch."""
+    def before_train_epoch(self, runner: Any) -> None:
+        """Add the loss from an epoch on."""
         if self.by_epoch and runner.epoch >= self.switch_at:
-            self._turn_on(runner)
+            _use_l1(runner)
 
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
-        """Look at every iteration, where the schedule counts in iterations."""
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Add the loss from an iteration on."""
         if not self.by_epoch and runner.iter >= self.switch_at:
-            self._turn_on(runner)
+            _use_l1(runner)
 
-    def _turn_on(self, runner: Runner) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        if not model.bbox_head.use_l1:
-            model.bbox_head.use_l1 = True
-            runner.logger.info("L1 loss is on from epoch %d, iteration %d", runner.epoch + 1, runner.iter + 1)
+
+def _use_l1(runner: Any) -> None:
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    if not hasattr(model.bbox_head, "use_l1"):
+        raise ValueError(f"{type(model.bbox_head).__name__} has no L1 loss to add; L1LossHook is for YOLOX")
+    if not model.bbox_head.use_l1:
+        model.bbox_head.use_l1 = True
+        runner.logger.info("L1 loss on boxes from epoch %d, iteration %d on", runner.epoch + 1, runner.iter + 1)

@@ -84,7 +84,7 @@ def switch_pipelines(dataset: Any, pipeline: list[dict[str, Any]]) -> list[str]:
     if not changes:
         raise ValueError(
             f"the second stage of the augmentation changed nothing: {type(dataset).__name__} holds no data set with "
-            "other transforms than those of the second stage. Take aug=none, or aug.final_epochs=0, if one stage is meant."
+            "other transforms than those of the second stage. Type aug.final_epochs=0 if one stage is meant."
         )
     return changes
 

@@ -27,8 +27,8 @@ _REFRESH_S = 0.1
 class ProgressHook(Hook):
     """One progress bar on rank 0's terminal with loss, lr, images/s and time left; nothing where there is no terminal.
 
-    Everything is drawn by the training thread: with a drawing thread, a loader worker could be forked while that one holds the
-    console's lock, and hang. The log file keeps every line.
+    Everything is drawn by the training thread: with a drawing thread, a loader worker could be forked while that one
+    holds the console's lock, and hang. The log file keeps every line.
     """
 
     # Reads what all others have written; must not come after GracefulStopHook, which raises.
@@ -77,7 +77,12 @@ class _LiveBar:
 
     def __init__(self, logger: logging.Logger) -> None:
         self._console = Console(file=sys.stdout)
-        columns = (TextColumn("{task.description:>5}"), BarColumn(20), MofNCompleteColumn(), TextColumn("{task.fields[details]}"))
+        columns = (
+            TextColumn("{task.description:>5}"),
+            BarColumn(20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[details]}"),
+        )
         # Stderr goes above the bar too: warnings are written there.
         self._progress = Progress(*columns, console=self._console, auto_refresh=False, redirect_stdout=False)
         self._task: TaskID = self._progress.add_task("", details="")

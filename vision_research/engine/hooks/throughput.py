@@ -19,9 +19,9 @@ MB = 2**20
 class ThroughputHook(Hook):
     """Put `train/images_per_s`, `train/rss_mb` and `train/workers_rss_mb` into the log, without any synchronisation.
 
-    Images per second count all ranks: the images of this rank since the last log line, times the number of ranks (they run in
-    step), over the time that passed without validations. Memory is that of rank 0 and of its loader workers,
-    in 2^20 bytes; pages that forked workers share are counted in each. MMEngine logs the GPU's peak as `memory` itself.
+    Images per second count all ranks: the images of this rank since the last log line, times the number of ranks (they
+    run in step), over the time that passed without validations. Memory is that of rank 0 and of its loader workers, in
+    2^20 bytes; pages that forked workers share are counted in each. MMEngine logs the GPU's peak as `memory` itself.
 
     Args:
         interval: iterations between two measurements; None takes the interval of the LoggerHook.

@@ -1,0 +1,59 @@
+"""Validation: bad values are named with their key, what is allowed, and what to type; all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from vision_research.config.errors import ConfigError
+from vision_research.config.schema import TrainConfig
+from vision_research.config.validate import validate
+
+Compose = Callable[..., TrainConfig]
+
+
+@pytest.mark.parametrize("overrides", [[], ["schedule=300e", "aug=mosaic_mixup"], ["debug=one_batch"], ["model=yolox_tiny"]])
+def test_good_runs_pass(typed: Compose, overrides: list[str]) -> None:
+    validate(typed(*overrides))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("schedule.max_epochs=null", "exactly one of them has to be set"),
+        ("schedule.max_iters=100", "exactly one of them has to be set"),
+        ("schedule.max_epochs=0", "schedule.max_epochs=0: has to be 1 or more"),
+        ("schedule.lr=0", r"schedule.lr=0.0: has to be over 0"),
+        ("schedule.dynamic_intervals=[[20]]", r"Type schedule.dynamic_intervals=\[\[20,1\]\]"),
+        ("schedule.dynamic_intervals=[[20,1],[5,2]]", "the starts have to rise"),
+        ("schedule.milestones=[8,11]", r"schedule.milestones\[0\]=8.0: is a share of the training"),
+        ("aug.final_epochs=8", "Type aug.final_epochs=7 or less, or schedule.max_epochs=9 or more"),
+        ("+aug.train.odd=3", "aug.train.odd=3: a step has a type"),
+        ("data.batch_size=0", "data.batch_size=0: has to be 1 or more"),
+        ("data.flip_prob=2", "data.flip_prob=2.0: is a probability"),
+        ("image_size=[16,16]", r"image_size=\[16, 16\]: is \[height, width\]"),
+        ("image_size=[250,256]", r"multiples of 32. Type image_size=\[256,256\]"),
+        ("export.shape=[100,100]", r"Type export.shape=\[96,96\]"),
+        ("hw.num_procs=0", "hw.num_procs=0: has to be 1 or more"),
+        ("hw=2x8gpu", "Type hw.rdzv_endpoint=HOST:29400"),
+        ("model.weights=imagenet", "model.weights=imagenet: is one of none, backbone"),
+        ("+model.backbone._delete_=true", "model.backbone._delete_: MMEngine's _delete_ has no meaning here"),
+        ("resume=3", "resume=3: is true, false or a work_dir"),
+        ("log_interval=0", "log_interval=0: has to be 1 or more"),
+    ],
+)
+def test_bad_value_is_named_with_the_way_out(typed: Compose, override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        validate(typed(override))
+
+
+def test_half_precision_on_the_cpu_is_refused(typed: Compose) -> None:
+    with pytest.raises(ConfigError, match="Type hw.precision=bf16"):
+        validate(typed("hw=cpu", "hw.precision=fp16"))
+
+
+def test_all_problems_are_raised_at_once(typed: Compose) -> None:
+    with pytest.raises(ConfigError) as raised:
+        validate(typed("data.batch_size=0", "schedule.lr=-1", "aug.final_epochs=99"))
+    assert len(raised.value.problems) == 3

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, _validate_metric_name
+
+from vision_research.tracking.names import MAX_KEY_LENGTH, metric_name, name_below, original_name
+
+AWKWARD = [
+    "loss_cls",
+    "AR@100",
+    "AR_x0040_100",
+    "a//b",
+    "a/",
+    "/a",
+    ".",
+    "..",
+    "a/../b",
+    "50%",
+    "50_x0025_",
+    "_x005F_x0025_",
+    "\u7d05\u8840\u7403",
+    "caf\u00e9",
+    "cafe",
+    "\U0001f600",
+    "tab\there",
+    "",
+    "x" * 300,
+    "x" * 299 + "y",
+]
+
+
+@pytest.mark.parametrize("text", AWKWARD)
+def test_mlflow_accepts_every_name(text: str) -> None:
+    _validate_metric_name(metric_name(text))
+    _validate_metric_name(name_below("val/AP", text))
+
+
+def test_different_names_never_become_one() -> None:
+    for left, right in itertools.combinations(AWKWARD, 2):
+        assert metric_name(left) != metric_name(right)
+        assert name_below("val/AP", left) != name_below("val/AP", right)
+
+
+@pytest.mark.parametrize("text", [text for text in AWKWARD if len(text) < 200])
+def test_the_original_can_be_read_back(text: str) -> None:
+    assert original_name(metric_name(text)) == text
+
+
+def test_ordinary_names_stay_as_they_are() -> None:
+    assert metric_name("val/bbox_mAP_50") == "val/bbox_mAP_50"
+    assert metric_name("val/AP/traffic light") == "val/AP/traffic light"
+
+
+def test_a_class_is_one_level_of_the_name() -> None:
+    assert name_below("val/AP", "person/rider") == "val/AP/person_x002F_rider"
+
+
+def test_the_length_limit_is_mlflows() -> None:
+    assert MAX_KEY_LENGTH == MAX_ENTITY_KEY_LENGTH
+    assert len(metric_name("x" * 300)) == MAX_KEY_LENGTH

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vision_research.config.errors import ConfigError
+from vision_research.tracking.uri import artifact_location, check_store, how_to_open, resolve_uri, unreachable
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+@pytest.fixture
+def open_port() -> Iterator[int]:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield listening.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("typed", "resolved"),
+    [
+        ("sqlite:///mlflow.db", "sqlite:////home/ada/mlflow.db"),
+        ("sqlite:///../team/runs.db", "sqlite:////home/team/runs.db"),
+        ("sqlite:////srv/mlflow.db", "sqlite:////srv/mlflow.db"),
+        ("sqlite:///mlflow.db?timeout=30", "sqlite:////home/ada/mlflow.db?timeout=30"),
+        ("http://127.0.0.1:5000/", "http://127.0.0.1:5000"),
+        ("https://mlflow.team.org/base", "https://mlflow.team.org/base"),
+        ("postgresql://a:b@db/mlflow", "postgresql://a:b@db/mlflow"),
+        ("mysql+pymysql://db/mlflow", "mysql+pymysql://db/mlflow"),
+    ],
+)
+def test_an_address_means_the_same_from_every_folder(typed: str, resolved: str) -> None:
+    assert resolve_uri(typed, Path("/home/ada")) == resolved
+
+
+def test_null_takes_the_environment_and_then_the_file_here() -> None:
+    there = {"MLFLOW_TRACKING_URI": "http://mlflow:5000"}
+    assert resolve_uri(None, Path("/home/ada"), there) == "http://mlflow:5000"
+    assert resolve_uri("sqlite:///a.db", Path("/home/ada"), there) == "sqlite:////home/ada/a.db"
+    assert resolve_uri(None, Path("/home/ada"), {}) == "sqlite:////home/ada/mlflow.db"
+
+
+@pytest.mark.parametrize(
+    ("typed", "remedy"),
+    [
+        ("mlruns", "tracking.uri=sqlite:///mlflow.db"),
+        ("./mlruns", "tracking.uri=sqlite:///mlflow.db"),
+        ("file:///data/mlruns", "tracking.uri=sqlite:///mlflow.db"),
+        ("runs.db", "tracking.uri=sqlite:///runs.db"),
+        ("file:/data/runs.db", "tracking.uri=sqlite:////data/runs.db"),
+        ("sqlite://", "tracking.uri=sqlite:///mlflow.db"),
+        ("http://", "tracking.uri=sqlite:///mlflow.db"),
+        ("s3://bucket/mlruns", "tracking.uri=sqlite:///mlflow.db"),
+        ("databricks", "tracking.uri=sqlite:///mlflow.db"),
+    ],
+)
+def test_what_mlflow_cannot_record_at_is_refused_with_the_fix(typed: str, remedy: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve_uri(typed, Path("/home/ada"))
+    message = str(caught.value)
+    assert message.startswith(f"tracking.uri={typed}: ")
+    assert "sqlite:///FILE.db, http://HOST:PORT" in message
+    assert message.endswith(f"Type {remedy}")
+
+
+def test_a_bad_environment_variable_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"^MLFLOW_TRACKING_URI=/mlruns: .*Type tracking.uri=sqlite"):
+        resolve_uri(None, Path("/home/ada"), {"MLFLOW_TRACKING_URI": "/mlruns"})
+
+
+def test_artifacts_lie_beside_a_sqlite_file_and_nowhere_else_of_ours() -> None:
+    assert artifact_location("sqlite:////srv/my runs/mlflow.db") == "file:///srv/my%20runs/mlartifacts"
+    assert artifact_location("http://mlflow:5000") is None
+
+
+def test_how_to_open_a_run() -> None:
+    assert how_to_open("sqlite:////srv/mlflow.db", "3", "abc").startswith("mlflow ui --backend-store-uri sqlite:////srv/")
+    assert how_to_open("sqlite:////srv/mlflow.db", "3", "abc").endswith("/#/experiments/3/runs/abc")
+    assert how_to_open("http://mlflow:5000", "3", "abc") == "http://mlflow:5000/#/experiments/3/runs/abc"
+
+
+def test_a_server_that_is_down_is_named_with_the_line_that_starts_it(closed_port: int) -> None:
+    problem = unreachable(f"http://127.0.0.1:{closed_port}", 2)
+    assert problem is not None
+    assert problem.startswith(f"tracking.uri=http://127.0.0.1:{closed_port}: nothing answers there")
+    assert f"mlflow server --host 127.0.0.1 --port {closed_port} --backend-store-uri sqlite:///mlflow.db" in problem
+    assert "tracking=none" in problem
+    assert "tracking.uri=sqlite:///mlflow.db" in problem
+
+
+def test_passwords_stay_out_of_messages(closed_port: int) -> None:
+    problem = unreachable(f"postgresql://ada:secret@127.0.0.1:{closed_port}/mlflow", 2)
+    assert problem is not None
+    assert "ada:***@127.0.0.1" in problem
+    assert "secret" not in problem
+
+
+def test_something_that_listens_and_never_answers_is_a_problem(open_port: int) -> None:
+    problem = check_store(f"http://127.0.0.1:{open_port}", 1)
+    assert problem is not None
+    assert "timed out" in problem
+    assert "tracking=none" in problem
+
+
+def test_a_sqlite_file_is_looked_at_and_not_made(tmp_path: Path) -> None:
+    assert check_store(f"sqlite:///{tmp_path}/new/mlflow.db", 1) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("not a database, but long enough to have a header of one hundred bytes " * 3)
+    problem = check_store(f"sqlite:///{tmp_path}/mlflow.db", 1)
+    assert problem is not None
+    assert "this is no SQLite database" in problem
+    assert "Choose another file: tracking.uri=sqlite:///FILE.db" in problem

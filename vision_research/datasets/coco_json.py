@@ -1,0 +1,188 @@
+"""Looks at a COCO annotation file before anything is trained on it, and says in words what is wrong.
+
+Never raises for what a file holds: every oddity is a text. What MMDetection's CocoDataset and COCO's evaluation need is
+what is checked (mmdet/datasets/coco.py, `parse_data_info`). Standard library only, so that the commands stay quick.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vision_research.datasets.coco_entries import Annotations, Categories, Images
+from vision_research.datasets.coco_lookalikes import describe_no_json, describe_other_format
+from vision_research.datasets.findings import find, plural, show
+from vision_research.datasets.image_files import locate, missing_files, missing_path_problem
+
+
+@dataclass(frozen=True)
+class AnnotationReport:
+    """What one annotation file holds.
+
+    Attributes:
+        ann_file: the file.
+        key: the key that names it, for example `data.train_ann`.
+        categories: (id, name) in the order of the file. CocoDataset numbers its labels in this order, whatever the ids.
+        num_images: images listed.
+        num_boxes: boxes that can be trained on; crowds and dropped boxes are not among them.
+        num_bad_boxes: boxes outside their image or of no size.
+        num_empty_images: images without any box to train on.
+        image_names: `file_name` of every image, in the order of the file.
+        size_range: ((smallest width, height), (largest width, height)) in pixels; None without images.
+        digest: SHA-256 of the content, hexadecimal; empty when it could not be read.
+        problems: what stops a run.
+        warnings: what a run survives: boxes that are dropped, annotations that belong to no image.
+    """
+
+    ann_file: Path
+    key: str
+    categories: tuple[tuple[int, str], ...] = ()
+    num_images: int = 0
+    num_boxes: int = 0
+    num_bad_boxes: int = 0
+    num_empty_images: int = 0
+    image_names: tuple[str, ...] = ()
+    size_range: tuple[tuple[float, float], tuple[float, float]] | None = None
+    digest: str = ""
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the categories, in label order."""
+        return tuple(name for _, name in self.categories)
+
+
+def inspect_coco(
+    ann_file: Path,
+    img_root: Path,
+    *,
+    key: str = "data.train_ann",
+    prefix_key: str = "data.img_prefix",
+    strict: bool = False,
+) -> AnnotationReport:
+    """Read a COCO file and list its folders of images.
+
+    Args:
+        ann_file: the JSON file.
+        img_root: folder that `file_name` is relative to.
+        key: what to call the file in texts.
+        prefix_key: what to call the image folder in texts.
+        strict: make boxes that would be dropped a problem.
+
+    Returns:
+        Counts, classes, and every problem found. A file that cannot be read as COCO has one problem and counts of 0.
+    """
+    prefix = f"{key}={ann_file}"
+    if not ann_file.is_file():
+        return AnnotationReport(ann_file, key, problems=(missing_path_problem(key, str(ann_file), ann_file, "file"),))
+    try:
+        content = ann_file.read_bytes()
+    except OSError as error:
+        return AnnotationReport(
+            ann_file, key, problems=(f"{prefix}: cannot be read ({error.strerror}). Type {key}=<file>",)
+        )
+    digest = hashlib.sha256(content).hexdigest()
+    try:
+        with _without_garbage_collection():
+            tree = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        return AnnotationReport(
+            ann_file, key, problems=(f"{prefix}: {describe_no_json(content, error)}",), digest=digest
+        )
+    if other := describe_other_format(tree):
+        return AnnotationReport(ann_file, key, problems=(f"{prefix}: {other}",), digest=digest)
+    return _inspect_tree(tree, AnnotationReport(ann_file, key, digest=digest), img_root, prefix_key, strict)
+
+
+def _inspect_tree(
+    tree: dict[str, Any], report: AnnotationReport, img_root: Path, prefix_key: str, strict: bool
+) -> AnnotationReport:
+    categories = Categories.read(tree["categories"])
+    images = Images.read(tree["images"])
+    annotations = Annotations.read(tree["annotations"], images, categories)
+    prefix = f"{report.key}={report.ann_file}: "
+    problems = [prefix + text for text in (*categories.problems(), *images.problems(), *annotations.problems())]
+    dropped = [prefix + text for text in annotations.dropped()]
+    problems += [f"{text}. Mend the file, or type data.strict=false to drop them" for text in dropped] if strict else []
+    problems += _missing_images(images, report, img_root, prefix_key)
+    return AnnotationReport(
+        report.ann_file,
+        report.key,
+        categories=tuple(categories.names.items()),
+        num_images=images.count,
+        num_boxes=annotations.num_boxes,
+        num_bad_boxes=annotations.num_bad_boxes,
+        num_empty_images=images.count - len(annotations.images_with_boxes),
+        image_names=tuple(images.file_names),
+        size_range=images.size_range(),
+        digest=report.digest,
+        problems=tuple(problems),
+        warnings=()
+        if strict
+        else tuple(f"{text}. They are dropped; data.strict=true refuses them" for text in dropped),
+    )
+
+
+def _missing_images(images: Images, report: AnnotationReport, img_root: Path, prefix_key: str) -> list[str]:
+    if not images.file_names:
+        return []
+    if not img_root.is_dir():
+        return [missing_path_problem(prefix_key, str(img_root), img_root, "folder")]
+    missing = missing_files(img_root, images.file_names)
+    if not missing:
+        return []
+    elsewhere = locate(img_root.parent, missing[0])
+    hint = (
+        f"{show(missing[0])} lies in {elsewhere}: type {prefix_key}=<that folder>"
+        if elsewhere
+        else f"Type {prefix_key}=<folder>"
+    )
+    return [
+        f"{prefix_key}={img_root}: {len(missing)} of the {plural(images.count, 'image')} in {report.ann_file} are not "
+        f"there ({find(map(show, missing)).listed()}). {hint}"
+    ]
+
+
+def compare_categories(train: AnnotationReport, val: AnnotationReport) -> list[str]:
+    """Compare the classes of two files: a detector trained on one is scored by the other.
+
+    Args:
+        train: the file the classes are read from.
+        val: the other.
+
+    Returns:
+        No text, or one that shows the difference. The order counts as well as the names: labels are numbered by it.
+    """
+    if not train.categories or not val.categories or train.categories == val.categories:
+        return []
+    differences = []
+    for name, ours, theirs in ((val.key, train, val), (train.key, val, train)):
+        if absent := [f"{category!r}" for category in ours.classes if category not in theirs.classes]:
+            differences.append(f"{name} lacks {find(absent).listed()}")
+    if not differences:
+        pairs = zip(train.categories, val.categories, strict=True)
+        moved = [f"{ours[0]}={ours[1]!r} against {theirs[0]}={theirs[1]!r}" for ours, theirs in pairs if ours != theirs]
+        differences = [f"their order or ids differ: {find(moved).listed()}"]
+    return [
+        f"{val.key}={val.ann_file}: its categories are not those of {train.key}={train.ann_file} "
+        f"({'; '.join(differences)}). Write the same 'categories' list into both files"
+    ]
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Parse without cycle collection: it walks every object made so far, and JSON has no cycles."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

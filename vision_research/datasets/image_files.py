@@ -1,0 +1,140 @@
+"""Looks at the files of a data set: which are missing, what lies where they were looked for, whether a sample decodes.
+
+Reads folders and a few files; knows nothing of annotation formats.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from vision_research.datasets.findings import find, show
+
+_MAX_LISTED = 8
+# Asking for the size of every image of COCO takes minutes on a network disk; a thousand tell another copy as well.
+_MAX_SIZES = 1000
+
+
+def missing_files(folder: Path, names: Iterable[str]) -> list[str]:
+    """Return the names that are not there, in the order given.
+
+    Every folder is listed once: on a network disk that is far cheaper than asking for each of 100,000 images.
+
+    Args:
+        folder: what the names are relative to.
+        names: relative (or absolute) file names.
+    """
+    listings: dict[str, frozenset[str]] = {}
+    missing = []
+    for name in names:
+        parent, base = os.path.split(os.path.join(folder, name))  # noqa: PTH118  # Path costs ten times as much here
+        if parent not in listings:
+            listings[parent] = _names_in(parent)
+        if base not in listings[parent]:
+            missing.append(name)
+    return missing
+
+
+def missing_path_problem(key: str, value: str, path: Path, kind: str) -> str:
+    """Say that a file or folder is not there, and what is, so that the person sees the slip.
+
+    Args:
+        key: what was typed, for example `data.train_ann`.
+        value: its value.
+        path: the absolute path it leads to.
+        kind: `file` or `folder`.
+
+    Returns:
+        One problem text; it names the nearest folder that exists and what lies in it.
+    """
+    if path.exists():
+        return f"{key}={value}: {path} is no {kind}. {_remedy(key, kind)}"
+    nearest = next(parent for parent in path.parents if parent.is_dir())
+    found = sorted(show(name) for name in _names_in(str(nearest)) if not name.startswith("."))
+    wanted = path.relative_to(nearest).parts[0]
+    close = difflib.get_close_matches(wanted, found, n=1)
+    listed = ", ".join(found[:_MAX_LISTED]) + (", ..." if len(found) > _MAX_LISTED else "")
+    hint = f" Did you mean {close[0]}?" if close else ""
+    there = f"Found in {nearest}: {listed or 'nothing'}.{hint}"
+    return f"{key}={value}: there is no {kind} {path}. {there} {_remedy(key, kind)}"
+
+
+def _remedy(key: str, kind: str) -> str:
+    return f"Type {key}=<the {kind}>"
+
+
+def locate(root: Path, name: str) -> Path | None:
+    """Look for a file of this name in `root` and two levels below; return the folder it lies in."""
+    base = Path(name).name
+    for pattern in ("", "*", "*/*"):
+        for folder in sorted(root.glob(pattern)) if pattern else [root]:
+            if folder.is_dir() and base in _names_in(str(folder)):
+                return folder
+    return None
+
+
+def sample_problems(key: str, paths: Sequence[Path], num_samples: int = 8) -> list[str]:
+    """Decode a few images, spread evenly from the first to the last, as training will.
+
+    Args:
+        key: what to name in the texts, for example `data.root`.
+        paths: images that exist.
+        num_samples: how many of them to decode at most.
+
+    Returns:
+        At most one text, which names the images that cannot be decoded.
+    """
+    broken = find(f"{path} ({reason})" for path in spread(paths, num_samples) if (reason := _why_undecodable(path)))
+    if not broken:
+        return []
+    return [
+        f"{key}: {broken.count} of {min(num_samples, len(paths))} sampled images cannot be decoded: {broken.listed()}. "
+        "Replace these files, or take them out of the annotations"
+    ]
+
+
+def spread(items: Sequence[Path], count: int) -> list[Path]:
+    """Pick at most `count` items at even steps, the first among them."""
+    if len(items) <= count:
+        return list(items)
+    return [items[index * len(items) // count] for index in range(count)]
+
+
+def sizes_digest(folder: Path, names: Iterable[str]) -> str:
+    """Digest all names and the sizes in bytes of up to 1000 of the files: do two machines hold the same images?"""
+    ordered = sorted(names)
+    digest = hashlib.sha256("\n".join(ordered).encode("utf-8", "backslashreplace"))
+    for path in spread([folder / name for name in ordered], _MAX_SIZES):
+        digest.update(str(path.stat().st_size if path.is_file() else -1).encode())
+    return digest.hexdigest()
+
+
+def _names_in(folder: str) -> frozenset[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return frozenset(entry.name for entry in entries)
+    except (OSError, ValueError):
+        # ValueError: a name with a zero byte or a lone surrogate, which no file system has.
+        return frozenset()
+
+
+def _why_undecodable(path: Path) -> str:
+    # cv2 takes 0.3 s to import; commands that look at no image do without.
+    import cv2
+    import numpy as np
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return error.strerror or str(error)
+    if not data:
+        return "empty file"
+    if cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is None:
+        return "Git LFS pointer; type git lfs pull" if data.startswith(b"version https://git-lfs") else "no image"
+    if data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data:
+        # OpenCV fills the rest of a truncated JPEG with grey and calls it decoded.
+        return "truncated JPEG"
+    return ""

@@ -1,0 +1,165 @@
+"""Dense detectors: RetinaNet, RTMDet and every head that MMDetection decodes with `BaseDenseHead`'s own methods.
+
+The network up to the head's maps is traced; what follows depends on the counts of candidates and is scripted.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vision_research.deploy.decode import build_decoder, build_priors
+from vision_research.deploy.errors import ExportError
+from vision_research.deploy.family import Family, inherits_unchanged
+from vision_research.deploy.ops.nms import BatchedNms
+
+
+class DensePostprocess(nn.Module):
+    """`BaseDenseHead.predict_by_feat` for one image: from the head's maps to detections.
+
+    Args:
+        head: MMDetection's dense head; its priors, box coder and test_cfg are read.
+        with_score_factors: whether the head gives a third map, such as centerness, that scores are multiplied by.
+    """
+
+    def __init__(self, head: Any, with_score_factors: bool) -> None:
+        super().__init__()
+        self.priors = build_priors(head.prior_generator)
+        self.decoder = build_decoder(head.bbox_coder)
+        self.num_levels = len(self.priors)
+        self.num_channels = int(head.cls_out_channels)
+        self.use_sigmoid = bool(head.use_sigmoid_cls)
+        self.with_score_factors = with_score_factors
+        self.score_thr = float(head.test_cfg.get("score_thr", 0))
+        self.nms_pre = int(head.test_cfg.get("nms_pre", -1))
+        self.min_bbox_size = float(head.test_cfg.get("min_bbox_size", -1))
+        self.max_per_img = int(head.test_cfg.max_per_img)
+        self.nms = build_nms(head.test_cfg.nms)
+
+    def forward(
+        self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Detect.
+
+        Args:
+            maps: class maps of all levels, then box maps, then score factors; each (1, channels, h, w) float32.
+            clip: height and width at which boxes are clipped, pixels of the network's input.
+            scale_factor: pixels of the network's input per pixel of the image (x, y).
+
+        Returns:
+            Boxes (N, 4) float32, xyxy, pixels of the image; scores (N,) float32, descending; labels (N,) int64.
+        """
+        all_priors: list[Tensor] = []
+        all_deltas: list[Tensor] = []
+        all_scores: list[Tensor] = []
+        all_labels: list[Tensor] = []
+        for level, grid in enumerate(self.priors):
+            class_map, box_map = maps[level][0], maps[self.num_levels + level][0]
+            scores, labels, chosen = self._candidates(class_map)
+            if self.with_score_factors:
+                factors = maps[2 * self.num_levels + level][0].permute(1, 2, 0).reshape(-1).sigmoid()
+                scores = scores * factors[chosen]
+            all_priors.append(grid(class_map.size(1), class_map.size(2))[chosen])
+            all_deltas.append(box_map.permute(1, 2, 0).reshape(-1, 4)[chosen])
+            all_scores.append(scores)
+            all_labels.append(labels)
+        boxes = self.decoder(torch.cat(all_priors), torch.cat(all_deltas), clip)
+        return self._select(to_image(boxes, scale_factor), torch.cat(all_scores), torch.cat(all_labels))
+
+    def _candidates(self, class_map: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`filter_scores_and_topk`: scores above the threshold, the best `nms_pre`; with labels and prior indices."""
+        logits = class_map.permute(1, 2, 0).reshape(-1, self.num_channels)
+        scores = logits.sigmoid() if self.use_sigmoid else logits.softmax(-1)[:, :-1]
+        above = scores > self.score_thr
+        where = torch.nonzero(above)
+        ranked, order = scores[above].sort(descending=True)
+        num_kept = min(self.nms_pre, where.size(0))
+        chosen = where[order[:num_kept]]
+        return ranked[:num_kept], chosen[:, 1], chosen[:, 0]
+
+    def _select(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if self.min_bbox_size >= 0:
+            large = (boxes[:, 2] - boxes[:, 0] > self.min_bbox_size) & (boxes[:, 3] - boxes[:, 1] > self.min_bbox_size)
+            boxes, scores, labels = boxes[large], scores[large], labels[large]
+        keep = self.nms(boxes, scores, labels, self.max_per_img)
+        if boxes.size(0) > 0:
+            keep = keep[: self.max_per_img]
+        return boxes[keep], scores[keep], labels[keep]
+
+
+def to_image(boxes: Tensor, scale_factor: tuple[float, float]) -> Tensor:
+    """(N, 4) boxes from pixels of the network's input to pixels of the image, as MMDetection's `scale_boxes`."""
+    x, y = 1 / scale_factor[0], 1 / scale_factor[1]
+    return boxes * torch.tensor([x, y, x, y], dtype=boxes.dtype, device=boxes.device)
+
+
+def build_nms(config: Any) -> BatchedNms:
+    """The suppression that a test_cfg names.
+
+    Raises:
+        ExportError: another kind than plain NMS, or an argument that is not known.
+    """
+    options = dict(config)
+    kind = options.pop("type", "nms")
+    if "iou_thr" in options:
+        options["iou_threshold"] = options.pop("iou_thr")
+    known = {"iou_threshold", "class_agnostic", "split_thr", "score_threshold", "offset", "max_num"}
+    if kind != "nms" or not set(options) <= known or "iou_threshold" not in options:
+        raise ExportError(
+            f"test_cfg.nms={dict(config)} cannot be exported; known is dict(type='nms', iou_threshold=...) "
+            f"with any of {', '.join(sorted(known - {'iou_threshold'}))}."
+        )
+    options["iou_threshold"] = float(options["iou_threshold"])
+    return BatchedNms(**options)
+
+
+class DenseNetwork(nn.Module):
+    """Backbone, neck and dense head as one module from a tensor to a list of maps.
+
+    Args:
+        detector: MMDetection's single-stage detector.
+    """
+
+    def __init__(self, detector: Any) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, tensor: Tensor) -> list[Tensor]:
+        """From (1, 3, H, W) float32 to the maps of all levels, kind by kind."""
+        outputs = self.detector.bbox_head(self.detector.extract_feat(tensor))
+        return [level for kind in outputs for level in kind]
+
+
+class DenseFamily(Family):
+    """RetinaNet, RTMDet and their like."""
+
+    name = "dense heads decoded by BaseDenseHead (RTMDet, RetinaNet, FCOS, ATSS)"
+
+    def refusals(self, detector: Any) -> list[str]:
+        """Why this detector is not one of the family; empty where it is."""
+        from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+
+        head = getattr(detector, "bbox_head", None)
+        if not isinstance(head, BaseDenseHead):
+            return ["it has no dense bbox_head"]
+        reasons = inherits_unchanged(
+            head, BaseDenseHead, ("predict", "predict_by_feat", "_predict_by_feat_single", "_bbox_post_process")
+        )
+        if getattr(head.loss_cls, "custom_cls_channels", False):
+            reasons.append(f"{type(head.loss_cls).__name__} activates the scores itself")
+        return reasons
+
+    def network(self, detector: Any) -> nn.Module:
+        """The part that is traced."""
+        return DenseNetwork(detector)
+
+    def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
+        """The part that is scripted."""
+        num_levels = len(detector.bbox_head.prior_generator.strides)
+        return DensePostprocess(detector.bbox_head, with_score_factors=len(outputs) == 3 * num_levels)
+
+    def test_cfg(self, detector: Any) -> Any:
+        """Where the final score threshold and count are set."""
+        return detector.bbox_head.test_cfg

@@ -1,0 +1,58 @@
+"""What a family of detectors must offer to be exported, and how a head is recognised.
+
+A family is recognised by how its head decodes (which class defines the methods that run), never by a model's name, so a
+new model on known parts is exported without a change here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class Family(ABC):
+    """Detectors that are exported in one way."""
+
+    name: str
+    """What the person reads in a refusal."""
+
+    @abstractmethod
+    def refusals(self, detector: Any) -> list[str]:
+        """Why this detector is not one of the family; empty where it is."""
+
+    @abstractmethod
+    def network(self, detector: Any) -> nn.Module:
+        """The part that is traced: from (1, 3, H, W) float32 to a list of tensors, for any H and W."""
+
+    @abstractmethod
+    def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
+        """The part that is scripted: from the network's outputs, clip and scale_factor to boxes, scores and labels.
+
+        Its `score_thr` and `max_per_img` are plain attributes, so that a check can move them.
+        """
+
+    @abstractmethod
+    def test_cfg(self, detector: Any) -> Any:
+        """The config that holds the detector's own `score_thr` and `max_per_img`."""
+
+
+def inherits_unchanged(head: Any, base: type, methods: Sequence[str]) -> list[str]:
+    """Name the methods that a head defines otherwise than its base: those the exported code would not reproduce.
+
+    Args:
+        head: a built head.
+        base: the class whose methods the exported code reproduces.
+        methods: their names.
+
+    Returns:
+        One reason for each method that was overridden.
+    """
+    kind = type(head)
+    return [
+        f"{kind.__name__} has its own {method}"
+        for method in methods
+        if getattr(kind, method, None) is not getattr(base, method)
+    ]

@@ -1,0 +1,104 @@
+"""YOLOX: an anchor-free head whose decoding is its own, with an objectness map beside the classes.
+
+Differs from `dense` in keeping the best class of each prior only, and in its threshold, which keeps equality.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vision_research.deploy.decode import build_priors
+from vision_research.deploy.dense import DenseNetwork, build_nms
+from vision_research.deploy.family import Family, inherits_unchanged
+
+
+class YoloxPostprocess(nn.Module):
+    """`YOLOXHead.predict_by_feat` for one image: from the head's maps to detections.
+
+    Args:
+        head: MMDetection's YOLOX head.
+    """
+
+    def __init__(self, head: Any) -> None:
+        super().__init__()
+        self.priors = build_priors(head.prior_generator)
+        self.strides = [(float(stride[0]), float(stride[1])) for stride in head.prior_generator.strides]
+        self.num_channels = int(head.cls_out_channels)
+        self.score_thr = float(head.test_cfg.score_thr)
+        # YOLOX's own method takes no count from its test_cfg; the attribute exists so that a check can read it.
+        self.max_per_img = -1
+        self.nms = build_nms(head.test_cfg.nms)
+
+    def forward(
+        self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Detect.
+
+        Args:
+            maps: class maps of all levels, then box maps, then objectness maps; each (1, channels, h, w) float32.
+            clip: not used, YOLOX does not clip its boxes.
+            scale_factor: pixels of the network's input per pixel of the image (x, y).
+
+        Returns:
+            Boxes (N, 4) float32, xyxy, pixels of the image; scores (N,) float32, descending; labels (N,) int64.
+        """
+        num_levels = len(self.strides)
+        class_scores = _flatten(maps[:num_levels], self.num_channels).sigmoid()
+        objectness = _flatten(maps[2 * num_levels :], 1).view(-1).sigmoid()
+        boxes = self._decode(maps[num_levels : 2 * num_levels])
+        best, labels = torch.max(class_scores, 1)
+        valid = objectness * best >= self.score_thr
+        scores, boxes, labels = best[valid] * objectness[valid], boxes[valid], labels[valid]
+        x, y = scale_factor
+        boxes = boxes / torch.tensor([x, y, x, y], dtype=boxes.dtype, device=boxes.device)
+        keep = self.nms(boxes, scores, labels, self.max_per_img)
+        return boxes[keep], scores[keep], labels[keep]
+
+    def _decode(self, maps: list[Tensor]) -> Tensor:
+        deltas = _flatten(maps, 4)
+        points: list[Tensor] = []
+        strides: list[Tensor] = []
+        for level, grid in enumerate(self.priors):
+            centres = grid(maps[level].size(2), maps[level].size(3))
+            x, y = self.strides[level]
+            points.append(centres)
+            strides.append(torch.tensor([x, y], dtype=centres.dtype, device=centres.device).expand_as(centres))
+        stride = torch.cat(strides)
+        centre, size = deltas[:, :2] * stride + torch.cat(points), deltas[:, 2:].exp() * stride
+        return torch.cat([centre - size / 2, centre + size / 2], dim=-1)
+
+
+def _flatten(maps: list[Tensor], channels: int) -> Tensor:
+    """All levels of (1, channels, h, w) maps as (priors, channels)."""
+    flat = [level[0].permute(1, 2, 0).reshape(-1, channels) for level in maps]
+    return torch.cat(flat)
+
+
+class YoloxFamily(Family):
+    """YOLOX."""
+
+    name = "YOLOXHead (YOLOX)"
+
+    def refusals(self, detector: Any) -> list[str]:
+        """Why this detector is not one of the family; empty where it is."""
+        from mmdet.models.dense_heads.yolox_head import YOLOXHead
+
+        head = getattr(detector, "bbox_head", None)
+        if not isinstance(head, YOLOXHead):
+            return ["its bbox_head is no YOLOXHead"]
+        return inherits_unchanged(head, YOLOXHead, ("predict", "predict_by_feat", "_bbox_decode", "_bbox_post_process"))
+
+    def network(self, detector: Any) -> nn.Module:
+        """The part that is traced."""
+        return DenseNetwork(detector)
+
+    def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
+        """The part that is scripted."""
+        return YoloxPostprocess(detector.bbox_head)
+
+    def test_cfg(self, detector: Any) -> Any:
+        """Where the final score threshold is set."""
+        return detector.bbox_head.test_cfg

@@ -1,0 +1,23 @@
+"""Imports every module of ours that registers something with MMEngine, MMDetection or MMCV.
+
+The one name that a written `config.py` imports (`custom_imports`), so that stock MMDetection tools can run it too.
+"""
+
+from __future__ import annotations
+
+import vision_research.engine.bf16_optim_wrapper
+import vision_research.engine.hooks.activation_checkpointing
+import vision_research.engine.hooks.channels_last
+import vision_research.engine.hooks.compile_parts
+import vision_research.engine.hooks.early_stopping
+import vision_research.engine.hooks.finite_loss
+import vision_research.engine.hooks.graceful_stop
+import vision_research.engine.hooks.l1_loss
+import vision_research.engine.hooks.pipeline_stage
+import vision_research.engine.hooks.progress
+import vision_research.engine.hooks.throughput
+import vision_research.engine.loops
+import vision_research.evaluation.coco_metric
+import vision_research.storage.local_backend
+import vision_research.tracking.spool_backend
+import vision_research.transforms.load_image  # noqa: F401

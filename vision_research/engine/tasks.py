@@ -1,0 +1,128 @@
+"""What a process started by torchrun does: train, or export. From a work_dir alone, ending in an outcome file."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from mmengine import Config
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
+from vision_research.engine.checkpoints import describe_checkpoints, find_resumable
+from vision_research.engine.distributed import prepare_distributed
+from vision_research.engine.hooks.finite_loss import NonFiniteLossError
+from vision_research.engine.hooks.graceful_stop import TrainingStopped
+from vision_research.engine.hooks.progress import ProgressHook
+from vision_research.engine.outcome import write_failure, write_outcome
+from vision_research.engine.stop_signal import catch_stop_signals
+from vision_research.storage.checkpoint_types import allow_checkpoint_types
+from vision_research.work_dir import WorkDir, write_json
+
+logger = logging.getLogger(__name__)
+
+
+class WorkDirRunner(Runner):
+    """MMEngine's Runner, except that `config.py` of the work_dir is its input: it is read, and not written over."""
+
+    def dump_config(self) -> None:
+        """Do nothing; the parent would write this process's variant into `config.py`, while other ranks read it."""
+
+
+def train(work_dir: WorkDir, resume: Path | None) -> None:
+    """Train what `config.py` of the work_dir describes, and write `outcome.json`.
+
+    A rank that torchrun has started again goes on from the newest whole checkpoint by itself.
+
+    Args:
+        work_dir: folder of the run.
+        resume: checkpoint to go on from; None starts anew.
+
+    Raises:
+        Exception: whatever ended the training. A stop that was asked for is no error: it returns.
+    """
+    runner: Runner | None = None
+    try:
+        with catch_stop_signals():
+            runner = _build_runner(work_dir, resume)
+            runner.train()
+    except TrainingStopped as stop:
+        _record_end(work_dir, "KILLED", runner, cause=str(stop))
+    except BaseException as error:
+        images = {"image_names": error.image_names} if isinstance(error, NonFiniteLossError) else {}
+        write_failure(work_dir.outcome, error, **_progress(runner), **images)
+        raise
+    else:
+        _record_end(work_dir, "FINISHED", runner)
+    finally:
+        _close(runner)
+
+
+def export(work_dir: WorkDir) -> None:
+    """Export what `export/request.json` asks for, and write `export/outcome.json`.
+
+    Args:
+        work_dir: folder of the run.
+
+    Raises:
+        Exception: whatever ended the export.
+    """
+    from vision_research.deploy.export import ExportRequest, export_detector
+
+    outcome = work_dir.export_dir / "outcome.json"
+    try:
+        request = ExportRequest.from_json((work_dir.export_dir / "request.json").read_text(encoding="utf-8"))
+        artifact = export_detector(request)
+    except BaseException as error:
+        write_failure(outcome, error)
+        raise
+    write_json(outcome, {"status": "FINISHED", "artifact": str(artifact)})
+
+
+def _build_runner(work_dir: WorkDir, resume: Path | None) -> Runner:
+    cfg = Config.fromfile(work_dir.config_py)
+    # The folder may have been moved or copied since the config was written.
+    cfg.work_dir = str(work_dir.root)
+    if resume is None and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0:
+        resume = _after_restart(work_dir)
+    if resume is not None:
+        allow_checkpoint_types()
+        cfg.resume, cfg.load_from = True, str(resume)
+    prepare_distributed(cfg)
+    return WorkDirRunner.from_cfg(cfg)
+
+
+def _after_restart(work_dir: WorkDir) -> Path | None:
+    if not (any(work_dir.root.glob("epoch_*.pth")) or any(work_dir.root.glob("iter_*.pth"))):
+        return None
+    found = find_resumable(work_dir.root)
+    logger.warning("torchrun has started this rank again: going on from %s. %s", found.path, found.warning or "")
+    return found.path
+
+
+def _record_end(work_dir: WorkDir, status: str, runner: Any, **fields: Any) -> None:
+    if is_main_process():
+        record = {**_progress(runner), **describe_checkpoints(work_dir.root), **fields}
+        write_outcome(work_dir.outcome, status, **record)
+
+
+def _progress(runner: Any) -> dict[str, Any]:
+    """Return how far a training came, and its last validation."""
+    if runner is None or not hasattr(runner.train_loop, "iter"):
+        return {}
+    scalars = runner.message_hub.log_scalars
+    names = [name for name in scalars if name.startswith("val/") and name not in ("val/time", "val/data_time")]
+    metrics = {name.removeprefix("val/"): float(scalars[name].current()) for name in names}
+    return {"epoch": runner.epoch, "iter": runner.iter, "metrics": metrics}
+
+
+def _close(runner: Any) -> None:
+    """End what hooks leave open when a training raises: then MMEngine calls neither `after_train` nor `after_run`."""
+    if runner is None:
+        return
+    for hook in runner.hooks:
+        if isinstance(hook, ProgressHook):
+            hook.close()
+    runner.visualizer.close()

@@ -1,0 +1,173 @@
+"""What is recorded of a run, and when: settings and inputs before the ranks start, results after they have ended."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from vision_research.config.lowering.schedule import learning_rate
+from vision_research.config.schema import TrackingConfig, Tracker, TrainConfig
+from vision_research.flow.outcome import Outcome
+from vision_research.flow.prepare import PreparedRun
+from vision_research.tracking.params import flat_params, run_tags
+from vision_research.tracking.records import DatasetRecord
+from vision_research.tracking.run import TrackingSettings, start_run
+from vision_research.tracking.source_version import source_version
+from vision_research.tracking.sweep import parent_of
+from vision_research.tracking.sync import left_over
+from vision_research.tracking.tracked_run import TrackedRun
+from vision_research.tracking.uri import resolve_uri
+
+logger = logging.getLogger(__name__)
+
+
+def tracking_settings(tracking: TrackingConfig) -> TrackingSettings:
+    """Turn the `tracking` group into what the tracker takes."""
+    return TrackingSettings(
+        uri=resolve_uri(tracking.uri, Path.cwd()),
+        experiment=tracking.experiment,
+        run_name=tracking.run_name,
+        spool_limit_mb=tracking.spool_limit_mb,
+        request_timeout_s=tracking.timeout_s,
+        tags=dict(tracking.tags),
+    )
+
+
+def curated_params(run: PreparedRun) -> dict[str, Any]:
+    """Choose what runs are compared by: the options of the groups, and the numbers people ask for first."""
+    config = run.config
+    lr = learning_rate(config, run.inputs)
+    choices = {group: run.composition.choices[group] for group in ("model", "data", "aug", "schedule", "hw", "experiment")}
+    return {
+        **choices,
+        "lr": lr.value,
+        "optimizer": run.mmengine["optim_wrapper"]["optimizer"]["type"],
+        "batch_size": config.data.batch_size,
+        "effective_batch": lr.effective_batch,
+        "accumulation": config.schedule.accumulation,
+        "world_size": run.hardware.world_size,
+        "precision": config.hw.precision.value,
+        "max_epochs": config.schedule.max_epochs,
+        "max_iters": config.schedule.max_iters,
+        "final_epochs": config.aug.final_epochs,
+        "seed": config.seed,
+        "image_size": config.image_size,
+        "weights": config.model["weights"],
+        "num_classes": len(run.facts.classes),
+    }
+
+
+class Recorder:
+    """Records one run; without a tracker it records nothing."""
+
+    def __init__(self, run: PreparedRun, tracked: TrackedRun | None) -> None:
+        """Use `recording`."""
+        self._run = run
+        self._tracked = tracked
+        self._outcome: Outcome | None = None
+
+    @property
+    def how_to_open(self) -> str | None:
+        """What to type to see the run, or None without a tracker."""
+        return None if self._tracked is None else self._tracked.how_to_open
+
+    def add_outcome(self, outcome: Outcome) -> None:
+        """Record how the run ended: final metrics, events, checkpoints, the log and the exported model."""
+        self._outcome = outcome
+        if self._tracked is None:
+            return
+        work_dir = self._run.work_dir
+        tags = {f"checkpoint.{kind}": _described(entry) for kind in ("best", "last") if (entry := getattr(outcome, kind))}
+        self._tracked.set_tags({**tags, **_event_tags(work_dir.root / "events.jsonl")})
+        for path, folder in self._results(outcome):
+            self._tracked.log_artifact(path, folder)
+        if outcome.best_value is not None:
+            monitor = self._run.config.schedule.monitor.rpartition("/")[2]
+            self._tracked.log_metrics({f"best/{monitor}": outcome.best_value}, step=int(outcome.best["iteration"]))
+
+    def finish(self) -> None:
+        """Give the run its final status and deliver what waits."""
+        if self._tracked is None:
+            return
+        outcome = self._outcome or Outcome("FAILED", "the command ended before the ranks did")
+        self._tracked.finish(outcome.status, outcome.cause or None)
+
+    def add_inputs(self) -> None:
+        """Record the files that define the run, as soon as they are written."""
+        if self._tracked is None:
+            return
+        work_dir = self._run.work_dir
+        for path in (
+            work_dir.overrides,
+            work_dir.config_yaml,
+            work_dir.config_py,
+            work_dir.launch_json,
+            work_dir.environment,
+        ):
+            self._tracked.log_artifact(path)
+
+    def _results(self, outcome: Outcome) -> Iterator[tuple[Path, str | None]]:
+        root = self._run.work_dir.root
+        yield from ((path, "logs") for path in sorted(root.glob("*/*.log")))
+        yield from ((path, "logs") for path in (self._run.work_dir.skipped_images, root / "profile.json") if path.is_file())
+        if self._run.config.tracking.log_checkpoints:
+            paths = {entry["path"] for entry in (outcome.best, outcome.last) if entry}
+            yield from ((Path(path), "checkpoints") for path in sorted(paths))
+        if outcome.model is not None:
+            yield from ((path, "model") for path in sorted(outcome.model.parent.glob(f"{outcome.model.stem}.*")))
+
+
+@contextmanager
+def recording(run: PreparedRun) -> Iterator[Recorder]:
+    """Own the record of a run from before its first iteration to after its export."""
+    recorder = Recorder(run, _start(run))
+    try:
+        yield recorder
+    finally:
+        recorder.finish()
+
+
+def _start(run: PreparedRun) -> TrackedRun | None:
+    config: TrainConfig = run.config
+    if config.tracking.kind is Tracker.none:
+        return None
+    facts = run.facts
+    sweep = run.composition.sweep_dir
+    tracked = start_run(
+        tracking_settings(config.tracking),
+        run.work_dir,
+        params=flat_params(curated_params(run)),
+        tags=run_tags(sys.argv, source_version(Path.cwd())),
+        dataset=DatasetRecord(
+            name=run.composition.choices["data"],
+            digest=facts.digest,
+            source=str(Path(config.data.root).absolute()),
+            num_train=facts.num_train,
+            num_val=facts.num_val,
+            classes=facts.classes,
+        ),
+        parent_run_id=None if sweep is None else parent_of(sweep),
+        resume=bool(config.resume),
+    )
+    tracked.start_delivery(earlier=left_over(run.work_dir.root.parent))
+    return tracked
+
+
+def _described(entry: dict[str, Any]) -> str:
+    return f"{Path(entry['path']).name}, epoch {entry['epoch']}, iteration {entry['iteration']}"
+
+
+def _event_tags(file: Path) -> dict[str, str]:
+    """Turn what hooks noted during training (`engine/events.py`) into tags, the last of each kind."""
+    if not file.is_file():
+        return {}
+    events = [json.loads(line) for line in file.read_text().splitlines() if line]
+    return {
+        event["event"]: ", ".join(f"{key} {value}" for key, value in event.items() if key in ("epoch", "iter"))
+        for event in events
+    }

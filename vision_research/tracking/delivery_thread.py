@@ -1,0 +1,139 @@
+"""Delivers a spool while the training runs: one daemon thread in the command that owns the run.
+
+Whatever the store does only delays delivery. One line says that it stopped, one that it goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+from vision_research.tracking.client import Store
+from vision_research.tracking.delivery import Delivery, deliver
+from vision_research.tracking.run_record import RunRecord
+from vision_research.tracking.sync import deliver_run
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_S = 5.0
+_LONGEST_INTERVAL_S = 60.0
+_RETRY_S = 1.0
+# How much of an earlier run's backlog goes between two passes of this run's own.
+_EARLIER_RECORDS = 1000
+
+
+class DeliveryThread(threading.Thread):
+    """Makes a pass every few seconds, rarer while the store is away."""
+
+    def __init__(
+        self, run: RunRecord, folder: Path, store: Store, earlier: Sequence[Path] = (), interval_s: float = INTERVAL_S
+    ) -> None:
+        """Prepare; `start` starts it.
+
+        Args:
+            run: the run to deliver to.
+            folder: its spool.
+            store: where the run is.
+            earlier: folders of earlier runs that have something undelivered.
+            interval_s: seconds between two passes while all is well.
+        """
+        super().__init__(name="mlflow-delivery", daemon=True)
+        self._run_record = run
+        self._folder = folder
+        self._store = store
+        self._earlier = deque(earlier)
+        self._interval_s = interval_s
+        self._wake = threading.Event()
+        self._pass_done = threading.Condition()
+        self._draining = False
+        self._last = Delivery(0, 0)
+        self._num_failed = 0
+        self._last_progress = time.monotonic()
+        self._num_passes = 0
+
+    def run(self) -> None:
+        """Make passes until `drain` has ended."""
+        while True:
+            draining = self._draining
+            outcome = self._make_pass()
+            with self._pass_done:
+                self._report(outcome)
+                self._last = outcome
+                self._num_passes += draining
+                self._pass_done.notify_all()
+            if draining and (outcome.complete or not self._draining):
+                return
+            if not draining and outcome.complete and self._earlier:
+                self._deliver_earlier()
+            self._wake.wait(self._pause_s())
+            self._wake.clear()
+
+    def drain(self, patience_s: float) -> Delivery:
+        """Deliver everything now, and end.
+
+        Waits as long as the store takes something; gives up when it took nothing for `patience_s` and the last pass
+        failed. A pass ends, because each of its requests has a time limit.
+
+        Args:
+            patience_s: seconds without progress after which to give up.
+        """
+        self._last_progress = time.monotonic()
+        self._draining = True
+        self._wake.set()
+        with self._pass_done:
+            while not (self._num_passes and (self._last.complete or self._out_of_patience(patience_s))):
+                self._pass_done.wait(_RETRY_S)
+                if not self.is_alive():
+                    break
+            self._draining = False
+            return self._last
+
+    def _out_of_patience(self, patience_s: float) -> bool:
+        return self._last.problem is not None and time.monotonic() - self._last_progress > patience_s
+
+    def _make_pass(self) -> Delivery:
+        try:
+            return deliver(self._run_record, self._folder, self._store, on_progress=self._note_progress)
+        except Exception as error:  # nothing that happens here may end the training: it waits on disk
+            logger.exception("Delivery to MLflow failed; it is tried again")
+            return Delivery(0, 1, f"{type(error).__name__}: {error}")
+
+    def _note_progress(self) -> None:
+        self._last_progress = time.monotonic()
+
+    def _deliver_earlier(self) -> None:
+        folder = self._earlier.popleft()
+        try:
+            outcome = deliver_run(folder, record_limit=_EARLIER_RECORDS)
+        except Exception:  # an unreadable folder of another run is no concern of this one
+            logger.exception("%s could not be delivered. Look at it with: python -m vision_research.track sync", folder)
+            return
+        if outcome.complete:
+            logger.info("Delivered to MLflow what waited in %s", folder)
+        elif outcome.problem is None:
+            self._earlier.appendleft(folder)
+            self._wake.set()
+        else:
+            logger.warning("%s still waits for MLflow: %s", folder, outcome.problem)
+
+    def _report(self, outcome: Delivery) -> None:
+        if outcome.problem and not self._num_failed:
+            logger.warning(
+                "MLflow does not take records now (%s). Training goes on; %d records wait in %s until it does.",
+                outcome.problem,
+                outcome.pending,
+                self._folder,
+            )
+        elif not outcome.problem and self._num_failed:
+            logger.info("MLflow takes records again; %d delivered.", outcome.delivered)
+        self._num_failed = self._num_failed + 1 if outcome.problem else 0
+
+    def _pause_s(self) -> float:
+        if self._draining:
+            return _RETRY_S
+        longest = max(_LONGEST_INTERVAL_S, self._interval_s)
+        return min(self._interval_s * float(2 ** min(self._num_failed, 10)), longest)

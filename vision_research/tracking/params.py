@@ -1,0 +1,104 @@
+"""What identifies a run in MLflow's tables: a flat set of params, and tags that say where it came from.
+
+Pure functions: a mapping in, strings out. Which settings are worth a column is the caller's choice.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import platform
+import shlex
+import socket
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from vision_research.tracking.names import metric_name
+from vision_research.tracking.source_version import SourceVersion
+
+# mlflow/utils/validation.py: MAX_PARAM_VAL_LENGTH; a test compares the two.
+MAX_PARAM_LENGTH = 6000
+_PACKAGES = ("vision-research", "torch", "mmcv", "mmengine", "mmdet")
+
+
+def flat_params(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Write settings as MLflow params.
+
+    Args:
+        settings: what the run shall be compared by; a nested mapping becomes dotted keys.
+
+    Returns:
+        One short string a setting: `true`/`false`, `none`, numbers as Python prints them, lists as JSON without spaces
+        (`[640,640]`). Longer than MLflow stores is cut and ends in `...`.
+    """
+    flat: dict[str, str] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            flat.update({f"{metric_name(key)}.{inner}": text for inner, text in flat_params(value).items()})
+        else:
+            flat[metric_name(key)] = _cut(_text(value))
+    return flat
+
+
+def run_tags(
+    argv: Sequence[str], source: SourceVersion | None, environ: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Write where a run comes from as tags; those that MLflow knows carry its own names and show up in its tables.
+
+    Args:
+        argv: the command as it was typed, program first.
+        source: state of the checkout; None outside of git.
+        environ: environment to read; None is this process's.
+
+    Returns:
+        User, host, command line, git commit and dirty flag, Python and package versions.
+    """
+    tags = {
+        "mlflow.user": _user(os.environ if environ is None else environ),
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.name": Path(argv[0]).name if argv else "",
+        "host": socket.gethostname(),
+        "command": shlex.join(argv),
+        "version.python": platform.python_version(),
+    }
+    tags.update({f"version.{name}": _version(name) for name in _PACKAGES})
+    if source is not None:
+        tags.update({"mlflow.source.git.commit": source.commit, "git.commit": source.commit})
+        tags.update({"git.branch": source.branch, "git.dirty": _text(source.dirty)})
+    return tags
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None:
+        return "none"
+    if isinstance(value, (list, tuple)):
+        return json.dumps(value, separators=(",", ":"), default=str)
+    return str(value)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_PARAM_LENGTH else f"{text[: MAX_PARAM_LENGTH - 3]}..."
+
+
+def _user(environ: Mapping[str, str]) -> str:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        if environ.get(name):
+            return environ[name]
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's numeric user has no entry in the user database
+        return f"uid-{os.getuid()}"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,164 @@
+"""Opens the one MLflow run that a command owns, or opens it again.
+
+The only step that needs the store to answer: a run that cannot be opened stops the command before anything is launched.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from vision_research.config.errors import ConfigError, EnvironmentProblem
+from vision_research.tracking.client import Store
+from vision_research.tracking.records import DatasetRecord
+from vision_research.tracking.run_record import RunRecord
+from vision_research.tracking.store_errors import RunGone, StoreError, StoreRefused
+from vision_research.tracking.tracked_run import TrackedRun
+from vision_research.tracking.uri import remedy, unreachable
+from vision_research.work_dir import WorkDir
+
+logger = logging.getLogger(__name__)
+
+PARENT_TAG = "mlflow.parentRunId"
+
+
+@dataclass(frozen=True)
+class TrackingSettings:
+    """Where and how runs are recorded.
+
+    Attributes:
+        uri: resolved address (`uri.resolve_uri`).
+        experiment: MLflow experiment; made if absent.
+        run_name: name of the run; None is the name of its folder.
+        spool_limit_mb: how much may wait on disk before training metrics are thinned, in units of 10**6 bytes.
+        request_timeout_s: how long one request to the store may take, in seconds.
+        tags: the person's own.
+    """
+
+    uri: str
+    experiment: str
+    run_name: str | None = None
+    spool_limit_mb: float = 256
+    request_timeout_s: float = 10.0
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def start_run(
+    settings: TrackingSettings,
+    work_dir: WorkDir,
+    params: Mapping[str, str],
+    tags: Mapping[str, str],
+    dataset: DatasetRecord | None = None,
+    parent_run_id: str | None = None,
+    resume: bool = False,
+) -> TrackedRun:
+    """Open a run, or the same run again, and write `run.json`.
+
+    Args:
+        settings: where and how.
+        work_dir: folder of the run; it exists.
+        params: what runs are compared by (`params.flat_params`).
+        tags: where it comes from (`params.run_tags`).
+        dataset: what it trains on.
+        parent_run_id: run of the sweep that it belongs to.
+        resume: take the run of `run.json` up again. Where there is none, a new one is opened.
+
+    Raises:
+        ConfigError: the folder is recorded in a run already, or the experiment was deleted.
+        EnvironmentProblem: the store does not answer, or lost the run; the message holds what to type.
+    """
+    own = {**tags, **settings.tags, **({PARENT_TAG: parent_run_id} if parent_run_id else {})}
+    if work_dir.run_json.is_file():
+        if not resume:
+            raise ConfigError(
+                f"work_dir={work_dir.root}: it is recorded in an MLflow run already. Type resume=true to go on with "
+                "it, or another work_dir"
+            )
+        run = _reopen(settings, work_dir, own)
+    else:
+        run = open_run(settings, work_dir.run_json, work_dir.spool, settings.run_name or work_dir.root.name, own)
+    run.announce(params, dataset)
+    return run
+
+
+def open_run(
+    settings: TrackingSettings, record_path: Path, spool: Path, run_name: str, tags: Mapping[str, str]
+) -> TrackedRun:
+    """Open a new run and write its record.
+
+    Args:
+        settings: where and how.
+        record_path: `run.json`.
+        spool: folder for its records.
+        run_name: its name.
+        tags: all tags that it starts with.
+
+    Raises:
+        ConfigError: the experiment was deleted.
+        EnvironmentProblem: the store does not answer; the message holds what to type.
+    """
+    try:
+        store = _connect(settings.uri, settings.request_timeout_s)
+        experiment_id = store.experiment(settings.experiment)
+        run_id = store.create_run(experiment_id, run_name, tags)
+    except StoreRefused as error:
+        raise ConfigError(f"tracking.experiment={settings.experiment}: {error}") from error
+    except StoreError as error:
+        raise _does_not_answer(settings.uri, error) from error
+    record = RunRecord(
+        run_id=run_id,
+        uri=settings.uri,
+        experiment_id=experiment_id,
+        experiment=settings.experiment,
+        run_name=run_name,
+        timeout_s=settings.request_timeout_s,
+        resumes=0,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+    )
+    record.write(record_path)
+    return TrackedRun(record, spool, store, settings.spool_limit_mb)
+
+
+def _reopen(settings: TrackingSettings, work_dir: WorkDir, tags: Mapping[str, str]) -> TrackedRun:
+    before = RunRecord.read(work_dir.run_json)
+    if before.uri != settings.uri:
+        logger.warning("Going on in the run's own store %s, not in tracking.uri=%s", before.uri, settings.uri)
+    record = replace(
+        before,
+        timeout_s=settings.request_timeout_s,
+        resumes=before.resumes + 1,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+    )
+    try:
+        store = _connect(record.uri, record.timeout_s)
+        store.reopen(record.run_id)
+        known = store.tags(record.run_id)
+    except RunGone as error:
+        raise EnvironmentProblem(
+            f"{work_dir.run_json}: the run {record.run_id} is not in {record.uri} any more. Restore it there, or "
+            "delete run.json to record the rest in a new run"
+        ) from error
+    except StoreError as error:
+        raise _does_not_answer(record.uri, error) from error
+    record.write(work_dir.run_json)
+    run = TrackedRun(record, work_dir.spool, store, settings.spool_limit_mb)
+    changed = {f"resume_{record.resumes}.{key}": value for key, value in tags.items() if known.get(key) != value}
+    run.set_tags({"resumes": str(record.resumes), **changed})
+    return run
+
+
+def _connect(uri: str, timeout_s: float) -> Store:
+    problem = unreachable(uri, timeout_s)
+    if problem:
+        raise EnvironmentProblem(problem)
+    return Store(uri, timeout_s)
+
+
+def _does_not_answer(uri: str, error: StoreError) -> EnvironmentProblem:
+    return EnvironmentProblem(f"tracking.uri={uri}: MLflow does not take the run ({error}). {remedy(uri)}")

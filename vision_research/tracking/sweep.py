@@ -1,0 +1,61 @@
+"""The parent run of a sweep: the jobs' runs hang below it. Known to every job through a file in the sweep's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from vision_research.tracking.delivery import Delivery
+from vision_research.tracking.run import TrackingSettings, open_run
+from vision_research.tracking.run_record import RunRecord
+from vision_research.tracking.spool import RunStatus, now_ms, write_status
+from vision_research.tracking.sync import PARENT_RUN_JSON, deliver_run
+from vision_research.work_dir import WorkDir
+
+
+def open_parent(settings: TrackingSettings, sweep_dir: Path, params: Mapping[str, str], tags: Mapping[str, str]) -> str:
+    """Open the parent run and write `parent_run.json`.
+
+    Args:
+        settings: where and how; `run_name` None names it after the folder.
+        sweep_dir: folder of the sweep; made if absent.
+        params: what all jobs share.
+        tags: where it comes from (`params.run_tags`).
+
+    Returns:
+        The MLflow run id.
+
+    Raises:
+        ConfigError: the experiment was deleted.
+        EnvironmentProblem: the store does not answer; the message holds what to type.
+    """
+    sweep_dir.mkdir(parents=True, exist_ok=True)
+    name = settings.run_name or f"sweep {sweep_dir.parent.name} {sweep_dir.name}"
+    own = {**tags, **settings.tags, "sweep": "parent"}
+    run = open_run(settings, sweep_dir / PARENT_RUN_JSON, WorkDir(sweep_dir).spool, name, own)
+    run.announce(params, None)
+    return run.run_id
+
+
+def close_parent(sweep_dir: Path, status: str, cause: str | None = None) -> Delivery | None:
+    """End the parent run; never fails for what the store does: `track sync` delivers it later.
+
+    Args:
+        sweep_dir: folder of the sweep.
+        status: `FINISHED`, `FAILED` or `KILLED`.
+        cause: why, for a sweep that did not finish.
+
+    Returns:
+        What was delivered; None for a sweep without a parent run.
+    """
+    if parent_of(sweep_dir) is None:
+        return None
+    spool = WorkDir(sweep_dir).spool
+    write_status(spool, RunStatus(status, cause, now_ms()))
+    return deliver_run(sweep_dir)
+
+
+def parent_of(sweep_dir: Path) -> str | None:
+    """Read the run id of a sweep's parent run; None for a sweep without one."""
+    path = sweep_dir / PARENT_RUN_JSON
+    return RunRecord.read(path).run_id if path.is_file() else None

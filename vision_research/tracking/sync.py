@@ -1,0 +1,170 @@
+"""Delivers what earlier commands left undelivered, and tells the truth about those that were killed.
+
+Owns how such runs are found. A run is left over when its command is gone and MLflow lacks something of it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from vision_research.tracking.client import Store
+from vision_research.tracking.delivery import Delivery, deliver
+from vision_research.tracking.records import FINAL_STATUSES
+from vision_research.tracking.run_record import RunRecord
+from vision_research.tracking.spool import RunStatus, read_status, write_status
+from vision_research.tracking.spool_reader import SpoolReader
+from vision_research.tracking.store_errors import StoreError
+from vision_research.work_dir import WorkDir
+
+logger = logging.getLogger(__name__)
+
+PARENT_RUN_JSON = "parent_run.json"
+KILLED_CAUSE = "the command was killed"
+# A run of another machine has ended when it has written nothing for so long and nobody holds its lock.
+_SILENCE_S = 3600
+
+
+def record_path(folder: Path) -> Path | None:
+    """Name the file that says which MLflow run a folder is recorded in; None for a folder that is no run."""
+    for path in (WorkDir(folder).run_json, folder / PARENT_RUN_JSON):
+        if path.is_file():
+            return path
+    return None
+
+
+def find_runs(root: Path) -> list[Path]:
+    """Find the folders of all runs (and sweeps) below a root, oldest first."""
+    files = [*root.rglob(WorkDir(root).run_json.name), *root.rglob(PARENT_RUN_JSON)]
+    return sorted({path.parent for path in files}, key=lambda folder: (folder.stat().st_mtime, str(folder)))
+
+
+def left_over(root: Path) -> list[Path]:
+    """Find the runs below a root whose command is gone and of which MLflow lacks something."""
+    return [folder for folder in find_runs(root) if not is_running(folder) and needs_delivery(folder)]
+
+
+def needs_delivery(folder: Path) -> bool:
+    """Whether MLflow lacks something of a run, its end included. Reads files only."""
+    status = read_status(WorkDir(folder).spool)
+    unfinished = status is None or status.status not in FINAL_STATUSES
+    return unfinished or SpoolReader(WorkDir(folder).spool).num_pending() > 0
+
+
+def is_running(folder: Path) -> bool:
+    """Whether the command that owns a run is alive, as far as this machine can tell."""
+    work_dir = WorkDir(folder)
+    if _is_locked(work_dir.owner_lock):
+        return True
+    path = record_path(folder)
+    if path is None:
+        return False
+    run = RunRecord.read(path)
+    if run.host != socket.gethostname():
+        return time.time() - _last_sign_of_life(folder) < _SILENCE_S
+    # A command that locks its work_dir and does not hold the lock is gone, whoever has its process id now.
+    return not work_dir.owner_lock.exists() and _is_alive(run.pid)
+
+
+def mark_if_killed(folder: Path) -> None:
+    """Write down how a run ended whose command could not: as its ranks said, or KILLED."""
+    work_dir = WorkDir(folder)
+    status = read_status(work_dir.spool)
+    if is_running(folder) or (status is not None and status.status in FINAL_STATUSES):
+        return
+    work_dir.spool.mkdir(exist_ok=True)
+    ended, cause = _outcome(work_dir.outcome)
+    write_status(work_dir.spool, RunStatus(ended, cause, round(_last_sign_of_life(folder) * 1000)))
+
+
+def deliver_run(folder: Path, store: Store | None = None, record_limit: int | None = None) -> Delivery:
+    """Deliver what one run left undelivered; a run whose command was killed is marked so.
+
+    Args:
+        folder: its work_dir, or the folder of a sweep.
+        store: where it is; None connects.
+        record_limit: how many records at most; None is all.
+
+    Raises:
+        ValueError: the folder is no run.
+    """
+    path = record_path(folder)
+    if path is None:
+        raise ValueError(f"{folder} holds no run.json: it is no work_dir of a tracked run")
+    run = RunRecord.read(path)
+    mark_if_killed(folder)
+    spool = WorkDir(folder).spool
+    if not spool.is_dir() or not (pending := SpoolReader(spool).num_pending()):
+        return Delivery(0, 0)
+    try:
+        return deliver(run, spool, store or Store(run.uri, run.timeout_s), record_limit)
+    except StoreError as error:
+        return Delivery(0, pending, str(error))
+
+
+def deliver_runs(folders: Iterable[Path]) -> Iterator[tuple[Path, Delivery]]:
+    """Deliver many runs, each store asked once: one that is away is not waited for again for every run."""
+    stores: dict[str, Store] = {}
+    problems: dict[str, str] = {}
+    for folder in folders:
+        path = record_path(folder)
+        run = RunRecord.read(path) if path else None
+        if run is not None and run.uri in problems:
+            mark_if_killed(folder)
+            yield folder, Delivery(0, SpoolReader(WorkDir(folder).spool).num_pending(), problems[run.uri])
+            continue
+        if run is not None and run.uri not in stores and needs_delivery(folder):
+            try:
+                stores[run.uri] = Store(run.uri, run.timeout_s)
+            except StoreError as error:
+                problems[run.uri] = str(error)
+        outcome = deliver_run(folder, stores.get(run.uri) if run else None)
+        yield folder, outcome
+
+
+def _is_locked(path: Path) -> bool:
+    if not path.exists():
+        return False
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        # Shared and for an instant only, so that two who look do not see each other.
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _last_sign_of_life(folder: Path) -> float:
+    path = record_path(folder)
+    spool = WorkDir(folder).spool
+    files = [*spool.glob("*"), WorkDir(folder).log] if spool.is_dir() else [WorkDir(folder).log]
+    times = [file.stat().st_mtime for file in (*files, *([path] if path else [])) if file.is_file()]
+    return max(times, default=folder.stat().st_mtime)
+
+
+def _outcome(path: Path) -> tuple[str, str | None]:
+    if not path.is_file():
+        return "KILLED", KILLED_CAUSE
+    outcome = json.loads(path.read_text())
+    status = str(outcome.get("status", "")).upper()
+    if status not in FINAL_STATUSES:
+        return "KILLED", f"{KILLED_CAUSE} after the training ended"
+    return status, outcome.get("cause")

@@ -1,0 +1,118 @@
+"""One open MLflow run, as the command that owns it sees it.
+
+Everything that it is told goes through the spool, so that a store that goes away in the middle costs nothing but time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from vision_research.tracking.client import Store
+from vision_research.tracking.delivery import Delivery
+from vision_research.tracking.delivery_thread import INTERVAL_S, DeliveryThread
+from vision_research.tracking.names import metric_name
+from vision_research.tracking.records import FINAL_STATUSES, DatasetRecord
+from vision_research.tracking.run_record import RunRecord
+from vision_research.tracking.spool import RunStatus, SpoolWriter, now_ms, write_status
+from vision_research.tracking.uri import how_to_open
+
+logger = logging.getLogger(__name__)
+
+_PATIENCE_S = 20.0
+
+
+class TrackedRun:
+    """One open run. What it is told is on disk when the call returns, and in MLflow seconds later."""
+
+    def __init__(self, record: RunRecord, spool: Path, store: Store, limit_mb: float) -> None:
+        """Use `start_run`."""
+        self.record = record
+        self._spool = spool
+        self._store = store
+        self._writer = SpoolWriter(spool, limit_mb)
+        self._thread: DeliveryThread | None = None
+
+    @property
+    def run_id(self) -> str:
+        """MLflow's id of the run."""
+        return self.record.run_id
+
+    @property
+    def how_to_open(self) -> str:
+        """What to type, or where to click, to see the run."""
+        return how_to_open(self.record.uri, self.record.experiment_id, self.record.run_id)
+
+    def start_delivery(self, earlier: Sequence[Path] = (), interval_s: float = INTERVAL_S) -> None:
+        """Deliver from a thread from now on.
+
+        Args:
+            earlier: folders of earlier runs that wait (`sync.left_over`); delivered when this run has nothing waiting.
+            interval_s: seconds between two deliveries.
+        """
+        assert self._thread is None, "delivery was started before"
+        self._thread = DeliveryThread(self.record, self._spool, self._store, earlier, interval_s)
+        self._thread.start()
+
+    def log_artifact(self, path: Path, artifact_path: str | None = None) -> None:
+        """Copy a file into the run; it must stay until it is delivered.
+
+        Args:
+            path: the file.
+            artifact_path: folder inside of the run; None is its root.
+        """
+        self._writer.artifact(path, artifact_path or "")
+
+    def log_metrics(self, values: Mapping[str, float], step: int) -> None:
+        """Record values that must not be lost (a final mAP, export tolerances).
+
+        Args:
+            values: by name; names that MLflow refuses are escaped.
+            step: training iterations done.
+        """
+        self._writer.metrics({metric_name(name): float(value) for name, value in values.items()}, step, essential=True)
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set notes on the run."""
+        self._writer.tags({metric_name(key): str(value) for key, value in tags.items()})
+
+    def finish(self, status: str, cause: str | None = None, patience_s: float = _PATIENCE_S) -> Delivery:
+        """End the run and deliver the rest.
+
+        Waits while the store takes something, at most `patience_s` while it does not. What is not delivered stays in
+        the spool, the status included.
+
+        Args:
+            status: `FINISHED`, `FAILED` or `KILLED`.
+            cause: why, for a run that did not finish; becomes the tag `status_cause`.
+            patience_s: seconds without progress after which to give up.
+
+        Returns:
+            What the thread's last pass brought and what still waits.
+        """
+        assert status in FINAL_STATUSES, status
+        self._writer.close()
+        write_status(self._spool, RunStatus(status, cause or None, now_ms()))
+        if self._thread is None:
+            self.start_delivery()
+        assert self._thread is not None
+        delivery = self._thread.drain(patience_s)
+        self._thread = None
+        if not delivery.complete:
+            logger.warning(
+                "%d records of this run wait in %s, because MLflow does not take them now (%s). Nothing is lost. "
+                "When it is back, type: python -m vision_research.track sync %s",
+                delivery.pending,
+                self._spool,
+                delivery.problem,
+                self._spool.parent,
+            )
+        return delivery
+
+    def announce(self, params: Mapping[str, str], dataset: DatasetRecord | None) -> None:
+        """Record that the run runs, with what, and on what."""
+        write_status(self._spool, RunStatus("RUNNING"))
+        self._writer.params({metric_name(key): value for key, value in params.items()})
+        if dataset is not None:
+            self._writer.dataset(dataset)
