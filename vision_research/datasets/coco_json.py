@@ -11,14 +11,14 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vision_research.datasets.coco_entries import Annotations, Categories, Images
 from vision_research.datasets.coco_lookalikes import describe_no_json, describe_other_format
-from vision_research.datasets.findings import find, plural, show
-from vision_research.datasets.image_files import locate, missing_files, missing_path_problem
+from vision_research.datasets.findings import find
+from vision_research.datasets.image_files import as_typed, missing_images_problem, missing_path_problem
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ def inspect_coco(
     *,
     key: str = "data.train_ann",
     prefix_key: str = "data.img_prefix",
+    root: Path | None = None,
     strict: bool = False,
 ) -> AnnotationReport:
     """Read a COCO file and list its folders of images.
@@ -74,47 +75,47 @@ def inspect_coco(
         img_root: folder that `file_name` is relative to.
         key: what to call the file in texts.
         prefix_key: what to call the image folder in texts.
+        root: folder that the typed paths are relative to (`data.root`).
         strict: make boxes that would be dropped a problem.
 
     Returns:
         Counts, classes, and every problem found. A file that cannot be read as COCO has one problem and counts of 0.
     """
-    prefix = f"{key}={ann_file}"
+    prefix = f"{key}={as_typed(ann_file, root)}: "
+    report = AnnotationReport(ann_file, key)
     if not ann_file.is_file():
-        return AnnotationReport(ann_file, key, problems=(missing_path_problem(key, str(ann_file), ann_file, "file"),))
+        return replace(report, problems=(missing_path_problem(key, ann_file, "file", root),))
     try:
         content = ann_file.read_bytes()
     except OSError as error:
-        return AnnotationReport(
-            ann_file, key, problems=(f"{prefix}: cannot be read ({error.strerror}). Type {key}=<file>",)
-        )
-    digest = hashlib.sha256(content).hexdigest()
+        return replace(report, problems=(f"{prefix}cannot be read ({error.strerror}). Type {key}=<file>",))
+    with _without_garbage_collection():
+        report = _inspect_content(content, report, prefix, strict)
+    missing = missing_images_problem(prefix_key, img_root, report.image_names, ann_file, root)
+    return replace(report, problems=(*report.problems, *missing))
+
+
+def _inspect_content(content: bytes, report: AnnotationReport, prefix: str, strict: bool) -> AnnotationReport:
+    report = replace(report, digest=hashlib.sha256(content).hexdigest())
     try:
-        with _without_garbage_collection():
-            tree = json.loads(content)
+        tree = json.loads(content)
     except (ValueError, RecursionError) as error:
-        return AnnotationReport(
-            ann_file, key, problems=(f"{prefix}: {describe_no_json(content, error)}",), digest=digest
-        )
+        return replace(report, problems=(prefix + describe_no_json(content, error),))
     if other := describe_other_format(tree):
-        return AnnotationReport(ann_file, key, problems=(f"{prefix}: {other}",), digest=digest)
-    return _inspect_tree(tree, AnnotationReport(ann_file, key, digest=digest), img_root, prefix_key, strict)
+        return replace(report, problems=(prefix + other,))
+    return _inspect_tree(tree, report, prefix, strict)
 
 
-def _inspect_tree(
-    tree: dict[str, Any], report: AnnotationReport, img_root: Path, prefix_key: str, strict: bool
-) -> AnnotationReport:
+def _inspect_tree(tree: dict[str, Any], report: AnnotationReport, prefix: str, strict: bool) -> AnnotationReport:
     categories = Categories.read(tree["categories"])
     images = Images.read(tree["images"])
     annotations = Annotations.read(tree["annotations"], images, categories)
-    prefix = f"{report.key}={report.ann_file}: "
-    problems = [prefix + text for text in (*categories.problems(), *images.problems(), *annotations.problems())]
+    found = (*categories.problems(), *images.problems(), *annotations.problems())
+    problems = [prefix + text for text in found]
     dropped = [prefix + text for text in annotations.dropped()]
     problems += [f"{text}. Mend the file, or type data.strict=false to drop them" for text in dropped] if strict else []
-    problems += _missing_images(images, report, img_root, prefix_key)
-    return AnnotationReport(
-        report.ann_file,
-        report.key,
+    return replace(
+        report,
         categories=tuple(categories.names.items()),
         num_images=images.count,
         num_boxes=annotations.num_boxes,
@@ -122,32 +123,11 @@ def _inspect_tree(
         num_empty_images=images.count - len(annotations.images_with_boxes),
         image_names=tuple(images.file_names),
         size_range=images.size_range(),
-        digest=report.digest,
         problems=tuple(problems),
         warnings=()
         if strict
         else tuple(f"{text}. They are dropped; data.strict=true refuses them" for text in dropped),
     )
-
-
-def _missing_images(images: Images, report: AnnotationReport, img_root: Path, prefix_key: str) -> list[str]:
-    if not images.file_names:
-        return []
-    if not img_root.is_dir():
-        return [missing_path_problem(prefix_key, str(img_root), img_root, "folder")]
-    missing = missing_files(img_root, images.file_names)
-    if not missing:
-        return []
-    elsewhere = locate(img_root.parent, missing[0])
-    hint = (
-        f"{show(missing[0])} lies in {elsewhere}: type {prefix_key}=<that folder>"
-        if elsewhere
-        else f"Type {prefix_key}=<folder>"
-    )
-    return [
-        f"{prefix_key}={img_root}: {len(missing)} of the {plural(images.count, 'image')} in {report.ann_file} are not "
-        f"there ({find(map(show, missing)).listed()}). {hint}"
-    ]
 
 
 def compare_categories(train: AnnotationReport, val: AnnotationReport) -> list[str]:
@@ -178,7 +158,10 @@ def compare_categories(train: AnnotationReport, val: AnnotationReport) -> list[s
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Parse without cycle collection: it walks every object made so far, and JSON has no cycles."""
+    """Run without cycle collection: it walks all objects again and again, and a COCO file has millions.
+
+    Nothing made here has cycles.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:

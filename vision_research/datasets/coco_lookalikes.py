@@ -6,7 +6,7 @@ from typing import Any
 
 from vision_research.datasets.findings import show
 
-_WANTED = "A COCO file is a JSON object with the lists 'images', 'annotations' and 'categories'"
+_WANTED = "Type the path of a COCO file: a JSON object with the lists 'images', 'annotations' and 'categories'"
 
 
 def describe_no_json(content: bytes, error: Exception) -> str:
@@ -46,7 +46,7 @@ def describe_other_format(tree: Any) -> str:
 def _kind_of_list(tree: list[Any]) -> str:
     first = tree[0] if tree else None
     if isinstance(first, dict) and {"image_id", "score"} <= first.keys():
-        return " of detections (COCO results), not a data set"
+        return " of detections (COCO results), and no data set"
     if isinstance(first, dict) and {"image_id", "bbox"} <= first.keys():
         return " of annotations without 'images' and 'categories'"
     return ""

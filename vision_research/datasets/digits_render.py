@@ -25,8 +25,8 @@ _SEED = 20240229
 # Shares of the glyphs of each class; the rest is for test. No glyph is in two splits.
 _GLYPH_SHARES = {"train": (0.0, 0.7), "val": (0.7, 0.85), "test": (0.85, 1.0)}
 _IMAGE_SIZE_PX = (160, 224)
-_GLYPH_HEIGHT_PX = (28, 80)
-_MAX_DIGITS = 8
+_GLYPH_HEIGHT_PX = (40, 92)
+_NUM_DIGITS = (3, 8)
 # Boxes may share this much of the smaller one: overlaps are part of the task, riddles are not.
 _MAX_SHARED = 0.25
 # 1 would keep the grey levels of the scan, a large value makes hard edges and fills the holes of 4, 8 and 9.
@@ -41,10 +41,12 @@ class DrawnDigit:
     Attributes:
         label: 0 to 9.
         mask: (H, W) bool, its visible pixels.
+        box: left, top, right, bottom (the last two exclusive) of all of its pixels, seen or hidden by a later digit.
     """
 
     label: int
     mask: BoolArray
+    box: tuple[int, int, int, int]
 
     def to_coco(self) -> dict[str, object]:
         """Describe it as COCO does: xywh box tight around the visible pixels, run-length mask, area in pixels."""
@@ -93,8 +95,8 @@ class DigitsRenderer:
         height, width = (int(size) for size in rng.integers(*_IMAGE_SIZE_PX, size=2, endpoint=True))
         canvas = self._background(rng, height, width)
         digits: list[DrawnDigit] = []
-        wanted = int(rng.integers(2, _MAX_DIGITS, endpoint=True))
-        for _ in range(4 * wanted):
+        wanted = int(rng.integers(*_NUM_DIGITS, endpoint=True))
+        for _ in range(6 * wanted):
             if len(digits) < wanted:
                 digits = self._draw_one(rng, canvas, digits)
         return Picture(canvas.round().astype(np.uint8), tuple(digits))
@@ -121,13 +123,15 @@ class DigitsRenderer:
         top = int(rng.integers(canvas.shape[0] - height, endpoint=True))
         left = int(rng.integers(canvas.shape[1] - width, endpoint=True))
         window = (slice(top, top + height), slice(left, left + width))
+        box = (left, top, left + width, top + height)
+        if any(_shared(digit.box, box) > _MAX_SHARED for digit in digits):
+            return digits
         mask = np.zeros(canvas.shape[:2], dtype=bool)
         mask[window] = opacity > 0.5
-        if any(_shared(digit.mask, mask) > _MAX_SHARED for digit in digits):
-            return digits
         colour = _contrasting_colour(rng, canvas[window].mean(axis=(0, 1)))
         canvas[window] += (colour - canvas[window]) * opacity[..., None]
-        return [*(DrawnDigit(digit.label, digit.mask & ~mask) for digit in digits), DrawnDigit(label, mask)]
+        covered = [DrawnDigit(digit.label, digit.mask & ~mask, digit.box) for digit in digits]
+        return [*covered, DrawnDigit(label, mask, box)]
 
 
 def glyph_indices(split: str) -> list[npt.NDArray[np.intp]]:
@@ -174,9 +178,8 @@ def _tight_box(mask: BoolArray) -> tuple[int, int, int, int]:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def _shared(first: BoolArray, second: BoolArray) -> float:
-    """Intersection of the boxes of two masks over the area of the smaller box."""
-    a, b = _tight_box(first), _tight_box(second)
+def _shared(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> float:
+    """Intersection of two boxes over the area of the smaller one."""
     width = max(0, min(a[2], b[2]) - max(a[0], b[0]))
     height = max(0, min(a[3], b[3]) - max(a[1], b[1]))
     return width * height / min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1]))

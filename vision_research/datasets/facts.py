@@ -85,7 +85,7 @@ def gather_facts(
         ConfigError: everything that is wrong, each with the key and what to type.
     """
     if not root.is_dir():
-        raise ConfigError(missing_path_problem("data.root", str(root), root.absolute(), "folder"))
+        raise ConfigError(missing_path_problem("data.root", root.absolute(), "folder", Path.cwd()))
     wanted = {"train": (train_ann, train_prefix), "val": (val_ann, val_prefix), "test": (test_ann, test_prefix)}
     splits = {
         name: _inspect(kind, name, root.absolute(), ann, prefix, img_prefix, strict)
@@ -117,7 +117,7 @@ def _inspect(kind: str, name: str, root: Path, ann: str, own: str | None, img_pr
     if kind == "voc":
         report = inspect_voc(root / ann, root, img_root, key=key, prefix_key=prefix_key, strict=strict)
     else:
-        report = inspect_coco(root / ann, img_root, key=key, prefix_key=prefix_key, strict=strict)
+        report = inspect_coco(root / ann, img_root, key=key, prefix_key=prefix_key, root=root, strict=strict)
     return _Split(name, img_root, report)
 
 

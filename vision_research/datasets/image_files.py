@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import itertools
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from vision_research.datasets.findings import find, show
 
 _MAX_LISTED = 8
+_MAX_SEARCHED = 1000
 # Asking for the size of every image of COCO takes minutes on a network disk; a thousand tell another copy as well.
 _MAX_SIZES = 1000
 
@@ -38,42 +40,73 @@ def missing_files(folder: Path, names: Iterable[str]) -> list[str]:
     return missing
 
 
-def missing_path_problem(key: str, value: str, path: Path, kind: str) -> str:
+def missing_path_problem(key: str, path: Path, kind: str, root: Path | None = None) -> str:
     """Say that a file or folder is not there, and what is, so that the person sees the slip.
 
     Args:
         key: what was typed, for example `data.train_ann`.
-        value: its value.
         path: the absolute path it leads to.
         kind: `file` or `folder`.
+        root: folder that the typed value is relative to.
 
     Returns:
-        One problem text; it names the nearest folder that exists and what lies in it.
+        One problem text; it names the nearest folder that exists, what lies in it, and what to type.
     """
+    typed = f"{key}={as_typed(path, root)}"
     if path.exists():
-        return f"{key}={value}: {path} is no {kind}. {_remedy(key, kind)}"
+        return f"{typed}: {path} is no {kind}. Type {key}=<the {kind}>"
     nearest = next(parent for parent in path.parents if parent.is_dir())
     found = sorted(show(name) for name in _names_in(str(nearest)) if not name.startswith("."))
-    wanted = path.relative_to(nearest).parts[0]
-    close = difflib.get_close_matches(wanted, found, n=1)
+    wrong, *rest = path.relative_to(nearest).parts
+    close = difflib.get_close_matches(wrong, found, n=1)
+    remedy = as_typed(nearest.joinpath(close[0], *rest), root) if close else f"<the {kind}>"
     listed = ", ".join(found[:_MAX_LISTED]) + (", ..." if len(found) > _MAX_LISTED else "")
-    hint = f" Did you mean {close[0]}?" if close else ""
-    there = f"Found in {nearest}: {listed or 'nothing'}.{hint}"
-    return f"{key}={value}: there is no {kind} {path}. {there} {_remedy(key, kind)}"
+    return f"{typed}: there is no {kind} {path}. Found in {nearest}: {listed or 'nothing'}. Type {key}={remedy}"
 
 
-def _remedy(key: str, kind: str) -> str:
-    return f"Type {key}=<the {kind}>"
+def missing_images_problem(
+    key: str, folder: Path, names: Sequence[str], ann_file: Path, root: Path | None = None
+) -> list[str]:
+    """Check that the images of an annotation file are there.
+
+    Args:
+        key: what was typed for the folder, for example `data.img_prefix`.
+        folder: where the images should be.
+        names: file names relative to it.
+        ann_file: file that lists them.
+        root: folder that the typed value is relative to.
+
+    Returns:
+        No text, or one that counts and names the missing images and says where they lie, if they were found.
+    """
+    if not names:
+        return []
+    if not folder.is_dir():
+        return [missing_path_problem(key, folder, "folder", root)]
+    missing = missing_files(folder, names)
+    if not missing:
+        return []
+    elsewhere = _locate(root or folder.parent, missing[0])
+    hint = f"{show(missing[0])} lies in {elsewhere}. " if elsewhere else ""
+    remedy = as_typed(elsewhere, root) if elsewhere else "<the folder>"
+    return [
+        f"{key}={as_typed(folder, root)}: {len(missing)} of {len(names)} images in {ann_file} are not there "
+        f"({find(map(show, missing)).listed()}). {hint}Type {key}={remedy}"
+    ]
 
 
-def locate(root: Path, name: str) -> Path | None:
-    """Look for a file of this name in `root` and two levels below; return the folder it lies in."""
-    base = Path(name).name
-    for pattern in ("", "*", "*/*"):
-        for folder in sorted(root.glob(pattern)) if pattern else [root]:
-            if folder.is_dir() and base in _names_in(str(folder)):
-                return folder
-    return None
+def as_typed(path: Path, root: Path | None) -> str:
+    """Return a path as a person types it: relative to `root` where it lies in it."""
+    inside = root is not None and path.is_relative_to(root)
+    return str(path.relative_to(root)) if root is not None and inside else str(path)
+
+
+def _locate(root: Path, name: str) -> Path | None:
+    """Find the folder, `root` or up to two levels below, that `name` is relative to."""
+    if "\0" in name:
+        return None
+    folders = itertools.chain([root], *(sorted(root.glob(pattern)) for pattern in ("*/", "*/*/")))
+    return next((folder for folder in itertools.islice(folders, _MAX_SEARCHED) if (folder / name).is_file()), None)
 
 
 def sample_problems(key: str, paths: Sequence[Path], num_samples: int = 8) -> list[str]:
@@ -132,9 +165,9 @@ def _why_undecodable(path: Path) -> str:
         return error.strerror or str(error)
     if not data:
         return "empty file"
+    if data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data:
+        # OpenCV 4 fills the rest of a truncated JPEG with grey and calls it decoded; OpenCV 5 refuses it.
+        return "truncated JPEG"
     if cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is None:
         return "Git LFS pointer; type git lfs pull" if data.startswith(b"version https://git-lfs") else "no image"
-    if data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data:
-        # OpenCV fills the rest of a truncated JPEG with grey and calls it decoded.
-        return "truncated JPEG"
     return ""

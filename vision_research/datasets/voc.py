@@ -1,7 +1,7 @@
 """Looks at a Pascal VOC folder before anything is trained on it: `ImageSets/Main/*.txt`, `Annotations/*.xml`, images.
 
-Says in words what MMDetection's XMLDataset would stumble over (mmdet/datasets/xml_style.py), and never raises for what a
-file holds. Standard library only, so that the commands stay quick.
+Says in words what MMDetection's XMLDataset would stumble over (mmdet/datasets/xml_style.py), and never raises for what
+a file holds. Standard library only, so that the commands stay quick.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vision_research.datasets.coco_json import AnnotationReport
 from vision_research.datasets.findings import Finding, find, plural, show
-from vision_research.datasets.image_files import locate, missing_files, missing_path_problem
+from vision_research.datasets.image_files import as_typed, missing_files, missing_images_problem, missing_path_problem
 
 # XMLDataset appends it to the names in the list, and knows no other.
 _IMAGE_SUFFIX = ".jpg"
@@ -106,9 +106,9 @@ def inspect_voc(
     Returns:
         Counts, classes (sorted by name), and every problem found.
     """
-    prefix = f"{key}={ann_file}: "
+    prefix = f"{key}={as_typed(ann_file, root)}: "
     if not ann_file.is_file():
-        return AnnotationReport(ann_file, key, problems=(missing_path_problem(key, str(ann_file), ann_file, "file"),))
+        return AnnotationReport(ann_file, key, problems=(missing_path_problem(key, ann_file, "file", root),))
     try:
         content = ann_file.read_bytes()
         lines = content.decode("utf-8").splitlines()
@@ -116,7 +116,9 @@ def inspect_voc(
         return AnnotationReport(ann_file, key, problems=(f"{prefix}is no text file ({error}). Type {key}=<list>.txt",))
     if problem := _wrong_list(lines):
         return AnnotationReport(ann_file, key, problems=(prefix + problem,))
-    return _inspect_names(lines, AnnotationReport(ann_file, key), content, (root, img_root), prefix_key, strict)
+    report = _inspect_names(lines, AnnotationReport(ann_file, key), content, root, prefix, strict)
+    missing = missing_images_problem(prefix_key, img_root, report.image_names, ann_file, root)
+    return replace(report, problems=(*report.problems, *missing))
 
 
 def _wrong_list(lines: list[str]) -> str:
@@ -133,14 +135,8 @@ def _wrong_list(lines: list[str]) -> str:
 
 
 def _inspect_names(
-    names: list[str],
-    report: AnnotationReport,
-    content: bytes,
-    folders: tuple[Path, Path],
-    prefix_key: str,
-    strict: bool,
+    names: list[str], report: AnnotationReport, content: bytes, root: Path, prefix: str, strict: bool
 ) -> AnnotationReport:
-    (root, img_root), prefix = folders, f"{report.key}={report.ann_file}: "
     entries, digest = _Entries(), hashlib.sha256(content)
     missing = set(missing_files(root / "Annotations", [f"{name}.xml" for name in names]))
     for name in names:
@@ -151,18 +147,15 @@ def _inspect_names(
     problems += (
         [f"{text}. Mend the files, or type data.strict=false to drop them" for text in dropped] if strict else []
     )
-    image_names = [name + _IMAGE_SUFFIX for name in names]
-    problems += _missing_images(image_names, report, img_root, prefix_key)
     widths, heights = zip(*entries.sizes, strict=True) if entries.sizes else ((), ())
-    return AnnotationReport(
-        report.ann_file,
-        report.key,
+    return replace(
+        report,
         categories=tuple(enumerate(sorted(entries.classes), start=1)),
         num_images=len(names),
         num_boxes=entries.num_boxes,
         num_bad_boxes=entries.sizeless.count + entries.outside.count,
         num_empty_images=entries.num_empty_images,
-        image_names=tuple(image_names),
+        image_names=tuple(name + _IMAGE_SUFFIX for name in names),
         size_range=((min(widths), min(heights)), (max(widths), max(heights))) if entries.sizes else None,
         digest=digest.hexdigest(),
         problems=tuple(problems),
@@ -181,24 +174,10 @@ def _file_problems(entries: _Entries, missing: list[str], root: Path, prefix: st
         )
     if entries.malformed:
         problems.append(
-            f"{prefix}{plural(entries.malformed.count, 'annotation file')} not Pascal VOC: {entries.malformed.listed()}. "
-            "Each object needs a name and a bndbox of xmin, ymin, xmax, ymax"
+            f"{prefix}{plural(entries.malformed.count, 'annotation file')} not Pascal VOC: "
+            f"{entries.malformed.listed()}. Each object needs a name and a bndbox of xmin, ymin, xmax, ymax"
         )
     return problems
-
-
-def _missing_images(names: list[str], report: AnnotationReport, img_root: Path, prefix_key: str) -> list[str]:
-    if not img_root.is_dir():
-        return [missing_path_problem(prefix_key, str(img_root), img_root, "folder")]
-    missing = missing_files(img_root, names)
-    if not missing:
-        return []
-    elsewhere = locate(img_root.parent, missing[0])
-    hint = f"{show(missing[0])} lies in {elsewhere}" if elsewhere else "Images of Pascal VOC are .jpg files"
-    return [
-        f"{prefix_key}={img_root}: {len(missing)} of the {plural(len(names), 'image')} in {report.ann_file} are not there "
-        f"({find(map(show, missing)).listed()}). {hint}. Type {prefix_key}=<folder>"
-    ]
 
 
 def _read_size(tree: ElementTree.Element) -> tuple[int, int] | None:

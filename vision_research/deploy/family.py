@@ -31,7 +31,7 @@ class Family(ABC):
     def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
         """The part that is scripted: from the network's outputs, clip and scale_factor to boxes, scores and labels.
 
-        Its `score_thr` and `max_per_img` are plain attributes, so that a check can move them.
+        Its `score_thr`, and `max_per_img` where the head has such a limit, are plain attributes: a check moves them.
         """
 
     @abstractmethod

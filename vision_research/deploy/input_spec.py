@@ -77,7 +77,9 @@ def read_input_spec(pipeline: Sequence[Mapping[str, Any]], preprocessor: Mapping
                 "Known are Load*, one Resize, one Pad after it and PackDetInputs: export with a test pipeline of these."
             )
     if not resized:
-        raise ExportError("The test pipeline has no Resize: add dict(type='Resize', scale=(640, 640), keep_ratio=True).")
+        raise ExportError(
+            "The test pipeline has no Resize: add dict(type='Resize', scale=(640, 640), keep_ratio=True)."
+        )
     return spec
 
 
@@ -128,14 +130,18 @@ def _check_load(step: Mapping[str, Any]) -> None:
 def _read_resize(spec: InputSpec, step: Mapping[str, Any]) -> InputSpec:
     scale = step.get("scale")
     if scale is None or step.get("interpolation", "bilinear") != "bilinear" or step.get("backend", "cv2") != "cv2":
-        raise ExportError(f"The test pipeline resizes with {dict(step)}; only a bilinear cv2 resize to a `scale` can be exported.")
+        raise ExportError(
+            f"The test pipeline resizes with {dict(step)}; only a bilinear cv2 resize to a `scale` can be exported."
+        )
     width, height = (scale, scale) if isinstance(scale, int) else scale
     return replace(spec, scale=(int(width), int(height)), keep_ratio=bool(step.get("keep_ratio", False)))
 
 
 def _read_pad(spec: InputSpec, step: Mapping[str, Any]) -> InputSpec:
     if step.get("padding_mode", "constant") != "constant":
-        raise ExportError(f"The test pipeline pads with padding_mode={step['padding_mode']!r}; only 'constant' can be exported.")
+        raise ExportError(
+            f"The test pipeline pads with padding_mode={step['padding_mode']!r}; only 'constant' can be exported."
+        )
     value = step.get("pad_val", 0)
     if isinstance(value, Mapping):
         value = value.get("img", 0)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.jit._trace import TracerWarning
 
 
 def trace(module: nn.Module, example: Tensor) -> torch.jit.ScriptModule:
@@ -26,10 +27,12 @@ def trace(module: nn.Module, example: Tensor) -> torch.jit.ScriptModule:
         parameter.requires_grad_(False)
     with warnings.catch_warnings(), torch.no_grad():
         # Upstream asserts and shape arithmetic warn by the dozen; whether they matter is measured, not guessed.
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.simplefilter("ignore", TracerWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
         # strict=False: outputs are lists, of a length that depends on the architecture alone.
-        traced = torch.jit.trace(module.eval(), example, strict=False, check_trace=False)
+        traced: torch.jit.ScriptModule = torch.jit.trace(  # type: ignore[no-untyped-call]
+            module.eval(), example, strict=False, check_trace=False
+        )
     return traced
 
 

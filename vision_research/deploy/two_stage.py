@@ -12,103 +12,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from vision_research.deploy.decode import build_decoder, build_priors
+from vision_research.deploy.decode import build_decoder
 from vision_research.deploy.dense import build_nms, to_image
 from vision_research.deploy.family import Family, inherits_unchanged
-from vision_research.deploy.ops.roi_align import map_roi_levels, roi_align
+from vision_research.deploy.roi import Proposals, RoiPooling
 from vision_research.deploy.tracing import trace
-
-
-class Proposals(nn.Module):
-    """`RPNHead.predict_by_feat` for one image: from the RPN's maps to proposals.
-
-    Args:
-        head: MMDetection's RPN head.
-    """
-
-    def __init__(self, head: Any) -> None:
-        super().__init__()
-        self.priors = build_priors(head.prior_generator)
-        self.decoder = build_decoder(head.bbox_coder)
-        self.num_channels = int(head.cls_out_channels)
-        self.use_sigmoid = bool(head.use_sigmoid_cls)
-        self.nms_pre = int(head.test_cfg.get("nms_pre", -1))
-        self.min_bbox_size = float(head.test_cfg.get("min_bbox_size", -1))
-        self.max_per_img = int(head.test_cfg.max_per_img)
-        self.nms = build_nms(head.test_cfg.nms)
-
-    def forward(self, class_maps: list[Tensor], box_maps: list[Tensor], clip: tuple[int, int]) -> Tensor:
-        """Choose proposals.
-
-        Args:
-            class_maps: objectness of each level, (1, channels, h, w) float32.
-            box_maps: deltas of each level, (1, 4A, h, w) float32.
-            clip: height and width at which boxes are clipped, pixels of the network's input.
-
-        Returns:
-            (N, 4) float32, xyxy, pixels of the network's input, best first.
-        """
-        all_priors: list[Tensor] = []
-        all_deltas: list[Tensor] = []
-        all_scores: list[Tensor] = []
-        all_levels: list[Tensor] = []
-        for level, grid in enumerate(self.priors):
-            class_map = class_maps[level][0]
-            scores = self._scores(class_map)
-            deltas = box_maps[level][0].permute(1, 2, 0).reshape(-1, 4)
-            priors = grid(class_map.size(1), class_map.size(2))
-            if 0 < self.nms_pre < scores.size(0):
-                ranked, order = scores.sort(descending=True)
-                chosen = order[: self.nms_pre]
-                scores, deltas, priors = ranked[: self.nms_pre], deltas[chosen], priors[chosen]
-            all_priors.append(priors)
-            all_deltas.append(deltas)
-            all_scores.append(scores)
-            all_levels.append(torch.full_like(scores, level, dtype=torch.int64))
-        boxes = self.decoder(torch.cat(all_priors), torch.cat(all_deltas), clip)
-        return self._select(boxes, torch.cat(all_scores), torch.cat(all_levels))
-
-    def _scores(self, class_map: Tensor) -> Tensor:
-        logits = class_map.permute(1, 2, 0).reshape(-1, self.num_channels)
-        return (logits.sigmoid() if self.use_sigmoid else logits.softmax(-1)[:, :-1]).view(-1)
-
-    def _select(self, boxes: Tensor, scores: Tensor, levels: Tensor) -> Tensor:
-        if self.min_bbox_size >= 0:
-            large = (boxes[:, 2] - boxes[:, 0] > self.min_bbox_size) & (boxes[:, 3] - boxes[:, 1] > self.min_bbox_size)
-            boxes, scores, levels = boxes[large], scores[large], levels[large]
-        keep = self.nms(boxes, scores, levels, self.max_per_img)
-        if boxes.size(0) > 0:
-            keep = keep[: self.max_per_img]
-        return boxes[keep]
-
-
-class RoiPooling(nn.Module):
-    """`SingleRoIExtractor.forward`: each RoI is pooled from the level of its size.
-
-    Args:
-        extractor: MMDetection's extractor, with mmcv's RoIAlign in it.
-    """
-
-    def __init__(self, extractor: Any) -> None:
-        super().__init__()
-        layer = extractor.roi_layers[0]
-        self.scales = [float(level.spatial_scale) for level in extractor.roi_layers]
-        self.finest_scale = float(extractor.finest_scale)
-        self.rows, self.columns = (int(size) for size in layer.output_size)
-        self.sampling_ratio = int(layer.sampling_ratio)
-        self.aligned = bool(layer.aligned)
-
-    def forward(self, features: list[Tensor], rois: Tensor) -> Tensor:
-        """Pool (N, 4) RoIs, in pixels of the network's input, from (1, C, h, w) levels into (N, C, rows, columns)."""
-        pooled = features[0].new_zeros(rois.size(0), features[0].size(1), self.rows, self.columns)
-        levels = map_roi_levels(rois, len(self.scales), self.finest_scale)
-        for level, scale in enumerate(self.scales):
-            chosen = torch.nonzero(levels == level).view(-1)
-            if chosen.size(0) > 0:
-                pooled[chosen] = roi_align(
-                    features[level][0], rois[chosen], (self.rows, self.columns), scale, self.sampling_ratio, self.aligned
-                )
-        return pooled
 
 
 class TwoStagePostprocess(nn.Module):

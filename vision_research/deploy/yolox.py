@@ -28,8 +28,6 @@ class YoloxPostprocess(nn.Module):
         self.strides = [(float(stride[0]), float(stride[1])) for stride in head.prior_generator.strides]
         self.num_channels = int(head.cls_out_channels)
         self.score_thr = float(head.test_cfg.score_thr)
-        # YOLOX's own method takes no count from its test_cfg; the attribute exists so that a check can read it.
-        self.max_per_img = -1
         self.nms = build_nms(head.test_cfg.nms)
 
     def forward(
@@ -54,7 +52,7 @@ class YoloxPostprocess(nn.Module):
         scores, boxes, labels = best[valid] * objectness[valid], boxes[valid], labels[valid]
         x, y = scale_factor
         boxes = boxes / torch.tensor([x, y, x, y], dtype=boxes.dtype, device=boxes.device)
-        keep = self.nms(boxes, scores, labels, self.max_per_img)
+        keep = self.nms(boxes, scores, labels, -1)
         return boxes[keep], scores[keep], labels[keep]
 
     def _decode(self, maps: list[Tensor]) -> Tensor:

@@ -83,9 +83,9 @@ def score(
 def _summarize(precision: Float64Array, recall: Float64Array, params: Any) -> dict[str, float]:
     """Average as pycocotools does.
 
-    Its mAP counts the 100 best detections of an image (`_summarize(1)` in pycocotools/cocoeval.py), every other value the
-    largest of `maxDets`. MMDetection evaluates with 100, 300 and 1000, and published its figures so. faster-coco-eval's own
-    summary counts the largest for mAP too, and so differs for detectors with over 100 detections an image (RTMDet).
+    Its mAP counts the 100 best detections of an image (`_summarize(1)` in pycocotools/cocoeval.py), every other value
+    the largest of `maxDets`. MMDetection evaluates with 100, 300 and 1000, and published its figures so.
+    faster-coco-eval's own summary counts the largest for mAP too: another value where there are more than 100 (RTMDet).
     """
     counts = list(params.maxDets)
     at_100 = counts.index(100) if 100 in counts else -1

@@ -28,7 +28,7 @@ def allow_checkpoint_types() -> None:
     # What numpy calls to rebuild an array and a scalar, asked of numpy itself: its module is private, and numpy 1 and 2
     # spell it differently, so a file may hold either name.
     rebuilds = {"_reconstruct": np.zeros(1).__reduce__()[0], "scalar": np.float64(0).__reduce__()[0]}
-    renamed = [
+    renamed: list[tuple[Any, str]] = [
         (rebuild, f"numpy.{core}.multiarray.{name}") for name, rebuild in rebuilds.items() for core in ("core", "_core")
     ]
     torch.serialization.add_safe_globals(
@@ -44,7 +44,7 @@ def allow_checkpoint_types() -> None:
     )
 
 
-def load_checkpoint_safely(path: Path, *, trust: bool = False) -> dict[str, Any]:
+def load_checkpoint_safely(path: Path, trust: bool = False) -> dict[str, Any]:
     """Read a checkpoint on the CPU.
 
     Args:
@@ -68,14 +68,16 @@ def load_checkpoint_safely(path: Path, *, trust: bool = False) -> dict[str, Any]
     except pickle.UnpicklingError as error:
         raise CheckpointError(_refusal(path, error)) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} cannot be read, it is truncated or no checkpoint: {_first_line(error)}") from error
+        raise CheckpointError(
+            f"{path} cannot be read, it is truncated or no checkpoint: {_first_line(error)}"
+        ) from error
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise CheckpointError(f"{path} holds no 'state_dict': it is not a checkpoint of MMEngine's runner.")
     return checkpoint
 
 
 def _statistics_method(owner: Any, name: str) -> Any:
-    """The one use that MMEngine makes of getattr: naming a statistic of HistoryBuffer. A free getattr would be a hole."""
+    """The one use that MMEngine makes of getattr: to name a statistic of HistoryBuffer. A free one would be a hole."""
     from mmengine.logging.history_buffer import HistoryBuffer
 
     if owner is not HistoryBuffer or name not in {"min", "max", "current", "mean"}:

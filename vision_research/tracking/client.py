@@ -15,12 +15,11 @@ from vision_research.tracking.connection import first_creation_lock, new_client,
 from vision_research.tracking.records import DatasetRecord, Metrics
 from vision_research.tracking.spool import RunStatus
 from vision_research.tracking.store_errors import RunGone, StoreRefused, StoreUnavailable, store_errors
-from vision_research.tracking.uri import artifact_location, unreachable
+from vision_research.tracking.uri import artifact_location, sqlite_path, unreachable
 
 CAUSE_TAG = "status_cause"
-# mlflow/utils/validation.py: MAX_METRICS_PER_BATCH and MAX_PARAMS_TAGS_PER_BATCH; a test compares them.
+# mlflow/utils/validation.py: the same name; a test compares the two.
 MAX_METRICS_PER_BATCH = 1000
-MAX_TAGS_PER_BATCH = 100
 _MAX_FLOAT = 1.7976931348623157e308
 # A proxied upload is answered when the artifact store behind the server has it: 5 MB/s is a slow one.
 _UPLOAD_BYTES_PER_S = 5e6
@@ -107,9 +106,8 @@ class Store:
             for item in records
             for key, value in item.values.items()
         ]
-        for start in range(0, len(metrics), MAX_METRICS_PER_BATCH):
-            with store_errors():
-                self._client.log_batch(run_id, metrics=metrics[start : start + MAX_METRICS_PER_BATCH])
+        with store_errors():
+            self._client.log_batch(run_id, metrics=metrics)  # in requests of MAX_METRICS_PER_BATCH
 
     def params(self, run_id: str) -> dict[str, str]:
         """Read the params of a run."""
@@ -122,17 +120,19 @@ class Store:
             return dict(self._client.get_run(run_id).data.tags)
 
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
-        """Log params; a value of another run's length is cut to what MLflow stores."""
+        """Log params that the run does not have yet; long values are cut to what MLflow stores."""
         from mlflow.entities import Param
         from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
 
-        self._log_in_parts(run_id, "params", [Param(*item) for item in _cut(params, MAX_PARAM_VAL_LENGTH).items()])
+        with store_errors():
+            self._client.log_batch(run_id, params=[Param(*item) for item in _cut(params, MAX_PARAM_VAL_LENGTH).items()])
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags; long values are cut to what MLflow stores."""
         from mlflow.entities import RunTag
 
-        self._log_in_parts(run_id, "tags", [RunTag(*item) for item in _cut(tags).items()])
+        with store_errors():
+            self._client.log_batch(run_id, tags=[RunTag(*item) for item in _cut(tags).items()])
 
     def log_dataset(self, run_id: str, dataset: DatasetRecord) -> None:
         """Log the data set as an input of the run."""
@@ -171,10 +171,21 @@ class Store:
                 raise
         return self._client.get_experiment_by_name(name)
 
-    def _log_in_parts(self, run_id: str, kind: str, entities: Sequence[Any]) -> None:
-        for start in range(0, len(entities), MAX_TAGS_PER_BATCH):
-            with store_errors():
-                self._client.log_batch(run_id, **{kind: entities[start : start + MAX_TAGS_PER_BATCH]})
+
+def store_of_run(uri: str, timeout_s: float) -> Store:
+    """Connect to a store that holds a run already.
+
+    Args:
+        uri: as `uri.resolve_uri` returned it.
+        timeout_s: how long one request may take, in seconds.
+
+    Raises:
+        StoreUnavailable: it does not answer; or a SQLite file that is gone, which must not be made anew.
+    """
+    path = sqlite_path(uri)
+    if path is not None and not path.is_file():
+        raise StoreUnavailable(f"{path} is gone. Put it back where it was")
+    return Store(uri, timeout_s)
 
 
 def _cut(values: Mapping[str, str], length: int | None = None) -> dict[str, str]:

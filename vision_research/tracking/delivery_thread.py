@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vision_research.tracking.client import Store
@@ -50,10 +51,12 @@ class DeliveryThread(threading.Thread):
         self._wake = threading.Event()
         self._pass_done = threading.Condition()
         self._draining = False
+        self._ended = False
         self._last = Delivery(0, 0)
         self._num_failed = 0
         self._last_progress = time.monotonic()
         self._num_passes = 0
+        self._num_delivered = 0
 
     def run(self) -> None:
         """Make passes until `drain` has ended."""
@@ -63,14 +66,17 @@ class DeliveryThread(threading.Thread):
             with self._pass_done:
                 self._report(outcome)
                 self._last = outcome
+                self._num_delivered += outcome.delivered
                 self._num_passes += draining
                 self._pass_done.notify_all()
-            if draining and (outcome.complete or not self._draining):
+            if draining and outcome.complete:
                 return
             if not draining and outcome.complete and self._earlier:
                 self._deliver_earlier()
             self._wake.wait(self._pause_s())
             self._wake.clear()
+            if self._ended:
+                return
 
     def drain(self, patience_s: float) -> Delivery:
         """Deliver everything now, and end.
@@ -80,6 +86,9 @@ class DeliveryThread(threading.Thread):
 
         Args:
             patience_s: seconds without progress after which to give up.
+
+        Returns:
+            What was delivered since the thread started, and what still waits.
         """
         self._last_progress = time.monotonic()
         self._draining = True
@@ -89,8 +98,9 @@ class DeliveryThread(threading.Thread):
                 self._pass_done.wait(_RETRY_S)
                 if not self.is_alive():
                     break
-            self._draining = False
-            return self._last
+            self._ended = True
+            self._wake.set()
+            return replace(self._last, delivered=self._num_delivered)
 
     def _out_of_patience(self, patience_s: float) -> bool:
         return self._last.problem is not None and time.monotonic() - self._last_progress > patience_s

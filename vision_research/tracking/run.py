@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vision_research.config.errors import ConfigError, EnvironmentProblem
-from vision_research.tracking.client import Store
+from vision_research.tracking.client import Store, store_of_run
 from vision_research.tracking.records import DatasetRecord
 from vision_research.tracking.run_record import RunRecord
 from vision_research.tracking.store_errors import RunGone, StoreError, StoreRefused
@@ -22,6 +22,8 @@ from vision_research.tracking.uri import remedy, unreachable
 from vision_research.work_dir import WorkDir
 
 logger = logging.getLogger(__name__)
+
+__all__ = ["TrackedRun", "TrackingSettings", "open_run", "start_run"]
 
 PARENT_TAG = "mlflow.parentRunId"
 
@@ -102,7 +104,7 @@ def open_run(
         EnvironmentProblem: the store does not answer; the message holds what to type.
     """
     try:
-        store = _connect(settings.uri, settings.request_timeout_s)
+        store = _connect(Store, settings.uri, settings.request_timeout_s)
         experiment_id = store.experiment(settings.experiment)
         run_id = store.create_run(experiment_id, run_name, tags)
     except StoreRefused as error:
@@ -136,7 +138,7 @@ def _reopen(settings: TrackingSettings, work_dir: WorkDir, tags: Mapping[str, st
         pid=os.getpid(),
     )
     try:
-        store = _connect(record.uri, record.timeout_s)
+        store = _connect(store_of_run, record.uri, record.timeout_s)
         store.reopen(record.run_id)
         known = store.tags(record.run_id)
     except RunGone as error:
@@ -153,11 +155,11 @@ def _reopen(settings: TrackingSettings, work_dir: WorkDir, tags: Mapping[str, st
     return run
 
 
-def _connect(uri: str, timeout_s: float) -> Store:
-    problem = unreachable(uri, timeout_s)
+def _connect(connect: Callable[[str, float], Store], uri: str, timeout_s: float) -> Store:
+    problem = unreachable(uri, timeout_s)  # its text is whole already
     if problem:
         raise EnvironmentProblem(problem)
-    return Store(uri, timeout_s)
+    return connect(uri, timeout_s)
 
 
 def _does_not_answer(uri: str, error: StoreError) -> EnvironmentProblem:

@@ -7,6 +7,7 @@ spool as MMEngine means it: `runner.visualizer.get_backend("SpoolVisBackend").ex
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,7 @@ class SpoolVisBackend(BaseVisBackend):
         self._writer = SpoolWriter(self._spool_dir, self._limit_mb)
 
 
+@lru_cache(maxsize=4096)  # 4 us a name otherwise: most of what a log line would cost
 def _name(key: str, prefix: str) -> str:
     plain = key.removeprefix(f"{prefix}/").removeprefix(_COCO_PREFIX)
     if prefix == "val" and plain.endswith(_CLASS_SUFFIX):

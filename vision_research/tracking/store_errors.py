@@ -37,6 +37,15 @@ def store_errors() -> Iterator[None]:
             raise StoreRefused(error.message) from error
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             raise RunGone(error.message) from error
-        raise StoreUnavailable(error.message) from error
+        raise StoreUnavailable(_short(error.message)) from error
     except OSError as error:  # requests' errors are OSErrors too
         raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+def _short(message: str) -> str:
+    """Say in a few words what MLflow says of a server that is away in five lines."""
+    if "Read timed out" in message or "timeout exception" in message:
+        return "the server does not answer: timed out"
+    if "Connection refused" in message or "NewConnectionError" in message:
+        return "nothing answers there: connection refused"
+    return message

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from vision_research.tracking.client import Store
+from vision_research.tracking.client import Store, store_of_run
 from vision_research.tracking.delivery import Delivery, deliver
 from vision_research.tracking.records import FINAL_STATUSES
 from vision_research.tracking.run_record import RunRecord
@@ -40,8 +40,9 @@ def record_path(folder: Path) -> Path | None:
 
 
 def find_runs(root: Path) -> list[Path]:
-    """Find the folders of all runs (and sweeps) below a root, oldest first."""
+    """Find the folders of all runs (and sweeps) below a root, oldest first; other files of that name are skipped."""
     files = [*root.rglob(WorkDir(root).run_json.name), *root.rglob(PARENT_RUN_JSON)]
+    files = [path for path in files if _is_run_record(path)]
     return sorted({path.parent for path in files}, key=lambda folder: (folder.stat().st_mtime, str(folder)))
 
 
@@ -103,7 +104,7 @@ def deliver_run(folder: Path, store: Store | None = None, record_limit: int | No
     if not spool.is_dir() or not (pending := SpoolReader(spool).num_pending()):
         return Delivery(0, 0)
     try:
-        return deliver(run, spool, store or Store(run.uri, run.timeout_s), record_limit)
+        return deliver(run, spool, store or store_of_run(run.uri, run.timeout_s), record_limit)
     except StoreError as error:
         return Delivery(0, pending, str(error))
 
@@ -121,11 +122,20 @@ def deliver_runs(folders: Iterable[Path]) -> Iterator[tuple[Path, Delivery]]:
             continue
         if run is not None and run.uri not in stores and needs_delivery(folder):
             try:
-                stores[run.uri] = Store(run.uri, run.timeout_s)
+                stores[run.uri] = store_of_run(run.uri, run.timeout_s)
             except StoreError as error:
                 problems[run.uri] = str(error)
         outcome = deliver_run(folder, stores.get(run.uri) if run else None)
         yield folder, outcome
+
+
+def _is_run_record(path: Path) -> bool:
+    try:
+        RunRecord.read(path)
+    except ValueError as error:
+        logger.warning("%s is skipped: %s", path.parent, error)
+        return False
+    return True
 
 
 def _is_locked(path: Path) -> bool:

@@ -6,6 +6,7 @@ Everything that it is told goes through the spool, so that a store that goes awa
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -89,7 +90,7 @@ class TrackedRun:
             patience_s: seconds without progress after which to give up.
 
         Returns:
-            What the thread's last pass brought and what still waits.
+            What was delivered since `start_delivery`, and what still waits.
         """
         assert status in FINAL_STATUSES, status
         self._writer.close()
@@ -106,13 +107,14 @@ class TrackedRun:
                 delivery.pending,
                 self._spool,
                 delivery.problem,
-                self._spool.parent,
+                shlex.quote(str(self._spool.parent)),
             )
         return delivery
 
     def announce(self, params: Mapping[str, str], dataset: DatasetRecord | None) -> None:
         """Record that the run runs, with what, and on what."""
         write_status(self._spool, RunStatus("RUNNING"))
-        self._writer.params({metric_name(key): value for key, value in params.items()})
+        if params:
+            self._writer.params({metric_name(key): value for key, value in params.items()})
         if dataset is not None:
             self._writer.dataset(dataset)

@@ -6,6 +6,7 @@ Needs no MLflow to refuse a bad address or to see that nothing listens, so both 
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import sqlite3
 from collections.abc import Mapping
@@ -73,7 +74,7 @@ def how_to_open(uri: str, experiment_id: str, run_id: str) -> str:
     page = f"#/experiments/{experiment_id}/runs/{run_id}"
     if urlsplit(uri).scheme in ("http", "https"):
         return f"{uri}/{page}"
-    return f"mlflow ui --backend-store-uri {uri}   # then open http://127.0.0.1:5000/{page}"
+    return f"mlflow ui --backend-store-uri {shlex.quote(uri)}   # then open http://127.0.0.1:5000/{page}"
 
 
 def unreachable(uri: str, timeout_s: float) -> str | None:

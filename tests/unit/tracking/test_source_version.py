@@ -34,7 +34,7 @@ def test_a_changed_file_makes_it_dirty(checkout: Repo, tmp_path: Path) -> None:
 
 
 def test_a_detached_head(checkout: Repo, tmp_path: Path) -> None:
-    checkout.head.reference = checkout.head.commit  # type: ignore[misc]
+    checkout.head.reference = checkout.head.commit
     version = source_version(tmp_path)
     assert version is not None
     assert version.branch == "detached"

@@ -42,11 +42,11 @@ def read(folder: Path) -> list[Record | Unreadable]:
 
 def deliver_everything(folder: Path) -> list[Record | Unreadable]:
     reader = SpoolReader(folder)
-    taken = []
-    for record, position in reader.records():
-        taken.append(record)
+    found = list(reader.records())
+    last_of_segment = {position.segment: position for _, position in found}
+    for position in last_of_segment.values():
         reader.commit(position)
-    return taken
+    return [record for record, _ in found]
 
 
 def steps(records: list[Record | Unreadable]) -> list[int]:
@@ -61,6 +61,7 @@ def test_every_kind_of_record_comes_back_as_it_was(tmp_path: Path) -> None:
     writer.artifact(tmp_path / "config.py", "config")
     writer.dataset(DIGITS)
     writer.close()
+    assert SpoolReader(tmp_path).num_pending() == 5
     assert read(tmp_path) == [
         Metrics({"train/loss": 1.5}, 10, 1700000000000),
         Params({"lr": "0.004"}),
@@ -171,7 +172,12 @@ def test_two_processes_write_side_by_side(tmp_path: Path) -> None:
 
 def test_threads_share_one_writer(tmp_path: Path) -> None:
     writer = SpoolWriter(tmp_path, segment_bytes=3_000)
-    threads = [threading.Thread(target=lambda: [writer.tags({"a": "b"}) for _ in range(200)]) for _ in range(4)]
+
+    def write() -> None:
+        for _ in range(200):
+            writer.tags({"a": "b"})
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

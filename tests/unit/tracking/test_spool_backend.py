@@ -62,9 +62,7 @@ def test_training_scalars_get_units_and_the_iterations_done(
     }
 
 
-def test_a_validation_shares_the_steps_of_the_training(
-    visualizer: Visualizer, hub: MessageHub, tmp_path: Path
-) -> None:
+def test_a_validation_shares_the_steps_of_the_training(visualizer: Visualizer, hub: MessageHub, tmp_path: Path) -> None:
     log_train(visualizer, hub, 18, loss=2.0)
     hub.update_info("iter", 19)  # the last iteration of the epoch was not logged
     visualizer.add_scalars({"coco/bbox_mAP": 0.3, "coco/bbox_mAP_50": 0.5, "time": 0.1}, step=2, file_path="x.json")

@@ -7,7 +7,14 @@ from vision_research.tracking.source_version import SourceVersion
 
 
 def test_values_are_written_as_a_person_would_type_them() -> None:
-    settings = {"model": "rtmdet_tiny", "lr": 0.004, "batch_size": 8, "ema": True, "weights": None, "image_size": (640, 480)}
+    settings = {
+        "model": "rtmdet_tiny",
+        "lr": 0.004,
+        "batch_size": 8,
+        "ema": True,
+        "weights": None,
+        "image_size": (640, 480),
+    }
     assert flat_params(settings) == {
         "model": "rtmdet_tiny",
         "lr": "0.004",

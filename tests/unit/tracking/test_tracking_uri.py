@@ -84,7 +84,9 @@ def test_artifacts_lie_beside_a_sqlite_file_and_nowhere_else_of_ours() -> None:
 
 
 def test_how_to_open_a_run() -> None:
-    assert how_to_open("sqlite:////srv/mlflow.db", "3", "abc").startswith("mlflow ui --backend-store-uri sqlite:////srv/")
+    assert how_to_open("sqlite:////srv/mlflow.db", "3", "abc").startswith(
+        "mlflow ui --backend-store-uri sqlite:////srv/"
+    )
     assert how_to_open("sqlite:////srv/mlflow.db", "3", "abc").endswith("/#/experiments/3/runs/abc")
     assert how_to_open("http://mlflow:5000", "3", "abc") == "http://mlflow:5000/#/experiments/3/runs/abc"
 

@@ -51,7 +51,9 @@ def _resolve_block(conflicts: Tensor) -> Tensor:
     return survives
 
 
-def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0, limit: int = -1, block_size: int = 256) -> Tensor:
+def nms(
+    boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0, limit: int = -1, block_size: int = 256
+) -> Tensor:
     """Keep every box that no better kept box overlaps by more than `iou_threshold`.
 
     Args:
@@ -137,8 +139,8 @@ class BatchedNms(nn.Module):
         for group in torch.unique(groups):
             members = torch.nonzero(groups == group).view(-1)
             kept.append(members[self._suppress(separated[members], scores[members], -1)])
-        # mmcv sorts all survivors from their ascending indices on, and torch's sort is not stable: to break ties between
-        # equal scores alike, it must see the very same values, so no group may stop early at the limit.
+        # mmcv sorts all survivors from their ascending indices on, and torch's sort is not stable: to break ties
+        # between equal scores alike, it must see the very same values, so no group may stop early at the limit.
         keep = torch.cat(kept).sort()[0]
         keep = keep[scores[keep].sort(descending=True)[1]]
         return keep[:limit] if limit > 0 else keep

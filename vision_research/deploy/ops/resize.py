@@ -65,7 +65,9 @@ def _mix_columns(image: Tensor, width: int) -> Tensor:
     left_weight, right_weight = _weights(torch.where(outside, torch.zeros_like(fraction), fraction))
     left = left.clamp(0, columns - 1)
     right = (left + 1).clamp(max=columns - 1)
-    mixed = image[:, left].to(torch.int32) * left_weight[:, None] + image[:, right].to(torch.int32) * right_weight[:, None]
+    mixed = (
+        image[:, left].to(torch.int32) * left_weight[:, None] + image[:, right].to(torch.int32) * right_weight[:, None]
+    )
     return mixed >> 4
 
 

@@ -1,0 +1,165 @@
+"""Small detectors with random weights that find something, and a tiny COCO data set to check them on."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from numpy.typing import NDArray
+
+CLASSES = ("ring", "disc", "bar")
+NUM_IMAGES = 10
+
+# The layers whose outputs become scores and boxes; everything before them keeps torch's own random weights.
+_LAST = ("rtm_cls", "rtm_reg", "retina_cls", "retina_reg", "rpn_cls", "rpn_reg", "fc_cls", "fc_reg", "multi_level_conv")
+
+
+def zoo(name: str) -> Config:
+    """A config of MMDetection's own."""
+    spec = importlib.util.find_spec("mmdet")
+    assert spec is not None and spec.submodule_search_locations
+    return Config.fromfile(Path(spec.submodule_search_locations[0], ".mim", "configs", name))
+
+
+def _resize_to(config: Config, scale: tuple[int, int], pad: tuple[int, int] | None = None) -> None:
+    for step in config.test_dataloader.dataset.pipeline:
+        if step["type"] == "Resize":
+            step["scale"] = scale
+        if step["type"] == "Pad" and pad is not None:
+            step["size"] = pad
+
+
+def _rtmdet() -> Config:
+    config = zoo("rtmdet/rtmdet_tiny_8xb32-300e_coco.py")
+    _resize_to(config, (192, 160), (192, 192))
+    config.model.backbone.widen_factor = 0.125
+    config.model.neck.update(in_channels=[32, 64, 128], out_channels=32)
+    config.model.bbox_head.update(num_classes=len(CLASSES), in_channels=32, feat_channels=32)
+    return config
+
+
+def _retinanet() -> Config:
+    config = zoo("retinanet/retinanet_r18_fpn_1x_coco.py")
+    _resize_to(config, (192, 128))
+    config.model.neck.out_channels = 32
+    config.model.bbox_head.update(num_classes=len(CLASSES), in_channels=32, feat_channels=32, stacked_convs=1)
+    return config
+
+
+def _faster_rcnn() -> Config:
+    config = zoo("faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py")
+    _resize_to(config, (192, 128))
+    config.model.backbone.depth = 18
+    config.model.neck.update(in_channels=[64, 128, 256, 512], out_channels=32)
+    config.model.rpn_head.update(in_channels=32, feat_channels=32)
+    config.model.roi_head.bbox_roi_extractor.out_channels = 32
+    config.model.roi_head.bbox_head.update(num_classes=len(CLASSES), in_channels=32, fc_out_channels=64)
+    config.model.test_cfg.rpn.update(nms_pre=200, max_per_img=150)
+    return config
+
+
+def _yolox() -> Config:
+    config = zoo("yolox/yolox_tiny_8xb8-300e_coco.py")
+    _resize_to(config, (192, 192))
+    config.model.bbox_head.num_classes = len(CLASSES)
+    return config
+
+
+CONFIGS: dict[str, Callable[[], Config]] = {
+    "rtmdet": _rtmdet,
+    "retinanet": _retinanet,
+    "faster_rcnn": _faster_rcnn,
+    "yolox": _yolox,
+}
+
+
+def build_detector(config: Config, seed: int = 0) -> Any:
+    """A detector with random weights that finds objects of various classes, sizes and scores in any picture."""
+    register_all_modules(init_default_scope=True)
+    torch.manual_seed(seed)
+    detector = MODELS.build(config.model).eval()
+    for name, parameter in detector.named_parameters():
+        if not any(layer in name for layer in _LAST):
+            continue
+        if name.endswith("weight"):
+            parameter.data.normal_(0, 2 / parameter[0].numel() ** 0.5)
+        elif "rtm_reg" in name:
+            parameter.data.fill_(2.0)
+        elif "reg" not in name:
+            parameter.data.fill_(-2.0)
+    return detector
+
+
+def draw(seed: int, height: int = 96, width: int = 144) -> NDArray[np.uint8]:
+    """A noisy picture with a few shapes, (height, width, 3) uint8."""
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    for _ in range(4):
+        centre = (int(rng.integers(0, width)), int(rng.integers(0, height)))
+        cv2.circle(image, centre, int(rng.integers(4, 25)), tuple(rng.integers(0, 256, 3).tolist()), -1)
+    return image
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small tensors are slower on many threads, and the machine may be busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def coco_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A COCO data set of ten pictures, landscape and portrait."""
+    folder = tmp_path_factory.mktemp("coco")
+    images = []
+    for index in range(NUM_IMAGES):
+        height, width = (96, 144) if index % 3 else (150, 100)
+        assert cv2.imwrite(str(folder / f"{index}.png"), draw(index, height, width))
+        images.append({"id": index, "file_name": f"{index}.png", "height": height, "width": width})
+    box = {"category_id": 1, "bbox": [10, 10, 30, 30], "area": 900, "iscrowd": 0}
+    annotations = [{"id": index + 1, "image_id": index, **box} for index in range(NUM_IMAGES)]
+    categories = [{"id": index + 1, "name": name} for index, name in enumerate(CLASSES)]
+    document = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "val.json").write_text(json.dumps(document))
+    return folder
+
+
+@pytest.fixture
+def trained(tmp_path: Path, coco_folder: Path) -> Callable[..., tuple[Path, Path]]:
+    """Write a config and a checkpoint as a run would leave them; returns their paths."""
+
+    def write(family: str, classes: tuple[str, ...] = CLASSES) -> tuple[Path, Path]:
+        config = CONFIGS[family]()
+        pipeline = config.test_dataloader.dataset.pipeline
+        dataset = {
+            "type": "CocoDataset",
+            "data_root": str(coco_folder),
+            "ann_file": "val.json",
+            "data_prefix": {"img": ""},
+            "metainfo": {"classes": CLASSES},
+            "test_mode": True,
+            "pipeline": pipeline,
+        }
+        loader = {"batch_size": 1, "num_workers": 0, "dataset": dataset}
+        config.val_dataloader = config.test_dataloader = loader
+        config.dump(tmp_path / "config.py")
+        checkpoint = {
+            "state_dict": build_detector(config).state_dict(),
+            "meta": {"dataset_meta": {"classes": classes}},
+        }
+        torch.save(checkpoint, tmp_path / "best.pth")
+        return tmp_path / "config.py", tmp_path / "best.pth"
+
+    return write

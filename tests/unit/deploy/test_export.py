@@ -1,0 +1,163 @@
+"""The whole export: files in, files out, refusals."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from vision_research.deploy import export
+from vision_research.deploy.errors import ExportError
+from vision_research.deploy.export import export_detector
+from vision_research.deploy.manifest import Manifest, sha256
+from vision_research.deploy.request import ExportRequest
+
+Trained = Callable[..., tuple[Path, Path]]
+
+
+def read(path: Path, trust: bool) -> dict[str, Any]:
+    del trust
+    checkpoint: dict[str, Any] = torch.load(path, weights_only=True)
+    return checkpoint
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+@pytest.mark.parametrize("family", ["rtmdet", "retinanet", "faster_rcnn", "yolox"])
+def test_a_detector_becomes_a_verified_file_with_its_manifest(family: str, trained: Trained, tmp_path: Path) -> None:
+    config, checkpoint = trained(family)
+    output = tmp_path / "export" / "model.ts"
+
+    manifest = export_detector(ExportRequest(config, checkpoint, output, run_id="abc"), read)
+
+    assert files(output.parent) == ["model.json", "model.ts"]
+    assert Manifest.read(output.with_suffix(".json")) == manifest
+    assert manifest.classes == ["ring", "disc", "bar"]
+    assert manifest.run_id == "abc"
+    assert manifest.artifact == {"file": "model.ts", "sha256": sha256(output), "size_bytes": output.stat().st_size}
+    assert manifest.checkpoint == {"file": "best.pth", "sha256": sha256(checkpoint)}
+    verification = manifest.verification
+    assert verification is not None
+    # Eight validation images, one turned, the black one, once more with nothing found in it, and the crowded one.
+    names = [image["name"] for image in verification["images"]]
+    assert len(names) == verification["num_images"] == 12
+    counts = {name: image["num_detections"] for name, image in zip(names, verification["images"], strict=True)}
+    assert counts[names[-2]] == 0 and names[-2].startswith("an all-black image")
+    assert counts[names[-1]] >= 200 and names[-1].startswith("a collage")
+    assert verification["from_tensor"]["max_box_difference_px"] <= 0.01
+    assert verification["from_image"]["max_score_difference"] <= 0.01
+
+
+def test_nothing_is_left_when_the_artifact_differs(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, checkpoint = trained("retinanet")
+    build = export.build_exported
+
+    def build_shifted(*args: Any) -> torch.jit.ScriptModule:
+        module = build(*args)
+        module.preprocess.mean.add_(1.0)
+        return module
+
+    monkeypatch.setattr(export, "build_exported", build_shifted)
+
+    with pytest.raises(ExportError, match="does not predict what the detector does") as error:
+        export_detector(ExportRequest(config, checkpoint, tmp_path / "export" / "model.ts", num_images=1), read)
+
+    assert "from the raw image on" in str(error.value)
+    assert "from the normalised tensor on" not in str(error.value)
+    assert files(tmp_path / "export") == []
+
+
+def test_a_fixed_shape_and_a_threshold_are_built_in_and_verified(trained: Trained, tmp_path: Path) -> None:
+    config, checkpoint = trained("retinanet")
+    request = ExportRequest(config, checkpoint, tmp_path / "m.ts", shape=(96, 160), score_thr=0.3, num_images=2)
+
+    manifest = export_detector(request, read)
+
+    assert manifest.input["canvas"] == {"height": 96, "width": 160}
+    assert manifest.thresholds == {"score_thr": 0.3, "nms_iou": 0.5, "max_per_img": 100}
+
+
+def test_a_shape_that_does_not_divide_names_the_nearest(trained: Trained, tmp_path: Path) -> None:
+    config, checkpoint = trained("rtmdet")
+
+    with pytest.raises(ExportError, match=r"multiples of 32 .* shape=96,160 or shape=128,192"):
+        export_detector(ExportRequest(config, checkpoint, tmp_path / "m.ts", shape=(100, 170)), read)
+
+
+def test_another_class_list_is_refused_by_name(trained: Trained, tmp_path: Path) -> None:
+    config, checkpoint = trained("retinanet", classes=("ring", "bar", "disc"))
+
+    with pytest.raises(ExportError, match="trained on the classes ring, bar, disc, but .* has ring, disc, bar"):
+        export_detector(ExportRequest(config, checkpoint, tmp_path / "export" / "m.ts"), read)
+    assert files(tmp_path / "export") == []
+
+
+def test_the_checkpoint_of_another_detector_is_refused_by_its_keys(trained: Trained, tmp_path: Path) -> None:
+    _, foreign = trained("yolox")
+    foreign = foreign.rename(tmp_path / "foreign.pth")
+    config, _ = trained("retinanet")
+
+    with pytest.raises(ExportError, match="not a checkpoint of the config's RetinaNet: it lacks backbone.conv1.weight"):
+        export_detector(ExportRequest(config, foreign, tmp_path / "m.ts"), read)
+
+
+def test_an_unsupported_detector_is_refused_before_anything_is_read(trained: Trained, tmp_path: Path) -> None:
+    path, checkpoint = trained("retinanet")
+    config = Config.fromfile(path)
+    config.model.type = "GFL"
+    config.model.bbox_head = {
+        "type": "GFLHead",
+        "num_classes": 3,
+        "in_channels": 32,
+        "anchor_generator": {
+            "type": "AnchorGenerator",
+            "ratios": [1.0],
+            "octave_base_scale": 8,
+            "scales_per_octave": 1,
+            "strides": [8, 16, 32, 64, 128],
+        },
+        "loss_cls": {"type": "QualityFocalLoss", "use_sigmoid": True},
+    }
+    config.dump(path)
+    checkpoint.unlink()
+
+    with pytest.raises(ExportError, match="GFL cannot be exported") as error:
+        export_detector(ExportRequest(path, checkpoint, tmp_path / "m.ts"), read)
+
+    assert "GFLHead has its own _predict_by_feat_single" in str(error.value)
+    assert "Faster R-CNN" in str(error.value) and "export=none" in str(error.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written_is_named(trained: Trained, tmp_path: Path) -> None:
+    config, checkpoint = trained("retinanet")
+    (tmp_path / "locked").mkdir(mode=0o500)
+
+    with pytest.raises(ExportError, match="Cannot write .*locked"):
+        export_detector(ExportRequest(config, checkpoint, tmp_path / "locked" / "m.ts"), read)
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(trained: Trained, tmp_path: Path) -> None:
+    config, checkpoint = trained("retinanet")
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ExportError, match="Cannot write .*m.ts"):
+        export_detector(ExportRequest(config, checkpoint, tmp_path / "file" / "m.ts"), read)
+
+
+def test_an_unverified_export_says_so_in_the_manifest(trained: Trained, tmp_path: Path) -> None:
+    config, checkpoint = trained("retinanet")
+
+    export_detector(ExportRequest(config, checkpoint, tmp_path / "m.ts", verify=False), read)
+
+    assert json.loads((tmp_path / "m.json").read_text())["verification"] is None

@@ -1,0 +1,42 @@
+"""Reads Pascal VOC for training, without the boxes that no detector can learn from.
+
+Importing this module registers `VOCFolderDataset`; it loads torch, so that commands do not import it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from mmdet.datasets import XMLDataset
+from mmdet.registry import DATASETS
+
+
+@DATASETS.register_module()
+class VOCFolderDataset(XMLDataset):
+    """MMDetection's XMLDataset, dropping boxes as its CocoDataset does.
+
+    XMLDataset keeps a box of zero width or outside its image, on which box losses divide by zero.
+    """
+
+    def parse_data_info(self, img_info: dict[str, Any]) -> dict[str, Any]:
+        """Read one XML file.
+
+        Args:
+            img_info: `img_id`, `file_name` and `xml_path`.
+
+        Returns:
+            The sample; `instances` hold `bbox` (xyxy, 0-based pixels), `bbox_label` and `ignore_flag`.
+        """
+        sample = cast(dict[str, Any], super().parse_data_info(img_info))
+        sample["instances"] = [
+            instance
+            for instance in sample["instances"]
+            if _is_visible(instance["bbox"], sample["width"], sample["height"])
+        ]
+        return sample
+
+
+def _is_visible(box: list[int], image_width: int, image_height: int) -> bool:
+    left, top, right, bottom = box
+    has_size = right - left >= 1 and bottom - top >= 1
+    return has_size and right > 0 and bottom > 0 and left < image_width and top < image_height

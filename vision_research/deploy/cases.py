@@ -1,0 +1,121 @@
+"""The images that an artifact is checked on: validation images, and the two ends: nothing found, and hundreds found."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision_research.deploy.errors import ExportError
+from vision_research.deploy.reference import PythonDetector
+
+logger = logging.getLogger(__name__)
+
+Image = NDArray[np.uint8]
+
+# An image "with hundreds": at least this many detections, or the last threshold that was tried.
+_MANY = 200
+_MAX_PER_IMG = 500
+_THRESHOLD_STEPS = 8
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image and the thresholds it is run with, on both sides.
+
+    Attributes:
+        name: what a failure is reported under.
+        image: (H, W, 3) uint8 BGR.
+        score_thr: for this image; None is the detector's own.
+        max_per_img: for this image; None is the detector's own.
+    """
+
+    name: str
+    image: Image
+    score_thr: float | None = None
+    max_per_img: int | None = None
+
+
+def load_images(dataset: Any, pipeline: Sequence[Mapping[str, Any]], count: int) -> list[tuple[str, Image]]:
+    """Load images spread evenly over a data set, with the pipeline's own loading transform.
+
+    Args:
+        dataset: built by MMDetection.
+        pipeline: the test pipeline; its first step loads the image.
+        count: how many; a smaller data set is completed with mirrored copies.
+
+    Returns:
+        Names and (H, W, 3) uint8 BGR images.
+
+    Raises:
+        ExportError: the data set is empty.
+    """
+    from mmdet.registry import TRANSFORMS
+
+    if len(dataset) == 0:
+        raise ExportError("The validation data set is empty; the export needs images to be checked on.")
+    load = TRANSFORMS.build(dict(pipeline[0]))
+    indices = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().astype(int))
+    images = []
+    for index in indices.tolist():
+        info = dataset.get_data_info(index)
+        images.append((str(info.get("img_path", f"image {index}")), load(info)["img"]))
+    mirrored = [(f"{name}, mirrored", np.ascontiguousarray(image[:, ::-1])) for name, image in images]
+    flipped = [(f"{name}, upside down", np.ascontiguousarray(image[::-1])) for name, image in images]
+    return (images + mirrored + flipped)[:count]
+
+
+def build_cases(images: Sequence[tuple[str, Image]], reference: PythonDetector) -> list[Case]:
+    """The images as they are, one turned by 90 degrees, a black one, and a crowded one.
+
+    Args:
+        images: names and (H, W, 3) uint8 BGR images that the artifact was not traced on.
+        reference: tells which thresholds leave nothing on the black image, and hundreds on the crowded one.
+    """
+    cases = [Case(name, image) for name, image in images]
+    first = images[0][1]
+    cases.append(Case(f"{images[0][0]}, turned by 90 degrees", np.ascontiguousarray(np.rot90(first))))
+    cases += _black_cases(np.zeros_like(first), reference)
+    cases.append(_crowd_case([image for _, image in images], reference))
+    return cases
+
+
+def _black_cases(black: Image, reference: PythonDetector) -> list[Case]:
+    """The black image; where the detector does find something in it, again with a threshold above all it finds."""
+    found = reference.predict(reference.prepare(black))
+    cases = [Case("an all-black image", black)]
+    if len(found.scores):
+        nothing = (float(found.scores.max()) + 1.0) / 2
+        cases.append(Case(f"an all-black image with score_thr={nothing:.4f}", black, score_thr=nothing))
+    return cases
+
+
+def _crowd_case(images: Sequence[Image], reference: PythonDetector) -> Case:
+    """A collage, and the highest of ever lower thresholds with which the detector finds hundreds in it."""
+    image = _collage(images)
+    prepared = reference.prepare(image)
+    limit = reference.max_per_img
+    many = None if limit is None or limit < 0 else max(limit, _MAX_PER_IMG)
+    score_thr = reference.score_thr
+    for _ in range(_THRESHOLD_STEPS):
+        with reference.thresholds(score_thr, many):
+            count = len(reference.predict(prepared).scores)
+        if count >= _MANY:
+            break
+        score_thr = score_thr / 4 if score_thr > 1e-6 else 0.0
+    logger.info("The crowded image has %d detections with score_thr=%.3g.", count, score_thr)
+    return Case(f"a collage with score_thr={score_thr:.3g}", image, score_thr, many)
+
+
+def _collage(images: Sequence[Image], side: int = 3) -> Image:
+    """Side by side images, shrunk into the size of one."""
+    import mmcv
+
+    height, width = (max(length // side, 1) for length in images[0].shape[:2])
+    tiles = [mmcv.imresize(images[index % len(images)], (width, height)) for index in range(side * side)]
+    rows = [np.concatenate(tiles[row * side : (row + 1) * side], axis=1) for row in range(side)]
+    return np.ascontiguousarray(np.concatenate(rows, axis=0))

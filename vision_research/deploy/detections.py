@@ -1,0 +1,104 @@
+"""What a detector finds in an image, and how far two answers to the same image are apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Detections(NamedTuple):
+    """The detections of one image.
+
+    Attributes:
+        boxes: (N, 4) float32, xyxy, pixels of the image.
+        scores: (N,) float32.
+        labels: (N,) int64.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What two implementations may differ by.
+
+    Attributes:
+        box_px: coordinates of a box, pixels of the image.
+        score: of a detection.
+    """
+
+    box_px: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far two lists of detections are apart, after one-to-one matching.
+
+    Attributes:
+        num_expected: detections of the reference.
+        num_got: detections of the other.
+        box_px: largest difference of a coordinate, pixels of the image; infinite where the lists do not match up.
+        score: largest difference of a score; infinite where the lists do not match up.
+    """
+
+    num_expected: int
+    num_got: int
+    box_px: float
+    score: float
+
+    def within(self, tolerance: Tolerance) -> bool:
+        """Whether the counts are equal and nothing differs by more than the tolerance."""
+        return self.num_got == self.num_expected and self.box_px <= tolerance.box_px and self.score <= tolerance.score
+
+
+def compare(got: Detections, expected: Detections) -> Difference:
+    """Match two lists of detections one to one, within each class, and measure the largest differences.
+
+    The order is no evidence: detections of equal score may come in any.
+
+    Args:
+        got: of the implementation under test.
+        expected: of the reference.
+    """
+    num_got, num_expected = len(got.scores), len(expected.scores)
+    if not torch.equal(got.labels.sort()[0], expected.labels.sort()[0]):
+        return Difference(num_expected, num_got, float("inf"), float("inf"))
+    box_px, score = 0.0, 0.0
+    for label in torch.unique(expected.labels):
+        ours, theirs = _of_label(got, label), _of_label(expected, label)
+        pairs = _match(ours, theirs)
+        box_px = max(box_px, float(_apart(ours.boxes, theirs.boxes[pairs])))
+        score = max(score, float(_apart(ours.scores, theirs.scores[pairs])))
+    return Difference(num_expected, num_got, box_px, score)
+
+
+def _of_label(detections: Detections, label: Tensor) -> Detections:
+    chosen = detections.labels == label
+    return Detections(detections.boxes[chosen], detections.scores[chosen], detections.labels[chosen])
+
+
+def _match(ours: Detections, theirs: Detections) -> Tensor:
+    """For each of ours, the index of its partner: the assignment with the least total difference."""
+    from scipy.optimize import linear_sum_assignment
+
+    if torch.equal(ours.boxes, theirs.boxes) and torch.equal(ours.scores, theirs.scores):
+        return torch.arange(len(ours.scores))
+    # A score difference of 0.01 weighs as much as a pixel.
+    cost = torch.cdist(ours.boxes.double(), theirs.boxes.double(), p=1) + 100 * torch.cdist(
+        ours.scores.double()[:, None], theirs.scores.double()[:, None], p=1
+    )
+    # Boxes that overflowed cannot be matched by distance; they are compared where they stand.
+    _, columns = linear_sum_assignment(cost.nan_to_num(nan=1e12, posinf=1e12).numpy())
+    return torch.from_numpy(columns)
+
+
+def _apart(got: Tensor, expected: Tensor) -> Tensor:
+    """The largest difference; equal infinities differ by nothing, NaN by infinity."""
+    difference = torch.where(got == expected, torch.zeros_like(got), (got - expected).abs())
+    return difference.nan_to_num(nan=float("inf"), posinf=float("inf")).max()

@@ -1,0 +1,119 @@
+"""The detector in Python, through its own test pipeline: what an exported module is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vision_research.deploy.detections import Detections
+from vision_research.deploy.input_spec import InputSpec
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image after the test pipeline and the data preprocessor.
+
+    Attributes:
+        tensor: (1, 3, h, w) float32, the input of the network.
+        clip: height and width at which boxes are clipped (`img_shape`), pixels of the tensor.
+        scale_factor: pixels of the tensor per pixel of the image (x, y).
+        data_samples: what MMDetection's `predict` wants beside the tensor.
+    """
+
+    tensor: Tensor
+    clip: tuple[int, int]
+    scale_factor: tuple[float, float]
+    data_samples: list[Any]
+
+
+class PythonDetector:
+    """MMDetection's own prediction, image by image.
+
+    Args:
+        detector: built by MMDetection, weights loaded, on the CPU.
+        pipeline: its test pipeline, MMEngine transform configs.
+        spec: the preprocessing to follow where it differs from the pipeline: a fixed canvas.
+        test_cfg: the detector's own config that holds `score_thr` and `max_per_img`.
+    """
+
+    def __init__(self, detector: Any, pipeline: Sequence[Mapping[str, Any]], spec: InputSpec, test_cfg: Any) -> None:
+        self._detector = detector.eval()
+        self._steps = [dict(step) for step in pipeline if not _is_load(step)]
+        self._spec = spec
+        self._test_cfg = test_cfg
+
+    @property
+    def score_thr(self) -> float:
+        """Detections score more than this."""
+        return float(self._test_cfg.get("score_thr", 0.0))
+
+    @property
+    def max_per_img(self) -> int | None:
+        """At most that many detections in an image; None where the head has no such limit."""
+        limit = self._test_cfg.get("max_per_img")
+        return None if limit is None else int(limit)
+
+    @contextmanager
+    def thresholds(self, score_thr: float | None, max_per_img: int | None) -> Iterator[None]:
+        """Predict with other thresholds within the block; None keeps the detector's own."""
+        saved = dict(self._test_cfg)
+        moved = {"score_thr": score_thr, "max_per_img": max_per_img}
+        self._test_cfg.update({key: value for key, value in moved.items() if value is not None})
+        try:
+            yield
+        finally:
+            self._test_cfg.clear()
+            self._test_cfg.update(saved)
+
+    def prepare(self, image: NDArray[np.uint8]) -> Prepared:
+        """Run the pipeline, without its loading steps, and the data preprocessor on an (H, W, 3) uint8 BGR image."""
+        from mmcv.transforms import Compose
+
+        height, width = image.shape[:2]
+        loaded = {"img": image, "img_shape": (height, width), "ori_shape": (height, width), "img_id": 0, "img_path": ""}
+        packed = Compose(self._steps_for(height, width))(loaded)
+        batch = {"inputs": [packed["inputs"]], "data_samples": [packed["data_samples"]]}
+        batch = self._detector.data_preprocessor(batch, False)
+        sample = batch["data_samples"][0]
+        return Prepared(self._fill_canvas(batch["inputs"]), sample.img_shape, sample.scale_factor, [sample])
+
+    @torch.no_grad()
+    def predict(self, prepared: Prepared) -> Detections:
+        """Run the detector on what `prepare` gave."""
+        samples = self._detector(prepared.tensor, [sample.clone() for sample in prepared.data_samples], mode="predict")
+        found = samples[0].pred_instances
+        return Detections(found.bboxes.float(), found.scores.float(), found.labels.long())
+
+    def _steps_for(self, height: int, width: int) -> list[dict[str, Any]]:
+        """The pipeline; on a fixed canvas, which no transform of mmcv fits both sides of, with this image's size."""
+        if self._spec.canvas is None:
+            return self._steps
+        rows, columns = self._spec.canvas
+        size = self._spec.scale
+        if self._spec.keep_ratio:
+            from mmcv.image.geometric import rescale_size
+
+            _, factor = rescale_size((width, height), self._spec.scale, return_scale=True)
+            size = rescale_size((width, height), min(factor, rows / height, columns / width))
+        replaced = {"Resize": {"scale": size, "keep_ratio": False}}
+        if self._spec.pad_before_normalise:
+            replaced["Pad"] = {"size": (columns, rows), "size_divisor": None, "pad_to_square": False}
+        return [{**step, **replaced.get(str(step["type"]), {})} for step in self._steps]
+
+    def _fill_canvas(self, tensor: Tensor) -> Tensor:
+        if self._spec.canvas is None or self._spec.pad_before_normalise:
+            return tensor
+        rows, columns = self._spec.canvas
+        padding = [0, columns - tensor.shape[-1], 0, rows - tensor.shape[-2]]
+        return torch.nn.functional.pad(tensor, padding, value=self._spec.tensor_pad_value)
+
+
+def _is_load(step: Mapping[str, Any]) -> bool:
+    return str(step["type"]).rsplit(".", 1)[-1].startswith("Load")

@@ -1,0 +1,78 @@
+"""What an export starts from: the detector, its test pipeline and the data set that it is checked on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vision_research.deploy.errors import ExportError
+from vision_research.deploy.input_spec import InputSpec, read_input_spec, with_fixed_canvas
+
+
+@dataclass(frozen=True)
+class Source:
+    """A config, built.
+
+    Attributes:
+        detector: MMDetection's, in eval mode, on the CPU, without trained weights.
+        pipeline: the test pipeline, MMEngine transform configs.
+        preprocessor: `model.data_preprocessor` of the config.
+        dataset: the validation data set.
+        classes: its class names, in the order of the labels.
+    """
+
+    detector: Any
+    pipeline: Sequence[Mapping[str, Any]]
+    preprocessor: Mapping[str, Any]
+    dataset: Any
+    classes: list[str]
+
+    def input_spec(self, shape: tuple[int, int] | None) -> InputSpec:
+        """The preprocessing; with `shape` (height, width), on a canvas of that size.
+
+        Raises:
+            ExportError: the pipeline cannot be exported, or the detector cannot take that size.
+        """
+        spec = read_input_spec(self.pipeline, self.preprocessor)
+        return spec if shape is None else with_fixed_canvas(spec, shape, self._size_divisor(spec))
+
+    def _size_divisor(self, spec: InputSpec) -> int:
+        """What the config pads to; where it pads to a fixed size instead (RTMDet), the coarsest stride."""
+        divisor = max(spec.pad_divisor, spec.tensor_divisor)
+        if divisor > 1:
+            return divisor
+        head = self.detector.rpn_head if hasattr(self.detector, "rpn_head") else self.detector.bbox_head
+        return max(int(side) for stride in head.prior_generator.strides for side in stride)
+
+
+def load_source(path: Path) -> Source:
+    """Build what a config describes.
+
+    Args:
+        path: an MMEngine config, as a run writes it.
+
+    Raises:
+        ExportError: there is no such file, or it names no validation data.
+    """
+    from mmdet.registry import DATASETS, MODELS
+    from mmdet.utils import register_all_modules
+    from mmengine.config import Config
+
+    if not path.is_file():
+        raise ExportError(f"No config at {path}; a run writes it as config.py into its work_dir.")
+    config = Config.fromfile(str(path))
+    register_all_modules(init_default_scope=True)
+    if not config.get("val_dataloader"):
+        raise ExportError(f"{path} has no val_dataloader, whose images an export is checked on.")
+    dataset = DATASETS.build(config.val_dataloader.dataset)
+    loader = config.get("test_dataloader") or config.val_dataloader
+    return Source(
+        # Not init_weights(): that would fetch pretrained weights, which the checkpoint replaces anyway.
+        detector=MODELS.build(config.model).eval(),
+        pipeline=loader.dataset.get("pipeline") or config.val_dataloader.dataset.pipeline,
+        preprocessor=config.model.get("data_preprocessor") or {},
+        dataset=dataset,
+        classes=[str(name) for name in dataset.metainfo["classes"]],
+    )

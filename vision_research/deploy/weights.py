@@ -1,0 +1,73 @@
+"""Puts the weights of a checkpoint into a built detector, and refuses a checkpoint of another detector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vision_research.deploy.errors import ExportError
+
+# Keys named in a refusal: enough to recognise what the checkpoint is of.
+_NUM_NAMED = 3
+
+
+def load_weights(detector: Any, checkpoint: Mapping[str, Any], classes: Sequence[str], origin: str) -> None:
+    """Load weights, all of them.
+
+    With EMA on, MMEngine's EMAHook swaps the averaged weights into `state_dict` before it saves, and puts the raw ones
+    into `ema_state_dict`; so `state_dict` is what was validated, with EMA and without.
+
+    Args:
+        detector: built by MMDetection.
+        checkpoint: as MMEngine's runner saves it.
+        classes: of the data set that the config names, in the order of the labels.
+        origin: the checkpoint's name in a message.
+
+    Raises:
+        ExportError: the checkpoint was trained on other classes, or holds weights of another architecture.
+    """
+    _check_classes(checkpoint, classes, origin)
+    # What data-parallel and compiled modules put before their own keys.
+    weights = {
+        key.removeprefix("module.").replace("_orig_mod.", ""): value for key, value in checkpoint["state_dict"].items()
+    }
+    expected = detector.state_dict()
+    problems = [
+        *_named("it lacks", [key for key in expected if key not in weights]),
+        *_named("it has besides", [key for key in weights if key not in expected]),
+        *_named(
+            "of another shape are",
+            [
+                f"{key} ({_shape(weights[key])} instead of {_shape(expected[key])})"
+                for key in expected
+                if key in weights and weights[key].shape != expected[key].shape
+            ],
+        ),
+    ]
+    if problems:
+        raise ExportError(
+            f"{origin} is not a checkpoint of the config's {type(detector).__name__}: {'; '.join(problems)}. "
+            "Export with the config.py that lies beside the checkpoint."
+        )
+    detector.load_state_dict(weights)
+
+
+def _check_classes(checkpoint: Mapping[str, Any], classes: Sequence[str], origin: str) -> None:
+    meta = checkpoint.get("meta", {}).get("dataset_meta", {})
+    trained = meta.get("classes", meta.get("CLASSES"))
+    if trained is not None and list(trained) != list(classes):
+        raise ExportError(
+            f"{origin} was trained on the classes {', '.join(map(str, trained))}, but the config's data set has "
+            f"{', '.join(classes)}: labels would be named wrongly. Export with the config.py beside the checkpoint."
+        )
+
+
+def _named(what: str, keys: Sequence[str]) -> list[str]:
+    if not keys:
+        return []
+    more = f" and {len(keys) - _NUM_NAMED} more" if len(keys) > _NUM_NAMED else ""
+    return [f"{what} {', '.join(keys[:_NUM_NAMED])}{more}"]
+
+
+def _shape(tensor: Any) -> str:
+    return "x".join(map(str, tensor.shape)) or "scalar"
