@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from vision_research.config.compose import Composition, command
+from vision_research.config.compose import Composition, command, exit_on_problem
+
+
+@exit_on_problem
+def refuse_wrong_packages() -> None:
+    """Say what the doctor says, before a config of another MMDetection is looked for."""
+    from vision_research.engine.environment import require_detection_packages
+
+    require_detection_packages()
 
 
 @command("train")
@@ -14,4 +22,5 @@ def main(composition: Composition) -> float | None:
 
 
 if __name__ == "__main__":
+    refuse_wrong_packages()
     main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -59,6 +60,19 @@ def register() -> None:
     ConfigStore.instance().store("schema_train", TrainConfig)
 
 
+def exit_on_problem(function: Callable[[], None]) -> Callable[[], None]:
+    """Make a problem that a person can mend one clear message and exit code 1."""
+
+    @functools.wraps(function)
+    def guarded() -> None:
+        try:
+            function()
+        except UserError as error:
+            sys.exit(str(error))
+
+    return guarded
+
+
 def command(config_name: str) -> Callable[[Callable[[Composition], float | None]], Callable[[], None]]:
     """Make a command of a task: Hydra parses the command line, and what a person can mend is one clear message.
 
@@ -73,11 +87,11 @@ def command(config_name: str) -> Callable[[Callable[[Composition], float | None]
             except UserError as error:
                 if HydraConfig.get().mode is RunMode.MULTIRUN:
                     raise  # a sweep goes on with its next job
-                sys.exit(f"{error}")
+                sys.exit(str(error))
 
         def main() -> None:
             register()
-            sys.argv[1:] = replay_overrides(sys.argv[1:])
+            sys.argv[1:] = replay_overrides(flags_first(sys.argv[1:]))
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
 
         return main
@@ -111,6 +125,12 @@ def composition(tree: DictConfig) -> Composition:
         sweep_dir=Path(hydra_tree.sweep.dir).absolute() if sweeping else None,
         job_name=str(hydra_tree.job.get("num", "")) if sweeping else "",
     )
+
+
+def flags_first(argv: list[str]) -> list[str]:
+    """Put `-m` in front: Hydra's parser takes it before or behind the overrides, but not among them."""
+    flags = [word for word in argv if word in ("-m", "--multirun")]
+    return flags[:1] + [word for word in argv if word not in ("-m", "--multirun")]
 
 
 def replay_overrides(argv: list[str]) -> list[str]:

@@ -6,15 +6,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from vision_research.config.errors import ConfigError
 from vision_research.datasets.coco_json import AnnotationReport, compare_categories, inspect_coco
 from vision_research.datasets.findings import find, plural, show
 from vision_research.datasets.image_files import missing_path_problem, sample_problems, sizes_digest
 from vision_research.datasets.voc import inspect_voc
-
-Kind = Literal["coco", "voc", "digits"]
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def _black_cases(black: Image, reference: PythonDetector) -> list[Case]:
     found = reference.predict(reference.prepare(black))
     cases = [Case("an all-black image", black)]
     if len(found.scores):
-        nothing = (float(found.scores.max()) + 1.0) / 2
+        nothing = float(found.scores.max()) + 0.01
         cases.append(Case(f"an all-black image with score_thr={nothing:.4f}", black, score_thr=nothing))
     return cases
 

@@ -74,6 +74,25 @@ def refuse(found: Sequence[Check]) -> None:
         raise EnvironmentProblem("\n".join(problems))
 
 
+def require_detection_packages() -> None:
+    """Refuse before anything is composed: the zoo itself is another one in MMDetection 2.x.
+
+    Looks at the versions alone, which takes milliseconds.
+
+    Raises:
+        EnvironmentProblem: MMDetection, MMEngine or MMCV is absent, of a wrong version, or there twice.
+    """
+    names = {name for providers in package_rules.PROVIDERS.values() for name in providers}
+    refuse(package_rules.detection_checks({name: found for name in names if (found := _version(name)) is not None}))
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 def installed_versions() -> dict[str, str]:
     """The version of every installed distribution, by canonical name."""
     # A broken installation can leave a folder whose metadata has no name.

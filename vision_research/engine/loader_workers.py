@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import multiprocessing
-import signal
 import sys
 from collections.abc import Callable
 from functools import cache, partial
@@ -13,6 +12,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from vision_research.engine.batch_order import BatchStream
+from vision_research.engine.stop_signal import survive_stop_signals
 
 
 def shield_workers(dataloader: DataLoader[Any]) -> None:
@@ -21,6 +21,8 @@ def shield_workers(dataloader: DataLoader[Any]) -> None:
     Ctrl-C in a terminal and `scancel` signal every process of the job. A worker that dies of it makes the training
     process fail with "DataLoader worker exited unexpectedly" before it has saved. Workers still end with their parent:
     they notice within five seconds that it is gone.
+
+    Only forked workers can be shielded, MMEngine's default; spawned ones die of the signal.
     """
     init = dataloader.worker_init_fn
     _at_exit()
@@ -42,8 +44,7 @@ def _end_workers() -> None:
 
 
 def _start_shielded(init: Callable[[int], None] | None, worker_id: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    survive_stop_signals()
     # A forked worker inherits the streams that draw the progress bar; it must not draw into its parent's terminal.
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     if init is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +12,8 @@ from types import FrameType
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _received: list[signal.Signals] = []
+# One byte that forked workers share with the process that forked them: 1 inside of `catch_stop_signals`.
+_caught = mmap.mmap(-1, 1)
 
 
 def stop_signal() -> signal.Signals | None:
@@ -25,6 +29,7 @@ def catch_stop_signals() -> Iterator[None]:
     SIGTERM does not, for Slurm and torchrun send more than one.
     """
     _received.clear()
+    _caught[0] = 1
     before = {number: signal.signal(number, _remember) for number in STOP_SIGNALS}
     try:
         yield
@@ -32,6 +37,23 @@ def catch_stop_signals() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         _received.clear()
+        _caught[0] = 0
+
+
+def survive_stop_signals() -> None:
+    """Make this process, a forked worker, outlive stop signals for as long as its parent catches them.
+
+    Afterwards it dies of them as usual: the data loader ends workers that hang with SIGTERM, and the interpreter waits
+    for all of them when it exits.
+    """
+    for number in STOP_SIGNALS:
+        signal.signal(number, _survive)
+
+
+def _survive(number: int, frame: FrameType | None) -> None:
+    if not _caught[0]:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
 
 
 def _remember(number: int, frame: FrameType | None) -> None:

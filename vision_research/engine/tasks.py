@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from vision_research.engine.hooks.graceful_stop import TrainingStopped
 from vision_research.engine.hooks.progress import ProgressHook
 from vision_research.engine.outcome import write_failure, write_outcome
 from vision_research.engine.stop_signal import catch_stop_signals
-from vision_research.storage.checkpoint_types import allow_checkpoint_types
+from vision_research.storage.checkpoint_types import allow_checkpoint_types, load_checkpoint_safely
 from vision_research.work_dir import WorkDir, write_json
 
 logger = logging.getLogger(__name__)
@@ -74,11 +75,11 @@ def export(work_dir: WorkDir) -> None:
     outcome = work_dir.export_dir / "outcome.json"
     try:
         request = ExportRequest.from_json((work_dir.export_dir / "request.json").read_text(encoding="utf-8"))
-        artifact = export_detector(request)
+        manifest = export_detector(request, load_checkpoint_safely)
     except BaseException as error:
         write_failure(outcome, error)
         raise
-    write_json(outcome, {"status": "FINISHED", "artifact": str(artifact)})
+    write_json(outcome, {"status": "FINISHED", "artifact": str(request.output), "manifest": asdict(manifest)})
 
 
 def _build_runner(work_dir: WorkDir, resume: Path | None) -> Runner:

@@ -154,7 +154,7 @@ def _start(run: PreparedRun) -> TrackedRun | None:
         parent_run_id=None if sweep is None else parent_of(sweep),
         resume=bool(config.resume),
     )
-    tracked.start_delivery(earlier=left_over(run.work_dir.root.parent))
+    tracked.start_delivery(earlier=left_over(Path(config.storage.runs).absolute()))
     return tracked
 
 

@@ -49,40 +49,32 @@ class DeliveryThread(threading.Thread):
         self._earlier = deque(earlier)
         self._interval_s = interval_s
         self._wake = threading.Event()
-        self._pass_done = threading.Condition()
         self._draining = False
-        self._ended = False
         self._last = Delivery(0, 0)
         self._num_failed = 0
         self._last_progress = time.monotonic()
-        self._num_passes = 0
+        self._patience_s = 0.0
         self._num_delivered = 0
 
     def run(self) -> None:
-        """Make passes until `drain` has ended."""
+        """Make passes until `drain` ends them."""
         while True:
             draining = self._draining
-            outcome = self._make_pass()
-            with self._pass_done:
-                self._report(outcome)
-                self._last = outcome
-                self._num_delivered += outcome.delivered
-                self._num_passes += draining
-                self._pass_done.notify_all()
-            if draining and outcome.complete:
+            self._last = self._make_pass()
+            self._num_delivered += self._last.delivered
+            self._report(self._last)
+            if draining and (self._last.complete or self._is_out_of_patience()):
                 return
-            if not draining and outcome.complete and self._earlier:
+            if not draining and self._last.complete and self._earlier:
                 self._deliver_earlier()
             self._wake.wait(self._pause_s())
             self._wake.clear()
-            if self._ended:
-                return
 
     def drain(self, patience_s: float) -> Delivery:
         """Deliver everything now, and end.
 
-        Waits as long as the store takes something; gives up when it took nothing for `patience_s` and the last pass
-        failed. A pass ends, because each of its requests has a time limit.
+        Goes on as long as the store takes something; gives up when it took nothing for `patience_s` and the last pass
+        failed. That ends, because every request has a time limit.
 
         Args:
             patience_s: seconds without progress after which to give up.
@@ -90,20 +82,15 @@ class DeliveryThread(threading.Thread):
         Returns:
             What was delivered since the thread started, and what still waits.
         """
+        self._patience_s = patience_s
         self._last_progress = time.monotonic()
         self._draining = True
         self._wake.set()
-        with self._pass_done:
-            while not (self._num_passes and (self._last.complete or self._out_of_patience(patience_s))):
-                self._pass_done.wait(_RETRY_S)
-                if not self.is_alive():
-                    break
-            self._ended = True
-            self._wake.set()
-            return replace(self._last, delivered=self._num_delivered)
+        self.join()
+        return replace(self._last, delivered=self._num_delivered)
 
-    def _out_of_patience(self, patience_s: float) -> bool:
-        return self._last.problem is not None and time.monotonic() - self._last_progress > patience_s
+    def _is_out_of_patience(self) -> bool:
+        return self._last.problem is not None and time.monotonic() - self._last_progress > self._patience_s
 
     def _make_pass(self) -> Delivery:
         try:

@@ -83,7 +83,7 @@ CONFIGS: dict[str, Callable[[], Config]] = {
 }
 
 
-def build_detector(config: Config, seed: int = 0) -> Any:
+def random_detector(config: Config, seed: int = 0) -> Any:
     """A detector with random weights that finds objects of various classes, sizes and scores in any picture."""
     register_all_modules(init_default_scope=True)
     torch.manual_seed(seed)
@@ -108,6 +108,24 @@ def draw(seed: int, height: int = 96, width: int = 144) -> NDArray[np.uint8]:
         centre = (int(rng.integers(0, width)), int(rng.integers(0, height)))
         cv2.circle(image, centre, int(rng.integers(4, 25)), tuple(rng.integers(0, 256, 3).tolist()), -1)
     return image
+
+
+@pytest.fixture
+def config_of() -> Callable[[str], Config]:
+    """A small config of a family: rtmdet, retinanet, faster_rcnn or yolox."""
+    return lambda family: CONFIGS[family]()
+
+
+@pytest.fixture
+def build_detector() -> Callable[[Config], Any]:
+    """Build a config's detector with random weights that find something."""
+    return random_detector
+
+
+@pytest.fixture
+def picture() -> Callable[..., NDArray[np.uint8]]:
+    """Draw a picture: seed, height, width."""
+    return draw
 
 
 @pytest.fixture(autouse=True)
@@ -156,7 +174,7 @@ def trained(tmp_path: Path, coco_folder: Path) -> Callable[..., tuple[Path, Path
         config.val_dataloader = config.test_dataloader = loader
         config.dump(tmp_path / "config.py")
         checkpoint = {
-            "state_dict": build_detector(config).state_dict(),
+            "state_dict": random_detector(config).state_dict(),
             "meta": {"dataset_meta": {"classes": classes}},
         }
         torch.save(checkpoint, tmp_path / "best.pth")

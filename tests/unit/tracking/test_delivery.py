@@ -220,7 +220,6 @@ def test_the_end_waits_only_as_long_as_its_patience(run: TrackedRun, work_dir: W
     outcome = thread.drain(patience_s=0.2)
     assert (outcome.pending, outcome.problem) == (11, "switched off")
     assert segments(work_dir.spool) != []
-    thread.join(5)
     assert not thread.is_alive()  # what waits is for `track sync` from here on
 
 

@@ -135,15 +135,22 @@ class BatchedNms(nn.Module):
             separated = boxes + (groups.to(boxes.dtype) * (boxes.max() + 1.0))[:, None]
         if boxes.size(0) < self.split_thr:
             return self._suppress(separated, scores, limit)
+        # mmcv sorts the survivors of all groups, and torch's sort is not stable: how equal scores come out depends on
+        # every value sorted. So groups may stop early at the limit only where that leaves no two equal scores on top.
+        keep = self._suppress_groups(separated, scores, groups, limit + 1 if limit > 0 else -1)
+        if limit > 0:
+            best = scores[keep[: limit + 1]]
+            if bool((best[1:] == best[:-1]).any()):
+                keep = self._suppress_groups(separated, scores, groups, -1)
+        return keep[:limit] if limit > 0 else keep
+
+    def _suppress_groups(self, boxes: Tensor, scores: Tensor, groups: Tensor, limit: int) -> Tensor:
         kept = [groups[:0]]
         for group in torch.unique(groups):
             members = torch.nonzero(groups == group).view(-1)
-            kept.append(members[self._suppress(separated[members], scores[members], -1)])
-        # mmcv sorts all survivors from their ascending indices on, and torch's sort is not stable: to break ties
-        # between equal scores alike, it must see the very same values, so no group may stop early at the limit.
+            kept.append(members[self._suppress(boxes[members], scores[members], limit)])
         keep = torch.cat(kept).sort()[0]
-        keep = keep[scores[keep].sort(descending=True)[1]]
-        return keep[:limit] if limit > 0 else keep
+        return keep[scores[keep].sort(descending=True)[1]]
 
     def _suppress(self, boxes: Tensor, scores: Tensor, limit: int) -> Tensor:
         if self.score_threshold > 0:

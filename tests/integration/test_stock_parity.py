@@ -1,0 +1,36 @@
+"""We add, we never distort: MMDetection's own tools/train.py on our config.py gives the same losses."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def losses(folder: Path) -> list[str]:
+    lines = [line for file in sorted(folder.glob("*/vis_data/scalars.json")) for line in file.read_text().splitlines()]
+    entries = [json.loads(line) for line in lines]
+    return [f"{entry['loss']:.10f} {entry['lr']:.10f}" for entry in entries if "loss" in entry]
+
+
+def test_stock_training_of_our_config_gives_the_same_losses(workplace, tmp_path: Path) -> None:  # noqa: ANN001
+    words = ("tracking=none", "export=none", "aug=mosaic_mixup", "aug.final_epochs=3", "schedule.max_epochs=8")
+    workplace.run("work_dir=runs/ours", *words, "schedule.val_interval=8")
+    spec = find_spec("mmdet")
+    assert spec is not None and spec.origin is not None
+    stock = Path(spec.origin).parent / ".mim" / "tools" / "train.py"
+    config = workplace.folder / "runs/ours/config.py"
+    launch = json.loads((workplace.folder / "runs/ours/launch.json").read_text())
+    env = {**os.environ, **launch["env"]}
+    command = [sys.executable, str(stock), str(config), "--work-dir", str(tmp_path / "stock")]
+    subprocess.run(command, cwd=workplace.folder, env=env, check=True, capture_output=True, timeout=600)
+    ours, theirs = losses(workplace.folder / "runs/ours"), losses(tmp_path / "stock")
+    assert len(ours) == 32, "eight epochs of four iterations, every one logged"
+    assert ours == theirs

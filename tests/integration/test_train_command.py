@@ -1,0 +1,140 @@
+"""The train command as a person uses it, from the words typed to the record in MLflow."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+pytestmark = pytest.mark.slow
+Wait = Callable[..., None]
+
+
+def client(workplace) -> MlflowClient:  # noqa: ANN001
+    return MlflowClient(f"sqlite:///{workplace.folder}/mlflow.db")
+
+
+def run_of(workplace, work_dir: str) -> Run:  # noqa: ANN001
+    record = json.loads((workplace.folder / work_dir / "run.json").read_text())
+    return client(workplace).get_run(record["run_id"])
+
+
+def artifacts(workplace, run: Run, folder: str = "") -> set[str]:  # noqa: ANN001
+    return {Path(entry.path).name for entry in client(workplace).list_artifacts(run.info.run_id, folder)}
+
+
+def scalars(folder: Path) -> list[dict[str, float]]:
+    lines = [line for file in sorted(folder.glob("*/vis_data/scalars.json")) for line in file.read_text().splitlines()]
+    return [json.loads(line) for line in lines]
+
+
+def test_one_run_from_words_to_record(workplace) -> None:  # noqa: ANN001
+    printed = workplace.run("work_dir=runs/one", "aug=mosaic_mixup", "aug.final_epochs=1", "seed=7")
+    folder = workplace.folder / "runs/one"
+
+    assert {"config.yaml", "config.py", "overrides.txt", "launch.json", "last_checkpoint"} <= {
+        path.name for path in folder.iterdir()
+    }
+    assert "aug=mosaic_mixup" in (folder / "overrides.txt").read_text().splitlines()
+    assert json.loads((folder / "launch.json").read_text())["command"][1:3] == ["-m", "torch.distributed.run"]
+    assert re.search(r"status +FINISHED", printed)
+    assert f"work_dir {' ' * 0}" in printed or "work_dir" in printed
+    assert "mlflow ui --backend-store-uri sqlite:///" in printed
+
+    run = run_of(workplace, "runs/one")
+    assert run.info.status == "FINISHED"
+    params = run.data.params
+    assert (params["model"], params["aug"], params["data"], params["schedule"]) == (
+        "rtmdet_tiny",
+        "mosaic_mixup",
+        "digits",
+        "tiny",
+    )
+    assert (params["batch_size"], params["effective_batch"], params["seed"]) == ("4", "4", "7")
+    assert len(params) < 30, "never the whole config as params"
+    assert {"host", "command", "mlflow.user"} <= set(run.data.tags)
+    assert "epoch 2" in run.data.tags["pipeline_stage"], "the switch is a tag with its epoch"
+    assert {"train/loss", "train/lr", "train/images_per_s", "val/bbox_mAP", "val/AP/3"} <= set(run.data.metrics)
+    history = client(workplace).get_metric_history(run.info.run_id, "train/loss")
+    assert [point.step for point in history] == list(range(1, 9))
+    dataset = run.inputs.dataset_inputs[0].dataset
+    assert dataset.name == "digits" and dataset.digest
+
+    assert {"config.yaml", "config.py", "overrides.txt", "launch.json", "environment.txt"} <= artifacts(workplace, run)
+    assert {"model.ts", "model.json"} <= artifacts(workplace, run, "model")
+    assert any(name.startswith("best_") for name in artifacts(workplace, run, "checkpoints"))
+    assert "epoch_2.pth" in artifacts(workplace, run, "checkpoints")
+
+
+def test_a_run_killed_outright_goes_on_in_the_same_mlflow_run(workplace, eventually: Wait) -> None:  # noqa: ANN001
+    words = ("work_dir=runs/killed", "schedule.max_epochs=4", "export=none")
+    process = workplace.start(*words)
+    folder = workplace.folder / "runs/killed"
+    eventually(lambda: (folder / "epoch_2.pth").exists())
+    process.kill()
+    process.communicate()
+    before = json.loads((folder / "run.json").read_text())["run_id"]
+    # The ranks notice that their command is gone, save, and leave the folder.
+    eventually(lambda: "status" in (folder / "outcome.json").read_text() if (folder / "outcome.json").exists() else False)
+    # A crash in the middle of writing: the newest checkpoint is cut off, and the one before it is taken.
+    newest = max((*folder.glob("epoch_*.pth"), *folder.glob("iter_*.pth")), key=lambda path: path.stat().st_mtime)
+    newest.write_bytes(newest.read_bytes()[:1000])
+
+    printed = workplace.run(*words, "resume=true")
+    assert f"{newest.name}: truncated by a crash" in printed
+    run = run_of(workplace, "runs/killed")
+    assert run.info.run_id == before
+    assert run.info.status == "FINISHED"
+    steps = {point.step for point in client(workplace).get_metric_history(before, "train/loss")}
+    assert steps == set(range(1, 17)), "every iteration of the four epochs, once resumed"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_saves_a_checkpoint_on_all_ranks_and_is_recorded_as_killed(
+    workplace,  # noqa: ANN001
+    eventually: Wait,
+    number: signal.Signals,
+    code: int,
+) -> None:
+    name = f"runs/stopped-{number.name}"
+    words = (f"work_dir={name}", "hw=2cpu", "schedule.max_epochs=50", "schedule.val_interval=50", "export=none")
+    process = workplace.start(*words)
+    folder = workplace.folder / name
+    eventually(lambda: len(scalars(folder)) >= 3)
+    process.send_signal(number)
+    printed, _ = process.communicate(timeout=180)
+    assert process.returncode == code, printed
+    assert "go on" in printed and f"resume={folder}" in printed
+    assert list(folder.glob("iter_*.pth"))
+    assert run_of(workplace, name).info.status == "KILLED"
+
+    done = max(int(entry["iter"]) for entry in scalars(folder) if "iter" in entry)
+    workplace.run(f"resume={folder}", "schedule.max_epochs=3", tiny=False) if done < 6 else None
+
+
+def test_a_sweep_makes_one_run_per_job_under_one_parent(workplace) -> None:  # noqa: ANN001
+    words = ("-m", "schedule.lr=0.001,0.002", "export=none", "tracking.experiment=sweep", "schedule.max_epochs=1")
+    workplace.run(*words, "hydra.sweep.dir=runs/sweep")
+    experiment = client(workplace).get_experiment_by_name("sweep")
+    runs = client(workplace).search_runs([experiment.experiment_id])
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    assert len(parents) == 1 and parents[0].info.status == "FINISHED"
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parents[0].info.run_id}
+    assert sorted(run.data.params["lr"] for run in children) == ["0.001", "0.002"]
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_images(workplace) -> None:  # noqa: ANN001
+    words = ("work_dir=runs/nan", "schedule.lr=1.0e30", "schedule.warmup_iters=0", "schedule.clip_grad=0", "export=none")
+    printed = workplace.run(*words, expect=1)
+    assert re.search(r"loss is (nan|inf|not finite)|non-finite|not finite", printed, re.IGNORECASE), printed[-3000:]
+    assert ".jpg" in printed
+    run = run_of(workplace, "runs/nan")
+    assert run.info.status == "FAILED"
+    assert "iteration" in run.data.tags["status_cause"]

@@ -1,0 +1,151 @@
+"""Exported modules against the detector in Python, without files: every family, many image sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from numpy.typing import NDArray
+
+from vision_research.deploy.detections import Detections, compare
+from vision_research.deploy.detector import build_exported, find_family
+from vision_research.deploy.errors import ExportError
+from vision_research.deploy.input_spec import read_input_spec, with_fixed_canvas
+from vision_research.deploy.reference import PythonDetector
+
+FAMILIES = ("rtmdet", "retinanet", "faster_rcnn", "yolox")
+
+Export = Callable[..., tuple[Any, PythonDetector]]
+
+
+@pytest.fixture
+def images(picture: Callable[..., NDArray[np.uint8]]) -> dict[str, NDArray[np.uint8]]:
+    """Landscape, portrait, smaller than the input, extreme, and nothing to see."""
+    return {
+        "landscape": picture(1, 96, 144),
+        "portrait": picture(2, 150, 100),
+        "small": picture(3, 31, 47),
+        "wide": picture(4, 20, 300),
+        "black": np.zeros((90, 120, 3), np.uint8),
+    }
+
+
+@pytest.fixture
+def export(build_detector: Callable[[Config], Any], picture: Callable[..., NDArray[np.uint8]]) -> Export:
+    """Make the scripted module, traced on a picture of its own, and its reference."""
+
+    def make(config: Config, shape: tuple[int, int] | None = None) -> tuple[Any, PythonDetector]:
+        detector = build_detector(config)
+        pipeline = config.test_dataloader.dataset.pipeline
+        spec = read_input_spec(pipeline, config.model.data_preprocessor)
+        if shape is not None:
+            spec = with_fixed_canvas(spec, shape, 32)
+        module = build_exported(detector, spec, torch.from_numpy(picture(9, 80, 110)))
+        return module, PythonDetector(detector, pipeline, spec, find_family(detector).test_cfg(detector))
+
+    return make
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_image_gives_what_the_detector_gives(
+    family: str, export: Export, config_of: Callable[[str], Config], images: dict[str, NDArray[np.uint8]]
+) -> None:
+    module, reference = export(config_of(family))
+    counts = {}
+
+    for name, image in images.items():
+        prepared = reference.prepare(image)
+        expected = reference.predict(prepared)
+        tensor, clip, scale_factor = module.preprocess(torch.from_numpy(image))
+        assert torch.equal(tensor, prepared.tensor), name
+        assert (clip, scale_factor) == (tuple(prepared.clip), tuple(prepared.scale_factor)), name
+        difference = compare(Detections(*module(torch.from_numpy(image))), expected)
+        assert (difference.num_got, difference.box_px) == (difference.num_expected, pytest.approx(0, abs=1e-3)), name
+        assert difference.score < 1e-5, name
+        counts[name] = difference.num_expected
+
+    assert counts["landscape"] >= 30, counts
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_threshold_above_everything_leaves_empty_tensors(
+    family: str, export: Export, config_of: Callable[[str], Config], images: dict[str, NDArray[np.uint8]]
+) -> None:
+    module, reference = export(config_of(family))
+    module.postprocess.score_thr = 1.5
+
+    boxes, scores, labels = module(torch.from_numpy(images["landscape"]))
+
+    assert (boxes.shape, scores.shape, labels.shape) == ((0, 4), (0,), (0,))
+    assert (boxes.dtype, scores.dtype, labels.dtype) == (torch.float32, torch.float32, torch.int64)
+    with reference.thresholds(1.5, None):
+        assert len(reference.predict(reference.prepare(images["landscape"])).scores) == 0
+
+
+@pytest.mark.parametrize("family", ["retinanet", "faster_rcnn"])
+def test_the_count_agrees_for_a_threshold_between_any_two_scores(
+    family: str, export: Export, config_of: Callable[[str], Config], images: dict[str, NDArray[np.uint8]]
+) -> None:
+    module, reference = export(config_of(family))
+    image = images["landscape"]
+    prepared = reference.prepare(image)
+    scores = reference.predict(prepared).scores
+
+    for score_thr in (float(scores[3]), float(scores[20]), float(scores[40])):
+        with reference.thresholds(score_thr, None):
+            expected = reference.predict(prepared)
+        module.postprocess.score_thr = score_thr
+        # The threshold itself is not above the threshold.
+        assert float(expected.scores.min()) > score_thr
+        assert compare(Detections(*module(torch.from_numpy(image))), expected).num_got == len(expected.scores)
+
+
+@pytest.mark.parametrize("family", ["rtmdet", "retinanet"])
+def test_on_a_fixed_canvas_every_image_fills_it(
+    family: str, export: Export, config_of: Callable[[str], Config], images: dict[str, NDArray[np.uint8]]
+) -> None:
+    module, reference = export(config_of(family), shape=(96, 160))
+
+    for name, image in images.items():
+        prepared = reference.prepare(image)
+        tensor, _, _ = module.preprocess(torch.from_numpy(image))
+        assert tensor.shape == (1, 3, 96, 160)
+        assert torch.equal(tensor, prepared.tensor), name
+        difference = compare(Detections(*module(torch.from_numpy(image))), reference.predict(prepared))
+        assert difference.num_got == difference.num_expected
+        assert difference.box_px < 1e-3 and difference.score < 1e-5, name
+
+
+def test_what_is_no_image_is_refused_with_what_was_expected(export: Export, config_of: Callable[[str], Config]) -> None:
+    module, _ = export(config_of("retinanet"))
+
+    for wrong in (torch.zeros(8, 8), torch.zeros(8, 8, 3), torch.zeros(3, 8, 8, dtype=torch.uint8)):
+        with pytest.raises(torch.jit.Error, match="expected an \\(H, W, 3\\) uint8 BGR image"):
+            module(wrong)
+
+
+def test_soft_nms_is_refused_before_tracing(export: Export, config_of: Callable[[str], Config]) -> None:
+    config = config_of("retinanet")
+    config.model.test_cfg.nms = {"type": "soft_nms", "iou_threshold": 0.5}
+
+    with pytest.raises(ExportError, match="soft_nms.*known is dict\\(type='nms'"):
+        export(config)
+
+
+def test_a_network_that_holds_for_one_size_only_asks_for_a_shape(
+    config_of: Callable[[str], Config],
+    build_detector: Callable[[Config], Any],
+    picture: Callable[..., NDArray[np.uint8]],
+) -> None:
+    config = config_of("retinanet")
+    detector = build_detector(config)
+    spec = read_input_spec(config.test_dataloader.dataset.pipeline, config.model.data_preprocessor)
+    extract = detector.extract_feat
+    detector.extract_feat = lambda tensor: [level + float(tensor.shape[-1]) for level in extract(tensor)]
+
+    with pytest.raises(ExportError, match=r"one input size only .* shape=128,192"):
+        build_exported(detector, spec, torch.from_numpy(picture(9, 80, 120)))

@@ -1,0 +1,76 @@
+"""Reading the preprocessing from a test pipeline, and refusing what cannot be reproduced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from vision_research.deploy.errors import ExportError
+from vision_research.deploy.input_spec import read_input_spec, with_fixed_canvas
+
+PREPROCESSOR: dict[str, Any] = {
+    "type": "DetDataPreprocessor",
+    "mean": [1, 2, 3],
+    "std": [4, 5, 6],
+    "bgr_to_rgb": True,
+    "pad_size_divisor": 32,
+}
+LOAD = {"type": "LoadImageFromFile"}
+RESIZE = {"type": "Resize", "scale": (1333, 800), "keep_ratio": True}
+PACK = {"type": "PackDetInputs"}
+
+
+def test_padding_in_the_preprocessor_leaves_the_canvas_to_the_image() -> None:
+    spec = read_input_spec([LOAD, RESIZE, {"type": "LoadAnnotations"}, PACK], PREPROCESSOR)
+
+    assert (spec.scale, spec.keep_ratio, spec.canvas) == ((1333, 800), True, None)
+    assert (spec.mean, spec.std, spec.bgr_to_rgb) == ((1.0, 2.0, 3.0), (4.0, 5.0, 6.0), True)
+    assert (spec.pad_before_normalise, spec.tensor_divisor) == (False, 32)
+
+
+def test_padding_in_the_pipeline_fixes_the_canvas() -> None:
+    pad = {"type": "mmdet.Pad", "size": (640, 320), "pad_val": {"img": (114, 114, 114)}}
+
+    spec = read_input_spec([LOAD, RESIZE, pad, PACK], {"type": "DetDataPreprocessor"})
+
+    assert spec.canvas == (320, 640)
+    assert (spec.pad_before_normalise, spec.pad_value) == (True, (114, 114, 114))
+    assert (spec.mean, spec.tensor_divisor) == ((), 1)
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ([LOAD, {"type": "CenterCrop"}, RESIZE], "holds CenterCrop"),
+        ([LOAD, {"type": "Pad", "size": (640, 640)}, RESIZE], "holds Pad at a place"),
+        ([LOAD, RESIZE, RESIZE], "holds Resize at a place"),
+        ([LOAD, PACK], "has no Resize"),
+        ([{"type": "LoadImageFromFile", "to_float32": True}, RESIZE], "leave to_float32"),
+        ([LOAD, {**RESIZE, "interpolation": "area"}], "only a bilinear cv2 resize"),
+        ([LOAD, RESIZE, {"type": "Pad", "size": (9, 9), "padding_mode": "edge"}], "padding_mode='edge'"),
+    ],
+)
+def test_what_cannot_be_reproduced_is_refused_by_name(steps: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(ExportError, match=message):
+        read_input_spec(steps, PREPROCESSOR)
+
+
+def test_another_data_preprocessor_is_refused() -> None:
+    with pytest.raises(ExportError, match="TrackDataPreprocessor; only DetDataPreprocessor"):
+        read_input_spec([LOAD, RESIZE], {"type": "TrackDataPreprocessor"})
+
+
+@pytest.mark.parametrize("shape", [(64, 96), (320, 640)])
+def test_a_shape_of_multiples_becomes_the_canvas(shape: tuple[int, int]) -> None:
+    spec = with_fixed_canvas(read_input_spec([LOAD, RESIZE], PREPROCESSOR), shape, 32)
+
+    assert spec.canvas == shape
+
+
+@pytest.mark.parametrize(
+    ("shape", "nearest"), [((100, 96), "shape=96,96 or shape=128,96"), ((5, 0), "shape=32,32 or shape=32,32")]
+)
+def test_other_shapes_are_refused_with_the_nearest(shape: tuple[int, int], nearest: str) -> None:
+    with pytest.raises(ExportError, match=nearest):
+        with_fixed_canvas(read_input_spec([LOAD, RESIZE], PREPROCESSOR), shape, 32)
