@@ -284,7 +284,7 @@ class ExportConfig:
 
     Attributes:
         format: `torchscript` or `none`.
-        shape: [height, width] of the input tensor; null is `image_size`, rounded up to what the detector needs.
+        shape: [height, width] of a fixed input tensor; null brings images to size as the test pipeline does.
         score_thr: lowest score that is given out; null takes the detector's test_cfg.
         verify: compare the artifact with the detector in Python.
         num_images: validation images to compare on.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import multiprocessing
+import signal
 import sys
 from collections.abc import Callable
 from functools import cache, partial

@@ -12,8 +12,8 @@ from typing import Any
 
 from vision_research.config.errors import ConfigError
 
-# Where MMEngine looks a `type` up, by the last key on the way to it.
-SKIPPED_KEYS = {"nms": "mmcv.ops", "init_cfg": None}
+# Under these keys a `type` names no registered class: a function of mmcv.ops, or an initializer that is looked up late.
+SKIPPED_KEYS = ("nms", "init_cfg")
 
 
 def preflight(config: dict[str, Any]) -> None:
@@ -101,7 +101,19 @@ def _build(config: dict[str, Any]) -> None:
         except ConfigError:
             raise
         except Exception as error:
-            raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error
+            raise ConfigError(f"{path}: {type(error).__name__}: {error}{_being_built(error)}") from error
+
+
+def _being_built(error: BaseException) -> str:
+    """Name the innermost part that was being built; MMEngine says it for some errors only."""
+    found = ""
+    trace = error.__traceback__
+    while trace is not None:
+        part = trace.tb_frame.f_locals.get("cfg")
+        if trace.tb_frame.f_code.co_name == "build_from_cfg" and isinstance(part, dict) and "type" in part:
+            found = f" (while building {part['type']})"
+        trace = trace.tb_next
+    return found
 
 
 def _load_one(dataset: Any) -> None:

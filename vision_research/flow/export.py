@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from vision_research.deploy.request import ExportRequest
 from vision_research.flow.outcome import Outcome
 from vision_research.flow.prepare import PreparedRun
 from vision_research.launch.plan import export_plan
@@ -19,8 +20,6 @@ def export_best(run: PreparedRun, outcome: Outcome) -> Outcome:
     Returns:
         The outcome with the model; or FAILED with the reason, the training's own results untouched.
     """
-    from vision_research.deploy.export import ExportRequest
-
     folder = run.work_dir.export_dir
     folder.mkdir(exist_ok=True)
     assert outcome.checkpoint is not None, "a finished training has saved a checkpoint"

@@ -88,7 +88,7 @@ def test_sizes_are_height_and_width_above_and_width_and_height_below(typed: Comp
     steps = {step["type"]: step for step in tree["train_dataloader"]["dataset"]["pipeline"]}
     assert steps["CachedMosaic"]["img_scale"] == (416, 320)
     assert steps["RandomResize"]["scale"] == (832, 640)
-    assert steps["RandomCrop"]["crop_size"] == (320, 416)
+    assert steps["RandomCrop"]["crop_size"] == (416, 320)
     test = {step["type"]: step for step in tree["val_dataloader"]["dataset"]["pipeline"]}
     assert test["Resize"]["scale"] == (416, 320)
     assert test["Pad"]["size"] == (416, 320)

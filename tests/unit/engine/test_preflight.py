@@ -1,0 +1,73 @@
+"""Preflight: what is not registered, does not build or cannot be loaded is named before a rank starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vision_research.config.errors import ConfigError
+from vision_research.config.lowering import LoweringInputs, lower
+from vision_research.config.schema import TrainConfig
+from vision_research.datasets.digits import make_digits
+from vision_research.engine.preflight import preflight
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "digits"
+    make_digits(folder, num_train=6, num_val=4, num_test=2)
+    return folder
+
+
+@pytest.fixture
+def lowered(typed: Callable[..., TrainConfig], digits: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    def build(*overrides: str) -> dict[str, Any]:
+        config = typed(f"data.root={digits}", "data.kind=coco", *overrides)
+        return lower(config, LoweringInputs(tmp_path, tuple("0123456789"), num_train=6))
+
+    return build
+
+
+def test_a_good_run_passes_and_leaves_nothing(lowered: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    preflight(lowered())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_unknown_type_is_named_with_the_nearest(lowered: Callable[..., dict[str, Any]]) -> None:
+    with pytest.raises(ConfigError) as raised:
+        preflight(lowered("+aug.train.odd.type=RandmFlip", "model.backbone.type=CSPNext"))
+    assert len(raised.value.problems) == 2
+    assert any("RandmFlip: no such type is registered. Did you mean" in text for text in raised.value.problems)
+    assert any(text.startswith("model.backbone.type=CSPNext") and "CSPNeXt" in text for text in raised.value.problems)
+
+
+def test_an_argument_that_does_not_bind_is_named(lowered: Callable[..., dict[str, Any]]) -> None:
+    with pytest.raises(ConfigError, match=r"train_dataloader.dataset: .*unexpected keyword argument 'probability'"):
+        preflight(lowered("+aug.train.odd.type=RandomFlip", "+aug.train.odd.probability=0.5"))
+    with pytest.raises(ConfigError, match=r"model: KeyError: 'P9' \(while building CSPNeXt\)"):
+        preflight(lowered("model.backbone.arch=P9"))
+
+
+def test_a_module_that_is_not_there_is_named(lowered: Callable[..., dict[str, Any]]) -> None:
+    with pytest.raises(ConfigError, match=r"aug.imports=\['my_flips'\].*importable"):
+        preflight(lowered("aug.imports=[my_flips]"))
+
+
+def test_a_transform_of_the_users_own_is_found(
+    lowered: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "src"
+    folder.mkdir()
+    (folder / "my_turn.py").write_text(
+        "from mmcv.transforms import BaseTransform\n"
+        "from mmdet.registry import TRANSFORMS\n\n"
+        "@TRANSFORMS.register_module()\n"
+        "class MyTurn(BaseTransform):\n"
+        "    def transform(self, results):\n"
+        "        return results\n"
+    )
+    monkeypatch.syspath_prepend(str(folder))
+    preflight(lowered("aug.imports=[my_turn]", "+aug.train.turn.type=MyTurn"))
