@@ -81,7 +81,9 @@ def test_a_run_killed_outright_goes_on_in_the_same_mlflow_run(workplace, eventua
     process.communicate()
     before = json.loads((folder / "run.json").read_text())["run_id"]
     # The ranks notice that their command is gone, save, and leave the folder.
-    eventually(lambda: "status" in (folder / "outcome.json").read_text() if (folder / "outcome.json").exists() else False)
+    eventually(
+        lambda: "status" in (folder / "outcome.json").read_text() if (folder / "outcome.json").exists() else False
+    )
     # A crash in the middle of writing: the newest checkpoint is cut off, and the one before it is taken.
     newest = max((*folder.glob("epoch_*.pth"), *folder.glob("iter_*.pth")), key=lambda path: path.stat().st_mtime)
     newest.write_bytes(newest.read_bytes()[:1000])
@@ -131,7 +133,13 @@ def test_a_sweep_makes_one_run_per_job_under_one_parent(workplace) -> None:  # n
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_images(workplace) -> None:  # noqa: ANN001
-    words = ("work_dir=runs/nan", "schedule.lr=1.0e30", "schedule.warmup_iters=0", "schedule.clip_grad=0", "export=none")
+    words = (
+        "work_dir=runs/nan",
+        "schedule.lr=1.0e30",
+        "schedule.warmup_iters=0",
+        "schedule.clip_grad=0",
+        "export=none",
+    )
     printed = workplace.run(*words, expect=1)
     assert re.search(r"loss is (nan|inf|not finite)|non-finite|not finite", printed, re.IGNORECASE), printed[-3000:]
     assert ".jpg" in printed

@@ -1,0 +1,1 @@
+"""What a person writes, typed, checked and lowered to one MMEngine config."""

@@ -123,7 +123,7 @@ def composition(tree: DictConfig) -> Composition:
         overrides=tuple(hydra_tree.overrides.task),
         choices={group: str(hydra_tree.runtime.choices.get(group)) for group in GROUPS},
         sweep_dir=Path(hydra_tree.sweep.dir).absolute() if sweeping else None,
-        job_name=str(hydra_tree.job.get("num", "")) if sweeping else "",
+        job_name=str(hydra_tree.job.num) if sweeping else "",
     )
 
 

@@ -1,6 +1,6 @@
 """What a zoo file says beyond the detector itself: how its authors trained and fed it.
 
-Pure functions over the tree of an MMEngine config. The result is the `model` group: the detector, `weights`, and `recipe`.
+Pure functions over the tree of an MMEngine config. The result is the `model` group: detector, `weights`, `recipe`.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _base_batch_size(config: dict[str, Any], name: str) -> int | None:
 def _feeding(config: dict[str, Any]) -> dict[str, Any]:
     test = list(_steps(config.get("val_dataloader"))) or list(_steps(config.get("test_dataloader")))
     train = list(_steps(config.get("train_dataloader")))
-    scale = next((_largest(step) for step in [*test, *train] if _largest(step)), (1333, 800))
+    scale = next((found for step in [*test, *train] if (found := _largest(step))), (1333, 800))
     pad = next((step for step in test if step["type"] == "Pad"), None)
     pad_val = pad.get("pad_val", 0) if pad else 0
     return {
@@ -100,7 +100,7 @@ def _largest(step: dict[str, Any]) -> tuple[int, int] | None:
     scale = step.get("scale") or step.get("scales") or step.get("img_scale")
     if step["type"] not in ("Resize", "RandomResize", "RandomChoiceResize", "FixScaleResize") or not scale:
         return None
-    candidates = scale if isinstance(scale[0], (tuple, list)) else [scale]
+    candidates: list[tuple[int, int]] = list(scale) if isinstance(scale[0], (tuple, list)) else [scale]
     width, height = max(candidates, key=lambda pair: pair[0] * pair[1])
     return int(width), int(height)
 
@@ -118,6 +118,8 @@ def _tuple_paths(value: Any, path: str = "") -> Iterator[str]:
     """Yield the dotted path of every tuple in the tree."""
     if isinstance(value, tuple):
         yield path
-    items: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
+    items: Any = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
+    )
     for key, item in items:
         yield from _tuple_paths(item, f"{path}.{key}" if path else str(key))

@@ -7,7 +7,7 @@ Trees that MMEngine owns (a detector, a transform) stay `dict[str, Any]`. Rules 
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Optional
+from typing import Any
 
 from omegaconf import MISSING
 
@@ -99,24 +99,24 @@ class DataConfig:
     root: str = MISSING
     train_ann: str = MISSING
     val_ann: str = MISSING
-    test_ann: Optional[str] = None
+    test_ann: str | None = None
     img_prefix: str = ""
-    train_prefix: Optional[str] = None
-    val_prefix: Optional[str] = None
-    test_prefix: Optional[str] = None
-    classes: Optional[list[str]] = None
+    train_prefix: str | None = None
+    val_prefix: str | None = None
+    test_prefix: str | None = None
+    classes: list[str] | None = None
     batch_size: int = 8
     val_batch_size: int = 8
     num_workers: int = 2
     persistent_workers: bool = True
     repeat: int = 1
-    oversample_thr: Optional[float] = None
-    limit_train: Optional[int] = None
-    limit_val: Optional[int] = None
+    oversample_thr: float | None = None
+    limit_train: int | None = None
+    limit_val: int | None = None
     keep_empty: bool = False
     strict: bool = False
     max_bad_images: int = 10
-    image_size: Optional[list[int]] = None
+    image_size: list[int] | None = None
     flip_prob: float = 0.5
     default_weights: str = "backbone"
 
@@ -125,8 +125,8 @@ class DataConfig:
 class AugConfig:
     """What happens to an image between the file and the detector.
 
-    A pipeline is an ordered mapping of named steps, so that one of them can be changed or removed (`aug.train.flip=null`)
-    without writing the others again. Loading and packing are added around it.
+    A pipeline is an ordered mapping of named steps, so that one of them can be changed or removed
+    (`aug.train.flip=null`) without writing the others again. Loading and packing are added around it.
 
     Attributes:
         train: steps of the training pipeline.
@@ -137,9 +137,9 @@ class AugConfig:
     """
 
     train: dict[str, Any] = field(default_factory=dict)
-    final: Optional[dict[str, Any]] = None
+    final: dict[str, Any] | None = None
     final_epochs: int = 0
-    test: Optional[dict[str, Any]] = None
+    test: dict[str, Any] | None = None
     imports: list[str] = field(default_factory=list)
 
 
@@ -168,17 +168,17 @@ class ScheduleConfig:
         ema: average the weights; null takes the recipe's.
         ema_momentum: weight of the newest value in the average, where `ema` is true and the recipe has none.
         auto_scale_lr: scale the learning rate by batch x ranks x accumulation over the base batch size. null scales
-            the recipe's learning rate but leaves a typed `schedule.lr` alone; true scales that too; false scales nothing.
+            the recipe's but leaves a typed `schedule.lr` alone; true scales that too; false scales nothing.
         base_batch_size: the batch that the learning rate is meant for; null takes the recipe's.
         early_stopping: stop after so many validations without a better `monitor`; null never.
         early_stopping_min_delta: what counts as better.
         monitor: metric that the best checkpoint, early stopping and sweeps look at.
     """
 
-    max_epochs: Optional[int] = None
-    max_iters: Optional[int] = None
-    lr: Optional[float] = None
-    optimizer: Optional[dict[str, Any]] = None
+    max_epochs: int | None = None
+    max_iters: int | None = None
+    lr: float | None = None
+    optimizer: dict[str, Any] | None = None
     warmup_iters: int = 500
     warmup_start_factor: float = 0.001
     decay: Decay = Decay.multistep
@@ -188,15 +188,15 @@ class ScheduleConfig:
     min_lr_factor: float = 0.05
     val_interval: int = 1
     dynamic_intervals: list[list[int]] = field(default_factory=list)
-    checkpoint_interval: Optional[int] = None
+    checkpoint_interval: int | None = None
     max_keep_ckpts: int = 3
     accumulation: int = 1
-    clip_grad: Optional[float] = None
-    ema: Optional[bool] = None
+    clip_grad: float | None = None
+    ema: bool | None = None
     ema_momentum: float = 0.0002
-    auto_scale_lr: Optional[bool] = None
-    base_batch_size: Optional[int] = None
-    early_stopping: Optional[int] = None
+    auto_scale_lr: bool | None = None
+    base_batch_size: int | None = None
+    early_stopping: int | None = None
     early_stopping_min_delta: float = 0.001
     monitor: str = "coco/bbox_mAP"
 
@@ -224,10 +224,10 @@ class HwConfig:
     """
 
     device: Device = Device.auto
-    num_procs: Optional[int] = None
+    num_procs: int | None = None
     num_nodes: int = 1
-    node_rank: Optional[int] = None
-    rdzv_endpoint: Optional[str] = None
+    node_rank: int | None = None
+    rdzv_endpoint: str | None = None
     max_restarts: int = 0
     precision: Precision = Precision.fp32
     compile: bool = False
@@ -235,7 +235,7 @@ class HwConfig:
     activation_checkpointing: bool = False
     deterministic: bool = False
     cudnn_benchmark: bool = False
-    num_threads: Optional[int] = None
+    num_threads: int | None = None
     timeout_s: int = 1800
     find_unused_parameters: bool = False
 
@@ -256,9 +256,9 @@ class TrackingConfig:
     """
 
     kind: Tracker = Tracker.mlflow
-    uri: Optional[str] = "sqlite:///mlflow.db"
+    uri: str | None = "sqlite:///mlflow.db"
     experiment: str = "vision_research"
-    run_name: Optional[str] = None
+    run_name: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
     log_checkpoints: bool = True
     spool_limit_mb: int = 256
@@ -291,8 +291,8 @@ class ExportConfig:
     """
 
     format: ExportFormat = ExportFormat.torchscript
-    shape: Optional[list[int]] = None
-    score_thr: Optional[float] = None
+    shape: list[int] | None = None
+    score_thr: float | None = None
     verify: bool = True
     num_images: int = 8
 
@@ -333,6 +333,6 @@ class TrainConfig:
     debug: DebugConfig = field(default_factory=DebugConfig)
     image_size: list[int] = MISSING
     seed: int = 0
-    work_dir: Optional[str] = None
+    work_dir: str | None = None
     resume: Any = False
     log_interval: int = 10

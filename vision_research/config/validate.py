@@ -29,8 +29,8 @@ def _schedule(config: TrainConfig) -> Iterator[str]:
     schedule = config.schedule
     if (schedule.max_epochs is None) == (schedule.max_iters is None):
         yield (
-            f"schedule.max_epochs={_null(schedule.max_epochs)} and schedule.max_iters={_null(schedule.max_iters)}: exactly one "
-            "of them has to be set. Type schedule.max_epochs=12 schedule.max_iters=null, or the other way round"
+            f"schedule.max_epochs={_null(schedule.max_epochs)} and schedule.max_iters={_null(schedule.max_iters)}: "
+            "exactly one of them has to be set. Type schedule.max_epochs=12 schedule.max_iters=null, or the other way round"
         )
     for key in ("max_epochs", "max_iters", "val_interval", "checkpoint_interval", "max_keep_ckpts", "accumulation"):
         yield from _positive(f"schedule.{key}", getattr(schedule, key))
@@ -67,14 +67,15 @@ def _augmentation(config: TrainConfig) -> Iterator[str]:
     yield from _positive("aug.final_epochs", aug.final_epochs, 0)
     if schedule.max_epochs is not None and aug.final_epochs >= schedule.max_epochs:
         yield (
-            f"aug.final_epochs={aug.final_epochs} with schedule.max_epochs={schedule.max_epochs}: the weak pipeline would "
-            f"begin before the training. Type aug.final_epochs={max(schedule.max_epochs - 1, 0)} or less, or "
+            f"aug.final_epochs={aug.final_epochs} with schedule.max_epochs={schedule.max_epochs}: the weak pipeline "
+            f"would begin before the training. Type aug.final_epochs={max(schedule.max_epochs - 1, 0)} or less, or "
             f"schedule.max_epochs={aug.final_epochs + 1} or more"
         )
     for name in ("train", "final", "test"):
         for step, transform in (getattr(aug, name) or {}).items():
             if transform is not None and not (isinstance(transform, dict) and "type" in transform):
-                yield f"aug.{name}.{step}={transform}: a step has a type. Type aug.{name}.{step}.type=RandomFlip, or =null"
+                key = f"aug.{name}.{step}"
+                yield f"{key}={transform}: a step has a type. Type {key}.type=RandomFlip, or {key}=null"
 
 
 def _data(config: TrainConfig) -> Iterator[str]:
@@ -96,10 +97,8 @@ def _sizes(config: TrainConfig) -> Iterator[str]:
         if not isinstance(size, list) or len(size) != 2 or min(size) < 32:
             yield f"{key}={size}: is [height, width] in pixels, 32 or more each. Type {key}=[640,640]"
         elif letterbox and any(side % 32 for side in size):
-            near = [round(side / 32) * 32 for side in size]
-            yield f"{key}={size}: {config.model['type']} takes sides that are multiples of 32. Type {key}={near}".replace(
-                ", ", ","
-            )
+            near = ",".join(str(round(side / 32) * 32) for side in size)
+            yield f"{key}={size}: {config.model['type']} takes sides that are multiples of 32. Type {key}=[{near}]"
 
 
 def _hardware(config: TrainConfig) -> Iterator[str]:
@@ -110,7 +109,7 @@ def _hardware(config: TrainConfig) -> Iterator[str]:
     if hw.num_nodes > 1 and not hw.rdzv_endpoint:
         yield f"hw.num_nodes={hw.num_nodes}: the machines have to find each other. Type hw.rdzv_endpoint=HOST:29400"
     if hw.num_nodes > 1 and config.work_dir is None and not isinstance(config.resume, str):
-        yield f"hw.num_nodes={hw.num_nodes}: the machines share one folder. Type work_dir=/shared/runs/NAME on each of them"
+        yield f"hw.num_nodes={hw.num_nodes}: the machines share one folder. Type work_dir=/shared/runs/NAME on each"
     if hw.device is Device.cpu and hw.precision is Precision.fp16:
         yield "hw.precision=fp16 on the CPU: there is no fp16 arithmetic. Type hw.precision=bf16"
 

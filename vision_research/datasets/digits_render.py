@@ -25,10 +25,10 @@ _SEED = 20240229
 # Shares of the glyphs of each class; the rest is for test. No glyph is in two splits.
 _GLYPH_SHARES = {"train": (0.0, 0.7), "val": (0.7, 0.85), "test": (0.85, 1.0)}
 _IMAGE_SIZE_PX = (160, 224)
-_GLYPH_HEIGHT_PX = (40, 92)
+_GLYPH_HEIGHT_PX = (44, 92)
 _NUM_DIGITS = (3, 8)
 # Boxes may share this much of the smaller one: overlaps are part of the task, riddles are not.
-_MAX_SHARED = 0.25
+_MAX_SHARED = 0.15
 # 1 would keep the grey levels of the scan, a large value makes hard edges and fills the holes of 4, 8 and 9.
 _EDGE_GAIN = 2.0
 _JPEG_QUALITY = 92
@@ -111,7 +111,7 @@ class DigitsRenderer:
         crop = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
         crop = cv2.GaussianBlur(crop, (0, 0), sigmaX=1.0).astype(np.float32)
         mean = crop.mean(axis=(0, 1), dtype=np.float32)
-        return np.asarray(mean + (crop - mean) * rng.uniform(0.3, 0.6), dtype=np.float32)
+        return np.asarray(mean + (crop - mean) * rng.uniform(0.2, 0.5), dtype=np.float32)
 
     def _draw_one(self, rng: np.random.Generator, canvas: Float32Array, digits: list[DrawnDigit]) -> list[DrawnDigit]:
         """Try one digit at one place; draws on `canvas` and returns the longer list, or changes nothing."""

@@ -18,8 +18,8 @@ from torch.utils.data import DataLoader
 class _SkipOnce:
     """A batch sampler without its first `num_batches`, the first time it is iterated; afterwards the plain one.
 
-    A data loader with persistent workers keeps its sampler for good, so later epochs come through here too. It also calls
-    `iter()` twice before it takes the first batch; a generator counts only what is taken.
+    A data loader with persistent workers keeps its sampler for good, so later epochs come through here too. It also
+    calls `iter()` twice before it takes the first batch; a generator counts only what is taken.
     """
 
     def __init__(self, batch_sampler: Any, num_batches: int) -> None:

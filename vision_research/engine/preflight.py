@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from vision_research.config.errors import ConfigError
@@ -33,15 +34,15 @@ def preflight(config: dict[str, Any]) -> None:
 
 
 def _register_everything(config: dict[str, Any]) -> None:
-    from mmengine.utils import import_modules_from_strings
     from mmdet.utils import register_all_modules
+    from mmengine.utils import import_modules_from_strings
 
     register_all_modules(init_default_scope=True)
     try:
         import_modules_from_strings(**config["custom_imports"])
     except ImportError as error:
         raise ConfigError(
-            f"aug.imports={config['custom_imports']['imports'][1:]}: {error}. The module has to be importable from here: "
+            f"aug.imports={config['custom_imports']['imports'][1:]}: {error}. The module has to be importable: "
             "python -c 'import MODULE' has to work"
         ) from error
 
@@ -94,7 +95,7 @@ def _build(config: dict[str, Any]) -> None:
     }
     for path, (registry, part) in parts.items():
         try:
-            with _quiet():
+            with _without_chatter():
                 built = registry.build(ConfigDict(part))
                 if path == "train_dataloader.dataset":
                     _load_one(built)
@@ -125,11 +126,11 @@ def _load_one(dataset: Any) -> None:
     dataset[0]
 
 
-class _quiet:
-    """Keeps MMEngine's building chatter out of the way."""
-
-    def __enter__(self) -> None:
-        logging.disable(logging.WARNING)
-
-    def __exit__(self, *exception: object) -> None:
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Keep what MMEngine logs while building out of the way."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
         logging.disable(logging.NOTSET)

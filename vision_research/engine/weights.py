@@ -72,7 +72,7 @@ def ensure_weights(source: str, timeout_s: float = 20.0) -> Path:
     except (OSError, RuntimeError) as error:
         raise EnvironmentProblem(
             f"model.weights=backbone: {source} cannot be downloaded ({error}). Without pretrained weights: type "
-            f"model.weights=none. With them: copy the file from a machine that has it to {target} and type the same again"
+            f"model.weights=none. With them: copy the file from a machine that has it to {target} and type it again"
         ) from error
     return target
 

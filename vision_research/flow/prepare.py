@@ -1,4 +1,4 @@
-"""From a composed run to one that can be launched: validate, look at the data, lower, preflight. Writes nothing but data."""
+"""From a composed run to one that can be launched: validate, look at the data, lower, preflight."""
 
 from __future__ import annotations
 
@@ -130,8 +130,8 @@ def _check_stage_length(config: TrainConfig, inputs: LoweringInputs) -> None:
     if final >= config.schedule.max_iters:
         raise ConfigError(
             f"aug.final_epochs={config.aug.final_epochs} are {final} iterations here, with schedule.max_iters="
-            f"{config.schedule.max_iters}: the weak pipeline would begin before the training. Type aug.final_epochs=0, or "
-            f"schedule.max_iters={final + 1} or more"
+            f"{config.schedule.max_iters}: the weak pipeline would begin before the training. Type aug.final_epochs=0, "
+            f"or schedule.max_iters={final + 1} or more"
         )
 
 

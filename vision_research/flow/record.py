@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_research.config.lowering.schedule import learning_rate
-from vision_research.config.schema import TrackingConfig, Tracker, TrainConfig
+from vision_research.config.schema import Tracker, TrackingConfig, TrainConfig
 from vision_research.flow.outcome import Outcome
 from vision_research.flow.prepare import PreparedRun
 from vision_research.tracking.params import flat_params, run_tags
@@ -42,7 +42,9 @@ def curated_params(run: PreparedRun) -> dict[str, Any]:
     """Choose what runs are compared by: the options of the groups, and the numbers people ask for first."""
     config = run.config
     lr = learning_rate(config, run.inputs)
-    choices = {group: run.composition.choices[group] for group in ("model", "data", "aug", "schedule", "hw", "experiment")}
+    choices = {
+        group: run.composition.choices[group] for group in ("model", "data", "aug", "schedule", "hw", "experiment")
+    }
     return {
         **choices,
         "lr": lr.value,
@@ -82,7 +84,9 @@ class Recorder:
         if self._tracked is None:
             return
         work_dir = self._run.work_dir
-        tags = {f"checkpoint.{kind}": _described(entry) for kind in ("best", "last") if (entry := getattr(outcome, kind))}
+        tags = {
+            f"checkpoint.{kind}": _described(entry) for kind in ("best", "last") if (entry := getattr(outcome, kind))
+        }
         self._tracked.set_tags({**tags, **_event_tags(work_dir.root / "events.jsonl")})
         for path, folder in self._results(outcome):
             self._tracked.log_artifact(path, folder)
@@ -114,7 +118,9 @@ class Recorder:
     def _results(self, outcome: Outcome) -> Iterator[tuple[Path, str | None]]:
         root = self._run.work_dir.root
         yield from ((path, "logs") for path in sorted(root.glob("*/*.log")))
-        yield from ((path, "logs") for path in (self._run.work_dir.skipped_images, root / "profile.json") if path.is_file())
+        yield from (
+            (path, "logs") for path in (self._run.work_dir.skipped_images, root / "profile.json") if path.is_file()
+        )
         if self._run.config.tracking.log_checkpoints:
             paths = {entry["path"] for entry in (outcome.best, outcome.last) if entry}
             yield from ((Path(path), "checkpoints") for path in sorted(paths))

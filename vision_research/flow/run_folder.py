@@ -61,7 +61,9 @@ def owned(work_dir: WorkDir) -> Iterator[None]:
 def _existing(path: Path, typed: str) -> WorkDir:
     work_dir = WorkDir(path.absolute())
     if not work_dir.config_py.is_file():
-        raise ConfigError(f"{typed}: there is no run in it (no config.py). Type the work_dir of a run, or leave resume out")
+        raise ConfigError(
+            f"{typed}: there is no run in it (no config.py). Type the work_dir of a run, or leave resume out"
+        )
     return work_dir
 
 

@@ -13,7 +13,9 @@ from vision_research.config.validate import validate
 Compose = Callable[..., TrainConfig]
 
 
-@pytest.mark.parametrize("overrides", [[], ["schedule=300e", "aug=mosaic_mixup"], ["debug=one_batch"], ["model=yolox_tiny"]])
+@pytest.mark.parametrize(
+    "overrides", [[], ["schedule=300e", "aug=mosaic_mixup"], ["debug=one_batch"], ["model=yolox_tiny"]]
+)
 def test_good_runs_pass(typed: Compose, overrides: list[str]) -> None:
     validate(typed(*overrides))
 

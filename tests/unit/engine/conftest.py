@@ -150,7 +150,9 @@ def make_runner(toy_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> 
         nonlocal count
         count += 1
         # Loggers and message hubs are global and go by this name.
-        config = Config({**toy_config, **changes, "experiment_name": f"{Path(toy_config['work_dir']).parent.name}_{count}"})
+        config = Config(
+            {**toy_config, **changes, "experiment_name": f"{Path(toy_config['work_dir']).parent.name}_{count}"}
+        )
         runner = Runner.from_cfg(config)
         for hook in hooks:
             runner.register_hook(hook)

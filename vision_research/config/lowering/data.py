@@ -58,7 +58,9 @@ def _loader(data: DataConfig, inputs: LoweringInputs, batch_size: int) -> dict[s
     }
 
 
-def _dataset(data: DataConfig, inputs: LoweringInputs, ann: str, prefix: str | None, limit: int | None) -> dict[str, Any]:
+def _dataset(
+    data: DataConfig, inputs: LoweringInputs, ann: str, prefix: str | None, limit: int | None
+) -> dict[str, Any]:
     root = Path(data.root).absolute()
     images = data.img_prefix if prefix is None else prefix
     dataset: dict[str, Any] = {

@@ -53,11 +53,13 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
 
 def _set_num_classes(model: dict[str, Any], num_classes: int) -> None:
     # A classification backbone has a class count of its own, that of the images it was pretrained on.
-    places = [node for key, part in model.items() if key != "backbone" for node in _nodes(part) if "num_classes" in node]
+    places = [
+        node for key, part in model.items() if key != "backbone" for node in _nodes(part) if "num_classes" in node
+    ]
     if not places:
         raise ConfigError(
-            f"model: {model.get('type')} has no head with `num_classes`, so the {num_classes} classes of the data cannot "
-            "reach it. Type a detector with a classifying head, for example model=rtmdet_tiny"
+            f"model: {model.get('type')} has no head with `num_classes`, so the {num_classes} classes of the data "
+            "cannot reach it. Type a detector with a classifying head, for example model=rtmdet_tiny"
         )
     for node in places:
         node["num_classes"] = num_classes

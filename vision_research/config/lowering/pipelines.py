@@ -12,7 +12,9 @@ from vision_research.work_dir import WorkDir
 TEST_META_KEYS = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
 
 
-def train_pipeline(config: TrainConfig, inputs: LoweringInputs, steps: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+def train_pipeline(
+    config: TrainConfig, inputs: LoweringInputs, steps: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """Return a training pipeline.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any
 from vision_research.config.lowering.inputs import LoweringInputs
 from vision_research.config.lowering.pipelines import final_pipeline
 from vision_research.config.lowering.schedule import length
-from vision_research.config.schema import TrainConfig, Tracker
+from vision_research.config.schema import Tracker, TrainConfig
 from vision_research.work_dir import WorkDir
 
 
@@ -36,7 +36,8 @@ def lower_runtime(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]
         "log_level": "INFO",
         "load_from": None,
         "resume": False,
-        "find_unused_parameters": config.hw.find_unused_parameters or _recipe(config).get("find_unused_parameters", False),
+        "find_unused_parameters": config.hw.find_unused_parameters
+        or _recipe(config).get("find_unused_parameters", False),
         "default_hooks": _default_hooks(config, by_epoch),
         "custom_hooks": _custom_hooks(config, inputs, by_epoch),
     }
@@ -109,7 +110,9 @@ def _stage_hooks(config: TrainConfig, inputs: LoweringInputs, by_epoch: bool) ->
     if _recipe(config).get("l1_epochs"):
         # YOLOX adds its L1 loss when mosaic ends; without such a stage, for the recipe's share of the end.
         start = length(config.schedule) - min(_recipe(config)["l1_epochs"], length(config.schedule) // 10)
-        hooks.append({"type": "L1LossHook", "switch_at": start if switch_at is None else switch_at, "by_epoch": by_epoch})
+        hooks.append(
+            {"type": "L1LossHook", "switch_at": start if switch_at is None else switch_at, "by_epoch": by_epoch}
+        )
     return hooks
 
 

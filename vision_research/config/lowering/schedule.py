@@ -33,7 +33,9 @@ class LearningRate:
         """One line for the log."""
         if self.value == self.base:
             return f"lr {self.value:g}, effective batch {self.effective_batch}, not scaled"
-        return f"lr {self.value:g} = {self.base:g} x effective batch {self.effective_batch} / base batch {self.base_batch}"
+        return (
+            f"lr {self.value:g} = {self.base:g} x effective batch {self.effective_batch} / base batch {self.base_batch}"
+        )
 
 
 def learning_rate(config: TrainConfig, inputs: LoweringInputs) -> LearningRate:
@@ -126,5 +128,7 @@ def _decay(schedule: ScheduleConfig, by_epoch: bool, end: int, lr: float) -> lis
     if schedule.decay is Decay.cosine:
         begin = min(end - 1, round(schedule.decay_begin * end))
         cosine = {"type": "CosineAnnealingLR", "begin": begin, "end": end, "T_max": end - begin, "by_epoch": by_epoch}
-        return [{**cosine, "eta_min": lr * schedule.min_lr_factor, **({"convert_to_iter_based": True} if by_epoch else {})}]
+        return [
+            {**cosine, "eta_min": lr * schedule.min_lr_factor, **({"convert_to_iter_based": True} if by_epoch else {})}
+        ]
     return []
