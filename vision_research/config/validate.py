@@ -30,7 +30,7 @@ def _schedule(config: TrainConfig) -> Iterator[str]:
     if (schedule.max_epochs is None) == (schedule.max_iters is None):
         yield (
             f"schedule.max_epochs={_null(schedule.max_epochs)} and schedule.max_iters={_null(schedule.max_iters)}: "
-            "exactly one of them has to be set. Type schedule.max_epochs=12 schedule.max_iters=null, or the other way round"
+            "exactly one of them has to be set. Type schedule.max_epochs=12 schedule.max_iters=null, or the reverse"
         )
     for key in ("max_epochs", "max_iters", "val_interval", "checkpoint_interval", "max_keep_ckpts", "accumulation"):
         yield from _positive(f"schedule.{key}", getattr(schedule, key))

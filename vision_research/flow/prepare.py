@@ -63,8 +63,8 @@ def prepare(composition: Composition) -> PreparedRun:
     """
     config = composition.config
     validate(config)
-    work_dir = choose_work_dir(composition)
     hardware = resolve_hardware(config.hw)
+    work_dir = choose_work_dir(composition, hardware.node_rank)
     facts = look_at_data(config)
     inputs = LoweringInputs(
         work_dir=work_dir.root,

@@ -17,8 +17,12 @@ from vision_research.work_dir import WorkDir
 NOT_IDENTITY = ("resume", "work_dir")
 
 
-def choose_work_dir(composition: Composition) -> WorkDir:
+def choose_work_dir(composition: Composition, node_rank: int = 0) -> WorkDir:
     """Decide the folder of a run, without making it.
+
+    Args:
+        composition: the run.
+        node_rank: number of this machine; all but the first go into the folder that the first one makes.
 
     Raises:
         ConfigError: the folder belongs to another run, or there is nothing to resume.
@@ -28,6 +32,8 @@ def choose_work_dir(composition: Composition) -> WorkDir:
         return _existing(Path(resume), f"resume={resume}")
     if resume:
         return _existing(Path(typed), f"work_dir={typed}") if typed else _last_of_same_command(composition)
+    if typed is not None and node_rank > 0:
+        return WorkDir(Path(typed).absolute())
     if typed is not None:
         work_dir = WorkDir(Path(typed).absolute())
         if work_dir.root.is_dir() and any(work_dir.root.iterdir()):

@@ -63,7 +63,8 @@ def _rendezvous(hw: HwConfig, hardware: Hardware, work_dir: Path) -> list[str]:
         "--rdzv-backend=c10d",
         f"--rdzv-endpoint={hw.rdzv_endpoint}",
         f"--rdzv-id={work_dir.name}",
-        f"--rdzv-conf=is_host={int(hardware.node_rank == 0)}",
+        # The first machine checks its run, and opens the record, before its ranks wait for the others.
+        f"--rdzv-conf=is_host={int(hardware.node_rank == 0)},join_timeout={hw.timeout_s},read_timeout={hw.timeout_s}",
     ]
 
 

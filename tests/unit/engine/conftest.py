@@ -144,6 +144,8 @@ def make_runner(toy_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> 
     count = 0
     # It asks gcc and torch for pages of text, for every runner.
     monkeypatch.setattr("mmengine.runner.runner.collect_env", dict)
+    # yapf formats the config three times a runner.
+    monkeypatch.setattr("mmengine.config.Config.pretty_text", "")
     allow_checkpoint_types()
 
     def make(hooks: Sequence[Hook] = (), **changes: Any) -> Runner:

@@ -47,6 +47,14 @@ def changes_for(loop: dict[str, Any], toy_config: dict[str, Any], sampler: str, 
     return {"train_cfg": loop, "train_dataloader": loader, "default_hooks": hooks}
 
 
+def train_and_end_workers(runner: Any) -> None:
+    """Train; left to the garbage collector, persistent workers of many runners in one process take seconds to end."""
+    try:
+        runner.train()
+    finally:
+        runner.train_loop.dataloader_iterator = runner.train_loop.dataloader._iterator = None
+
+
 CASES = [
     (EPOCHS, "DefaultSampler", 4),
     (EPOCHS, "DefaultSampler", 9),
@@ -58,7 +66,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("loop", "sampler", "stop_after"), CASES)
-@pytest.mark.parametrize(("rank", "world_size"), [(0, 1), (0, 2), (1, 2)])
+@pytest.mark.parametrize(("rank", "world_size"), [(0, 1), (1, 2)])
 def test_an_interrupted_and_resumed_run_sees_what_an_uninterrupted_one_sees(
     make_runner: Any,
     toy_config: dict[str, Any],
@@ -94,10 +102,11 @@ def test_prefetching_workers_and_reordering_batch_samplers_keep_their_place(
     changes = changes_for(loop, toy_config, sampler, workers=2)
     changes["train_dataloader"]["batch_sampler"] = {"type": "mmdet.AspectRatioBatchSampler"}
     whole, first, second = seen_class(), seen_class(), seen_class()
-    make_runner(**changes, hooks=[whole]).train()
+    train_and_end_workers(make_runner(**changes, hooks=[whole]))
     with pytest.raises(KeyboardInterrupt):
-        make_runner(**changes, hooks=[first, SaveThenCrash(5)]).train()
-    make_runner(**changes, hooks=[second], load_from=f"{toy_config['work_dir']}/stop.pth", resume=True).train()
+        train_and_end_workers(make_runner(**changes, hooks=[first, SaveThenCrash(5)]))
+    resume = {"load_from": f"{toy_config['work_dir']}/stop.pth", "resume": True}
+    train_and_end_workers(make_runner(**changes, **resume, hooks=[second]))
 
     assert first.batches + second.batches == whole.batches
     assert len(second.batches) == len(whole.batches) - 5 > 5
@@ -121,9 +130,9 @@ def test_without_a_resume_the_losses_are_those_of_the_stock_loop(
     workers: int,
 ) -> None:
     changes, seen_ours, seen_stock = changes_for(ours, toy_config, sampler, workers), seen_class(), seen_class()
-    make_runner(**changes, hooks=[seen_ours]).train()
+    train_and_end_workers(make_runner(**changes, hooks=[seen_ours]))
     draw_after_ours = torch.rand(1)
-    make_runner(**{**changes, "train_cfg": stock}, hooks=[seen_stock]).train()
+    train_and_end_workers(make_runner(**{**changes, "train_cfg": stock}, hooks=[seen_stock]))
 
     assert seen_ours.losses == seen_stock.losses
     assert torch.equal(draw_after_ours, torch.rand(1)), "the loop has drawn from the global random generator"

@@ -36,7 +36,7 @@ def test_two_machines_meet_at_the_first() -> None:
     for rank, is_host in ((0, 1), (1, 0)):
         words = training_plan(hw, Hardware(8, 2, rank, True, 2), RUN, None).command
         assert {"--nnodes=2", f"--node-rank={rank}", "--rdzv-endpoint=first:29400", "--max-restarts=3"} <= set(words)
-        assert f"--rdzv-conf=is_host={is_host}" in words
+        assert f"--rdzv-conf=is_host={is_host},join_timeout=1800,read_timeout=1800" in words
 
 
 def test_a_resumed_run_names_its_checkpoint() -> None:
