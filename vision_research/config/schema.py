@@ -151,7 +151,9 @@ class ScheduleConfig:
         max_epochs: length in epochs; exactly one of this and `max_iters` is set.
         max_iters: length in iterations.
         lr: learning rate; null takes the detector's recipe, scaled to the effective batch.
-        optimizer: an MMEngine optimizer (`{type: SGD, momentum: 0.9}`); null takes the recipe's.
+        optimizer: name of the optimizer (`SGD`, `AdamW`); null takes the recipe's.
+        weight_decay: of the optimizer; null takes the recipe's, or 0 with another optimizer.
+        optimizer_args: further arguments of the optimizer (`+schedule.optimizer_args.momentum=0.9`).
         warmup_iters: iterations of linear warm-up (at most a tenth of the training).
         warmup_start_factor: share of the learning rate that the warm-up starts from.
         decay: how the learning rate falls.
@@ -160,7 +162,8 @@ class ScheduleConfig:
         decay_begin: for `cosine`, the share of the training after which it begins to fall.
         min_lr_factor: for `cosine`, the share of the learning rate that it ends at.
         val_interval: validate every so many epochs (or iterations, if `max_iters` is set).
-        dynamic_intervals: `[[20, 1]]` validates every 1 from 20 on; a list of such pairs.
+        dynamic_intervals: `[[20, 1]]` with `val_interval: 5` validates after 5, 10, 15, 19, 20, 21, ...: MMEngine turns
+            to a new interval at the end of the one before its start. The log names the first validations of every run.
         checkpoint_interval: save every so many; null is `val_interval`.
         max_keep_ckpts: how many of the newest checkpoints stay on disk.
         accumulation: iterations whose gradients are summed before the optimizer steps.
@@ -178,7 +181,9 @@ class ScheduleConfig:
     max_epochs: int | None = None
     max_iters: int | None = None
     lr: float | None = None
-    optimizer: dict[str, Any] | None = None
+    optimizer: str | None = None
+    weight_decay: float | None = None
+    optimizer_args: dict[str, Any] = field(default_factory=dict)
     warmup_iters: int = 500
     warmup_start_factor: float = 0.001
     decay: Decay = Decay.multistep

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vision_research.config.errors import ConfigError
+from vision_research.config.lowering.schedule import recipe_optimizer
 from vision_research.config.schema import Device, Precision, TrainConfig
 
 
@@ -43,8 +44,11 @@ def _schedule(config: TrainConfig) -> Iterator[str]:
     for key, share in shares.items():
         if not 0 <= share <= 1:
             yield f"schedule.{key}={share}: is a share of the training, between 0 and 1 (0.667 is epoch 8 of 12)"
-    if schedule.optimizer is not None and "type" not in schedule.optimizer:
-        yield "schedule.optimizer has no type. Type schedule.optimizer.type=AdamW"
+    recipe = recipe_optimizer(config)["type"]
+    if schedule.optimizer not in (None, recipe) and schedule.lr is None:
+        yield f"schedule.optimizer={schedule.optimizer}: the recipe's lr is for {recipe}. Type schedule.lr=0.001"
+    if "lr" in schedule.optimizer_args:
+        yield "schedule.optimizer_args.lr: has a key of its own. Type schedule.lr=0.001"
 
 
 def _intervals(config: TrainConfig) -> Iterator[str]:

@@ -11,7 +11,7 @@ from vision_research.config.compose import Composition
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering import LoweringInputs, lower
 from vision_research.config.lowering.model import pretrained_sources
-from vision_research.config.lowering.schedule import learning_rate
+from vision_research.config.lowering.schedule import learning_rate, validation_points
 from vision_research.config.schema import DataKind, Tracker, TrainConfig
 from vision_research.config.validate import validate
 from vision_research.datasets.facts import DatasetFacts, gather_facts
@@ -76,6 +76,7 @@ def prepare(composition: Composition) -> PreparedRun:
     _check_stage_length(config, inputs)
     mmengine = lower(config, inputs)
     logger.info("%s", learning_rate(config, inputs).explanation)
+    logger.info("%s", _rhythm(config))
     _check_machine(config, work_dir)
     _fetch_weights(mmengine["model"])
     from vision_research.engine.preflight import preflight
@@ -109,6 +110,12 @@ def look_at_data(config: TrainConfig) -> DatasetFacts:
     for warning in facts.warnings:
         logger.warning("%s", warning)
     return facts
+
+
+def _rhythm(config: TrainConfig) -> str:
+    points, unit = validation_points(config.schedule), "epochs" if config.schedule.max_iters is None else "iterations"
+    shown = [str(point) for point in points] if len(points) <= 12 else [*map(str, points[:8]), "...", str(points[-1])]
+    return f"validation after {unit} {', '.join(shown)}"
 
 
 def _check_machine(config: TrainConfig, work_dir: WorkDir) -> None:

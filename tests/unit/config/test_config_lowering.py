@@ -11,7 +11,7 @@ import pytest
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering import LoweringInputs, lower
 from vision_research.config.lowering.model import pretrained_sources
-from vision_research.config.lowering.schedule import learning_rate
+from vision_research.config.lowering.schedule import learning_rate, validation_points
 from vision_research.config.schema import TrainConfig
 
 Compose = Callable[..., TrainConfig]
@@ -128,6 +128,20 @@ def test_accumulation_clipping_and_precision_reach_the_optimizer_wrapper(typed: 
     assert lowered(typed, "hw.precision=fp16", on_gpu=True)["optim_wrapper"]["type"] == "AmpOptimWrapper"
 
 
+def test_the_optimizer_is_the_recipes_unless_another_is_typed(typed: Compose) -> None:
+    recipe = {"type": "AdamW", "lr": 0.002, "weight_decay": 0.05}
+    assert lowered(typed, "schedule.lr=0.002")["optim_wrapper"]["optimizer"] == recipe
+    lighter = lowered(typed, "schedule.lr=0.002", "schedule.weight_decay=0.01")["optim_wrapper"]["optimizer"]
+    assert lighter == {**recipe, "weight_decay": 0.01}
+    sgd = ("schedule.optimizer=SGD", "schedule.lr=0.1", "+schedule.optimizer_args.momentum=0.9")
+    assert lowered(typed, *sgd)["optim_wrapper"]["optimizer"] == {
+        "type": "SGD",
+        "lr": 0.1,
+        "weight_decay": 0.0,
+        "momentum": 0.9,
+    }
+
+
 def test_validation_changes_its_rhythm(typed: Compose) -> None:
     by_epoch = lowered(typed, "schedule=2x", "schedule.val_interval=5", "schedule.dynamic_intervals=[[20,1]]")
     assert by_epoch["train_cfg"] == {
@@ -140,6 +154,22 @@ def test_validation_changes_its_rhythm(typed: Compose) -> None:
     assert by_iter["train_cfg"]["type"] == "ResumableIterLoop"
     assert by_iter["train_cfg"]["dynamic_intervals"] == [(600, 10)]
     assert by_iter["train_dataloader"]["sampler"]["type"] == "InfiniteSampler"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "points"),
+    [
+        (["max_epochs=12", "val_interval=5"], [5, 10, 12]),
+        (["max_epochs=22", "val_interval=5", "dynamic_intervals=[[20,1]]"], [5, 10, 15, 19, 20, 21, 22]),
+        (["max_epochs=7", "val_interval=3", "dynamic_intervals=[[5,1]]"], [3, 4, 5, 6, 7]),
+        (["max_epochs=null", "max_iters=40", "val_interval=15", "dynamic_intervals=[[31,4]]"], [15, 32, 36, 40]),
+    ],
+)
+def test_the_rhythm_of_validation_can_be_told_beforehand(
+    typed: Compose, overrides: list[str], points: list[int]
+) -> None:
+    words = [f"schedule.{override}" for override in overrides]
+    assert validation_points(typed(*words).schedule) == points
 
 
 def test_milestones_follow_the_length_of_the_training(typed: Compose) -> None:

@@ -27,6 +27,8 @@ def test_good_runs_pass(typed: Compose, overrides: list[str]) -> None:
         ("schedule.max_iters=100", "exactly one of them has to be set"),
         ("schedule.max_epochs=0", "schedule.max_epochs=0: has to be 1 or more"),
         ("schedule.lr=0", r"schedule.lr=0.0: has to be over 0"),
+        ("schedule.optimizer=SGD", "the recipe's lr is for AdamW. Type schedule.lr=0.001"),
+        ("+schedule.optimizer_args.lr=1", "has a key of its own"),
         ("schedule.dynamic_intervals=[[20]]", r"Type schedule.dynamic_intervals=\[\[20,1\]\]"),
         ("schedule.dynamic_intervals=[[20,1],[5,2]]", "the starts have to rise"),
         ("schedule.milestones=[8,11]", r"schedule.milestones\[0\]=8.0: is a share of the training"),

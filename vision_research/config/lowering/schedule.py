@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -43,7 +44,7 @@ def learning_rate(config: TrainConfig, inputs: LoweringInputs) -> LearningRate:
     schedule, recipe = config.schedule, config.model.get("recipe") or {}
     effective = config.data.batch_size * inputs.world_size * schedule.accumulation
     base_batch = schedule.base_batch_size or recipe.get("base_batch_size")
-    typed = schedule.lr is not None or (schedule.optimizer or {}).get("lr") is not None
+    typed = schedule.lr is not None
     base = float(schedule.lr if schedule.lr is not None else _optimizer(config)["lr"])
     scaled = schedule.auto_scale_lr if schedule.auto_scale_lr is not None else not typed
     value = base * effective / base_batch if scaled and base_batch else base
@@ -71,6 +72,25 @@ def length(schedule: ScheduleConfig) -> int:
     return value
 
 
+def validation_points(schedule: ScheduleConfig) -> list[int]:
+    """Return after which epochs (or iterations) MMEngine validates, with its own arithmetic.
+
+    Both of its loops choose the interval for `done + 1` and then ask whether `done` is a multiple of it.
+    """
+    end = length(schedule)
+    intervals = sorted([[0, schedule.val_interval], *schedule.dynamic_intervals])
+    starts = [start for start, _ in intervals]
+    points, done = [], 0
+    while done < end:
+        interval = intervals[bisect(starts, done + 1) - 1][1]
+        later = [start - 1 for start in starts if start - 1 > done]
+        # Jump to the next multiple, or to where the interval changes.
+        done = min([done - done % interval + interval, *later, end])
+        if done % intervals[bisect(starts, done + 1) - 1][1] == 0 or done == end:
+            points.append(done)
+    return points
+
+
 def _train_loop(schedule: ScheduleConfig) -> dict[str, Any]:
     by_epoch = schedule.max_iters is None
     loop: dict[str, Any] = {
@@ -85,8 +105,18 @@ def _train_loop(schedule: ScheduleConfig) -> dict[str, Any]:
 
 
 def _optimizer(config: TrainConfig) -> dict[str, Any]:
-    if config.schedule.optimizer is not None:
-        return {"lr": SGD["lr"], **deepcopy(config.schedule.optimizer)}
+    schedule = config.schedule
+    optimizer = recipe_optimizer(config)
+    if schedule.optimizer not in (None, optimizer["type"]):
+        # Another optimizer's arguments mean nothing to this one; validate() asks for its learning rate.
+        optimizer = {"type": schedule.optimizer, "lr": schedule.lr, "weight_decay": 0.0}
+    if schedule.weight_decay is not None:
+        optimizer["weight_decay"] = schedule.weight_decay
+    return {**optimizer, **deepcopy(schedule.optimizer_args)}
+
+
+def recipe_optimizer(config: TrainConfig) -> dict[str, Any]:
+    """Return the optimizer that the detector's authors used."""
     wrapper = (config.model.get("recipe") or {}).get("optim_wrapper") or {}
     return deepcopy(wrapper.get("optimizer") or SGD)
 

@@ -82,7 +82,8 @@ def _with_fallback(module: torch.nn.Module, name: str, runner: Any) -> Callable[
             return compiled(*args, **kwargs)
         except TorchDynamoException as error:
             module._compiled_call_impl = None
-            reason = str(error).strip().splitlines()[0]
+            # "backend='inductor' raised:" and, on the next line, what.
+            reason = " ".join(str(error).strip().splitlines()[:2])
             runner.logger.error(
                 "torch.compile of %s failed; it goes on uncompiled. %s: %s", name, type(error).__name__, reason
             )

@@ -59,7 +59,8 @@ class ProgressHook(Hook):
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Show the training again."""
         if self._bar is not None:
-            self._bar.show("train", done=runner.iter, total=runner.max_iters, details=_position(runner))
+            details = f"{_position(runner)}  {_measured(runner)}"
+            self._bar.show("train", done=runner.iter, total=runner.max_iters, details=details)
 
     def after_train(self, runner: Any) -> None:
         """Leave the terminal as it was."""
@@ -83,8 +84,8 @@ class _LiveBar:
             MofNCompleteColumn(),
             TextColumn("{task.fields[details]}"),
         )
-        # Stderr goes above the bar too: warnings are written there.
-        self._progress = Progress(*columns, console=self._console, auto_refresh=False, redirect_stdout=False)
+        # While it runs, rich puts what others print to stdout and stderr above the bar as well.
+        self._progress = Progress(*columns, console=self._console, auto_refresh=False)
         self._task: TaskID = self._progress.add_task("", details="")
         handlers = (handler for handler in logger.handlers if type(handler) is logging.StreamHandler)
         self._handler = next(handlers, None)
@@ -148,7 +149,9 @@ def _is_no_progress(record: logging.LogRecord) -> bool:
 
 
 def _position(runner: Any) -> str:
-    return f"epoch {runner.epoch + 1}/{runner.max_epochs}" if runner.max_epochs > 1 else ""
+    # After the last epoch the loop has counted one more.
+    epoch = min(runner.epoch + 1, runner.max_epochs)
+    return f"epoch {epoch}/{runner.max_epochs}" if runner.max_epochs > 1 else ""
 
 
 def _measured(runner: Any) -> str:

@@ -33,7 +33,9 @@ def stages_of(seen: Any) -> str:
     return "".join("/".join(sorted(stage[0] for stage in stages)) for stages in seen.stages)
 
 
-@pytest.mark.parametrize(("kind", "leaves", "images"), [("plain", 1, 12), ("repeat", 1, 24), ("concat", 2, 36), ("mix", 1, 12)])
+@pytest.mark.parametrize(
+    ("kind", "leaves", "images"), [("plain", 1, 12), ("repeat", 1, 24), ("concat", 2, 36), ("mix", 1, 12)]
+)
 def test_every_data_set_under_every_wrapper_is_switched(kind: str, leaves: int, images: int) -> None:
     init_default_scope("mmdet")
     dataset = DATASETS.build(WRAPPED[kind])
@@ -69,7 +71,7 @@ def test_an_epoch_based_run_switches_before_the_epoch_even_in_persistent_workers
     runner.train()
     runner.train_loop.dataloader._iterator = None
 
-    assert stages_of(seen) == "ssssss" "ssssss" "wwwwww"
+    assert stages_of(seen) == "sssssssssssswwwwww"
     event = read_events(Path(toy_config["work_dir"]))
     assert [(entry["event"], entry["epoch"]) for entry in event] == [("pipeline_stage", 3)]
     assert event[0]["changes"] == ["ToyDataset: ToyLoad -> ToyLoad"]
@@ -92,7 +94,7 @@ def test_an_iteration_based_run_switches_at_the_iteration_and_keeps_the_data_ord
         runner.train()
         runner.train_loop.dataloader_iterator = runner.train_loop.dataloader._iterator = None
 
-    assert stages_of(seen) == "ssss" "wwwww"
+    assert stages_of(seen) == "sssswwwww"
     assert seen.batches == plain.batches
     assert read_events(Path(toy_config["work_dir"]))[-1]["iter"] == 5
 

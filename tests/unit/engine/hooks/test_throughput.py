@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import vision_research.engine.hooks.throughput  # noqa: F401
+from vision_research.engine.hooks import throughput
+
+
+def logged(toy_config: dict[str, Any]) -> list[dict[str, Any]]:
+    (path,) = Path(toy_config["work_dir"]).glob("*/vis_data/scalars.json")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_images_per_second_and_memory_reach_the_log_at_its_interval(
+    make_runner: Any, toy_config: dict[str, Any]
+) -> None:
+    make_runner(custom_hooks=[{"type": "ThroughputHook"}]).train()
+
+    lines = logged(toy_config)
+    assert [line["iter"] for line in lines] == [2, 4, 6, 8, 10, 12, 14, 16, 18]
+    assert all(line["images_per_s"] > 0 and line["rss_mb"] > 50 and line["workers_rss_mb"] == 0 for line in lines)
+
+
+def test_images_of_all_ranks_are_counted_over_the_time_since_the_last_line(
+    make_runner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(1000))
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr(throughput.dist, "get_world_size", lambda: 4)
+    runner = make_runner()
+    hook = throughput.ThroughputHook(interval=2)
+    hook.before_train(runner)
+    for index in range(2):
+        hook.after_train_iter(runner, index, {"inputs": [0, 0, 0]})
+
+    # Two batches of three on each of four ranks in two seconds.
+    assert runner.message_hub.get_scalar("train/images_per_s").current() == pytest.approx(12.0)
+
+
+def test_a_validation_is_left_out_of_the_time(make_runner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: now)
+    runner = make_runner()
+    hook = throughput.ThroughputHook(interval=1)
+    hook.before_train(runner)
+    now = 100.0
+    hook.after_val(runner)
+    now = 102.0
+    hook.after_train_iter(runner, 0, {"inputs": [0, 0]})
+
+    assert runner.message_hub.get_scalar("train/images_per_s").current() == pytest.approx(1.0)
+
+
+def test_memory_of_loader_workers_is_measured(make_runner: Any, toy_config: dict[str, Any]) -> None:
+    loader = {**toy_config["train_dataloader"], "num_workers": 2}
+    make_runner(train_dataloader=loader, custom_hooks=[{"type": "ThroughputHook"}]).train()
+
+    assert logged(toy_config)[0]["workers_rss_mb"] > 50
