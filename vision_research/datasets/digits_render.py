@@ -24,6 +24,7 @@ BoolArray = npt.NDArray[np.bool_]
 _SEED = 20240229
 # Shares of the glyphs of each class; the rest is for test. No glyph is in two splits.
 _GLYPH_SHARES = {"train": (0.0, 0.7), "val": (0.7, 0.85), "test": (0.85, 1.0)}
+# Small pictures, large digits, many of them: what a detector learns per second of a CPU decides the length of the demo.
 _IMAGE_SIZE_PX = (160, 224)
 _GLYPH_HEIGHT_PX = (44, 92)
 _NUM_DIGITS = (3, 8)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
-import multiprocessing
-import signal
 import sys
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -26,22 +23,8 @@ def shield_workers(dataloader: DataLoader[Any]) -> None:
     Only forked workers can be shielded, MMEngine's default; spawned ones die of the signal.
     """
     init = dataloader.worker_init_fn
-    _at_exit()
     if dataloader.num_workers > 0 and getattr(init, "func", None) is not _start_shielded:
         dataloader.worker_init_fn = partial(_start_shielded, init)
-
-
-@cache
-def _at_exit() -> None:
-    """Arrange, once, for the workers to be ended before multiprocessing asks them with a SIGTERM that they ignore."""
-    atexit.register(_end_workers)
-
-
-def _end_workers() -> None:
-    # torch's handler would raise here, over a worker that died.
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    for child in multiprocessing.active_children():
-        child.kill()
 
 
 def _start_shielded(init: Callable[[int], None] | None, worker_id: int) -> None:

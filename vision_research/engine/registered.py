@@ -5,6 +5,7 @@ The one name that a written `config.py` imports (`custom_imports`), so that stoc
 
 from __future__ import annotations
 
+import vision_research.datasets.voc_dataset
 import vision_research.engine.bf16_optim_wrapper
 import vision_research.engine.hooks.activation_checkpointing
 import vision_research.engine.hooks.channels_last

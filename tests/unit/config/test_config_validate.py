@@ -32,7 +32,7 @@ def test_good_runs_pass(typed: Compose, overrides: list[str]) -> None:
         ("schedule.dynamic_intervals=[[20]]", r"Type schedule.dynamic_intervals=\[\[20,1\]\]"),
         ("schedule.dynamic_intervals=[[20,1],[5,2]]", "the starts have to rise"),
         ("schedule.milestones=[8,11]", r"schedule.milestones\[0\]=8.0: is a share of the training"),
-        ("aug.final_epochs=8", "Type aug.final_epochs=7 or less, or schedule.max_epochs=9 or more"),
+        ("aug.final_epochs=10", "Type aug.final_epochs=9 or less, or schedule.max_epochs=11 or more"),
         ("+aug.train.odd=3", "aug.train.odd=3: a step has a type"),
         ("data.batch_size=0", "data.batch_size=0: has to be 1 or more"),
         ("data.flip_prob=2", "data.flip_prob=2.0: is a probability"),

@@ -18,7 +18,7 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from torch import nn
 
-import vision_research.engine.loops  # noqa: F401  # registers the loops
+import vision_research.engine.registered  # noqa: F401
 from vision_research.storage.checkpoint_types import allow_checkpoint_types
 
 NUM_IMAGES = 12

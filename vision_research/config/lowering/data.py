@@ -72,9 +72,9 @@ def _dataset(
         "backend_args": None,
     }
     if data.kind is DataKind.voc:
-        # XMLDataset looks for <data_root>/<sub_data_root>/{JPEGImages,Annotations}; ours is the VOC folder itself.
+        # It looks for <data_root>/<sub_data_root>/{JPEGImages,Annotations}; ours is the VOC folder itself.
         dataset |= {
-            "type": "XMLDataset",
+            "type": "VOCFolderDataset",
             "data_prefix": {"sub_data_root": ""},
             "img_subdir": images.rstrip("/"),
             "ann_subdir": "Annotations",

@@ -5,8 +5,6 @@ from typing import Any
 import pytest
 import torch
 
-import vision_research.engine.hooks.activation_checkpointing  # noqa: F401
-
 
 def checkpointing(**settings: Any) -> dict[str, Any]:
     return {"custom_hooks": [{"type": "ActivationCheckpointingHook", **settings}]}

@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 import torch
 
-import vision_research.engine.hooks.channels_last  # noqa: F401
-
 # Dropout takes its mask in the order of the memory.
 MODEL = {"model": {"type": "ToyDetector", "dropout": 0.0}}
 HOOK = {"custom_hooks": [{"type": "ChannelsLastHook"}]}

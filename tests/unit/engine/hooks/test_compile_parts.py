@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-import vision_research.engine.hooks.compile_parts  # noqa: F401
 from vision_research.engine.events import read_events
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-import vision_research.engine.hooks.early_stopping  # noqa: F401
 from vision_research.engine.events import read_events
 
 EPOCHS = {"train_cfg": {"type": "ResumableEpochLoop", "max_epochs": 9}}

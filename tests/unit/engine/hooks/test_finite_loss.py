@@ -7,7 +7,6 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 
-import vision_research.engine.hooks.finite_loss  # noqa: F401
 from vision_research.engine.hooks.finite_loss import NonFiniteLossError, NonFiniteWeightsError
 
 HOOK = {"custom_hooks": [{"type": "FiniteLossHook"}]}

@@ -9,7 +9,6 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 
-import vision_research.engine.hooks.graceful_stop  # noqa: F401
 from vision_research.engine.hooks.graceful_stop import TrainingStopped
 from vision_research.engine.stop_signal import catch_stop_signals
 from vision_research.work_dir import WorkDir

@@ -6,8 +6,6 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 
-import vision_research.engine.hooks.l1_loss  # noqa: F401
-
 
 class Head(torch.nn.Module):
     use_l1 = False

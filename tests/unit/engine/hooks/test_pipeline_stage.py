@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from mmengine.registry import DATASETS, init_default_scope
 
-import vision_research.engine.hooks.pipeline_stage  # noqa: F401
 from vision_research.engine.events import read_events
 from vision_research.engine.hooks.pipeline_stage import switch_pipelines
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-import vision_research.engine.hooks.throughput  # noqa: F401
 from vision_research.engine.hooks import throughput
 
 
