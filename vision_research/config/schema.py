@@ -3,6 +3,7 @@
 These dataclasses are OmegaConf structured configs, so that a misspelt key or a wrong type is refused while composing.
 Not frozen (OmegaConf could not merge into them) and with real annotations (it reads them at run time).
 Trees that MMEngine owns (a detector, a transform) stay `dict[str, Any]`. Rules that cross groups live in `validate`.
+One file, though long, since it is where a person looks every knob up; most of it is their descriptions.
 """
 
 from dataclasses import dataclass, field

@@ -13,6 +13,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from vision_research.engine.checkpoints import describe_checkpoints, find_resumable
+from vision_research.engine.console import quiet_console, quiet_warnings
 from vision_research.engine.distributed import prepare_distributed
 from vision_research.engine.hooks.finite_loss import NonFiniteLossError
 from vision_research.engine.hooks.graceful_stop import TrainingStopped
@@ -27,6 +28,12 @@ logger = logging.getLogger(__name__)
 
 class WorkDirRunner(Runner):
     """MMEngine's Runner, except that `config.py` of the work_dir is its input: it is read, and not written over."""
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> Any:
+        """Return MMEngine's logger, with its long messages off the console."""
+        built = super().build_logger(*args, **kwargs)
+        quiet_console(built)
+        return built
 
     def dump_config(self) -> None:
         """Do nothing; the parent would write this process's variant into `config.py`, while other ranks read it."""
@@ -45,6 +52,7 @@ def train(work_dir: WorkDir, resume: Path | None) -> None:
         Exception: whatever ended the training. A stop that was asked for is no error: it returns.
     """
     runner: Runner | None = None
+    quiet_warnings()
     try:
         with catch_stop_signals():
             runner = _build_runner(work_dir, resume)

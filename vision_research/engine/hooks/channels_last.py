@@ -15,8 +15,8 @@ from mmengine.registry import HOOKS
 class ChannelsLastHook(Hook):
     """Turn the model, and the images on their way into the backbone, to `torch.channels_last`.
 
-    Layout only: shapes, names in checkpoints and the mathematics stay. The order of sums does not, and so the last bits;
-    nor do the elements that a dropout of the same seed drops.
+    Layout only: shapes, names in checkpoints and the mathematics stay. The order of sums does not, and so the last
+    bits; nor do the elements that a dropout of the same seed drops.
     """
 
     # Before EMAHook (49) makes its copy of the model.

@@ -1,0 +1,41 @@
+"""What a person sees of a training on the console: its progress, and none of the platform's chatter.
+
+The log file of the run keeps all of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+
+# How MMEngine's messages begin that fill screens: hundreds of lines that config.py and the log file hold as well.
+LOG_FILE_ONLY = (
+    "Config:",
+    "Hooks will be executed",
+    "paramwise_options",
+    '"FileClient" will be',
+    '"HardDiskBackend" is',
+)
+ENVIRONMENT_RULE = "-" * 60
+
+
+def quiet_console(logger: logging.Logger) -> None:
+    """Keep the platform's long messages in the log file, and off the console."""
+    for handler in logger.handlers:
+        if isinstance(handler, logging.StreamHandler) and getattr(handler, "stream", None) in (sys.stdout, sys.stderr):
+            handler.addFilter(_is_for_the_console)
+
+
+def quiet_warnings() -> None:
+    """Leave out what today's torch says about the platform's code; nobody who trains can change it."""
+    for module in ("mmcv", "mmdet", "mmengine"):
+        warnings.filterwarnings("ignore", category=FutureWarning, module=module)
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=module)
+    warnings.filterwarnings("ignore", message="torch.meshgrid", category=UserWarning)
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)
+
+
+def _is_for_the_console(record: logging.LogRecord) -> bool:
+    message = record.getMessage().lstrip()
+    return not message.startswith((*LOG_FILE_ONLY, ENVIRONMENT_RULE)) and "is duplicate. It is skipped" not in message
