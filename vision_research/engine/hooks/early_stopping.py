@@ -35,7 +35,7 @@ class ResumableEarlyStoppingHook(EarlyStoppingHook):
     def __init__(
         self, monitor: str, rule: str | None = None, min_delta: float = 0.0, strict: bool = True, **kwargs: Any
     ) -> None:
-        # With 0 the parent takes a value that is the same as before for a gain, and a run that learns nothing never ends.
+        # With 0 the parent takes the same value again for a gain, and a run that learns nothing never ends.
         super().__init__(monitor, rule=rule, min_delta=min_delta or 1e-9, strict=strict, **kwargs)
 
     def before_train(self, runner: Any) -> None:
