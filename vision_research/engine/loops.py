@@ -1,6 +1,8 @@
-"""Training loops that go on in the middle of the data order: MMEngine's own, plus a resume that decodes nothing twice.
+"""Training loops that go on exactly where they were: MMEngine's own, plus a resume that decodes nothing twice.
 
-Without a resume they do exactly what their parents do, down to the draws from the global random generator.
+It also makes up for the validation that a run was killed in: MMEngine saves before it validates, and would go on as if
+that one had been done. Without a resume they do exactly what their parents do, down to the draws from the global random
+generator.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
@@ -17,6 +20,16 @@ from vision_research.engine.batch_order import BatchStream, iterate_from
 from vision_research.engine.loader_workers import shield_workers
 
 _EPOCH_LENGTH = "epoch_length"
+_VALIDATED_AT = "validated_at"
+
+
+class _MissedValidation(Hook):
+    """Validates before the training goes on, once `before_train` has made all other hooks ready."""
+
+    priority = "LOWEST"
+
+    def before_train(self, runner: Any) -> None:
+        runner.val_loop.run()
 
 
 @LOOPS.register_module()
@@ -36,6 +49,8 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         """Train to the end; see the parent."""
         self._resume_at = self._batches_done()
         self.runner.message_hub.update_info(_EPOCH_LENGTH, len(self.dataloader))
+        if self._resume_at == 0:
+            _make_up_for_validation(self, self._epoch, self._max_epochs)
         return super().run()
 
     def run_epoch(self) -> None:
@@ -52,6 +67,11 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
             self.run_iter(idx, data_batch)
         self.runner.call_hook("after_train_epoch")
         self._epoch += 1
+
+    def _decide_current_val_interval(self) -> None:
+        super()._decide_current_val_interval()
+        # MMEngine calls this right before it validates.
+        self.runner.message_hub.update_info(_VALIDATED_AT, self._iter)
 
     def _batches_done(self) -> int:
         """Batches of the current epoch that a resumed training has had.
@@ -89,7 +109,29 @@ class ResumableIterLoop(IterBasedTrainLoop):
         """Train to the end; see the parent."""
         if self._iter > 0:
             self.dataloader_iterator = BatchStream(self.dataloader, self._iter, num_ignored=self._iter)
+            _make_up_for_validation(self, self._iter, self._max_iters)
         return super().run()
+
+    def _decide_current_val_interval(self) -> None:
+        super()._decide_current_val_interval()
+        self.runner.message_hub.update_info(_VALIDATED_AT, self._iter)
+
+
+def _make_up_for_validation(loop: EpochBasedTrainLoop | IterBasedTrainLoop, done: int, total: int) -> None:
+    """Validate first, if the run was interrupted between a checkpoint and the validation that was due after it.
+
+    A checkpoint saved by that validation (it was the best so far) carries the mark that it was held.
+
+    Args:
+        loop: before it runs.
+        done: epochs or iterations done, whichever it counts in.
+        total: the same of the whole training.
+    """
+    if done == 0 or loop.runner.val_loop is None or loop.runner.message_hub.get_info(_VALIDATED_AT) == loop.iter:
+        return
+    loop._decide_current_val_interval()
+    if done >= loop.val_begin and (done % loop.val_interval == 0 or done == total):
+        loop.runner.register_hook(_MissedValidation())
 
 
 def _built(runner: Any, dataloader: DataLoader[Any] | dict[str, Any]) -> DataLoader[Any]:

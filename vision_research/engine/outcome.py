@@ -27,12 +27,13 @@ def write_outcome(path: Path, status: str, **fields: Any) -> None:
     write_json(path, {"status": status, **fields, "attempt": _attempt()})
 
 
-def write_failure(path: Path, error: BaseException, **fields: Any) -> bool:
+def write_failure(path: Path, error: BaseException, *, is_consequence: bool = False, **fields: Any) -> bool:
     """Write that it failed, unless another rank has done so in the same attempt.
 
     Args:
         path: `WorkDir.outcome`.
         error: what ended it.
+        is_consequence: whether another rank is known to have the cause; its word replaces this one.
         **fields: JSON values.
 
     Returns:
@@ -40,10 +41,12 @@ def write_failure(path: Path, error: BaseException, **fields: Any) -> bool:
     """
     rank = int(os.environ.get("RANK", "0"))
     cause = {"cause": str(error) or type(error).__name__, "error_type": type(error).__name__, "rank": rank}
-    content = json.dumps({"status": "FAILED", **cause, **fields, "attempt": _attempt()}, indent=2) + "\n"
+    record = {"status": "FAILED", **cause, **fields, "is_consequence": is_consequence, "attempt": _attempt()}
+    content = json.dumps(record, indent=2) + "\n"
     if _create(path, content):
         return True
-    if _attempt_of(path) == _attempt():
+    before = _read(path)
+    if before.get("attempt") == _attempt() and (is_consequence or not before.get("is_consequence")):
         return False
     path.unlink(missing_ok=True)
     return _create(path, content)
@@ -70,7 +73,8 @@ def _attempt() -> str:
     return f"{os.environ.get('TORCHELASTIC_RUN_ID', 'none')}/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
 
 
-def _attempt_of(path: Path) -> str | None:
+def _read(path: Path) -> dict[str, Any]:
+    """Return what is there; a file that is gone or not ours counts as nothing."""
     with suppress(OSError, ValueError):
-        return str(json.loads(path.read_text(encoding="utf-8")).get("attempt"))
-    return None
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    return {}

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from vision_research.engine.checkpoints import describe_checkpoints, find_resumable
 from vision_research.engine.console import quiet_console, quiet_warnings
 from vision_research.engine.distributed import prepare_distributed
-from vision_research.engine.hooks.finite_loss import NonFiniteLossError
+from vision_research.engine.hooks.finite_loss import NonFiniteLossError, NonFiniteWeightsError
 from vision_research.engine.hooks.graceful_stop import TrainingStopped
 from vision_research.engine.hooks.progress import ProgressHook
 from vision_research.engine.outcome import write_failure, write_outcome
@@ -61,7 +61,9 @@ def train(work_dir: WorkDir, resume: Path | None) -> None:
         _record_end(work_dir, "KILLED", runner, cause=str(stop))
     except BaseException as error:
         images = {"image_names": error.image_names} if isinstance(error, NonFiniteLossError) else {}
-        write_failure(work_dir.outcome, error, **_progress(runner), **images)
+        # The rank whose loss was not finite knows the images; the one that saves may be the first to fail.
+        is_consequence = isinstance(error, NonFiniteWeightsError)
+        write_failure(work_dir.outcome, error, is_consequence=is_consequence, **_progress(runner), **images)
         raise
     else:
         _record_end(work_dir, "FINISHED", runner)

@@ -36,7 +36,7 @@ def export_best(run: PreparedRun, outcome: Outcome) -> Outcome:
     write_atomic(folder / "request.json", request.to_json())
     result = folder / "outcome.json"
     result.unlink(missing_ok=True)
-    finished = run_plan(export_plan(run.work_dir.root), run.work_dir.stop_request)
+    finished = run_plan(export_plan(run.work_dir.root))
     if finished.stopped_by:
         return replace(outcome, status="KILLED", cause="stopped during the export", signal=int(finished.stopped_by))
     if finished.returncode != 0:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_research.config.schema import HwConfig
-from vision_research.launch.devices import Hardware
+from vision_research.launch.devices import Hardware, num_cpus
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,13 @@ def training_plan(hw: HwConfig, hardware: Hardware, work_dir: Path, resume: Path
 
 
 def export_plan(work_dir: Path) -> LaunchPlan:
-    """Plan the export: one process of its own, so that nothing of it can harm the run that is recorded."""
-    return LaunchPlan((sys.executable, "-m", "vision_research.worker", str(work_dir), "--task", "export"))
+    """Plan the export: one process of its own, so that nothing of it can harm the run that is recorded.
+
+    It computes on the CPU, on all cores.
+    """
+    alone = Hardware(num_procs=1, num_nodes=1, node_rank=0, on_gpu=False, num_threads=num_cpus())
+    command = (sys.executable, "-m", "vision_research.worker", str(work_dir), "--task", "export")
+    return LaunchPlan(command, _environment(alone))
 
 
 def _rendezvous(hw: HwConfig, hardware: Hardware, work_dir: Path) -> list[str]:

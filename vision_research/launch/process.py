@@ -35,7 +35,7 @@ class Finished:
     stopped_by: signal.Signals | None
 
 
-def run_plan(plan: LaunchPlan, stop_request: Path) -> Finished:
+def run_plan(plan: LaunchPlan, stop_request: Path | None = None) -> Finished:
     """Run the command to its end.
 
     The first Ctrl-C or SIGTERM asks the ranks, by a file, to save a checkpoint and leave; a second one makes torchrun
@@ -43,9 +43,11 @@ def run_plan(plan: LaunchPlan, stop_request: Path) -> Finished:
 
     Args:
         plan: what to run.
-        stop_request: the file by which ranks are asked to stop.
+        stop_request: the file by which ranks are asked to stop; None for a command that has nothing to save, and
+            gets the signal.
     """
-    stop_request.unlink(missing_ok=True)
+    if stop_request is not None:
+        stop_request.unlink(missing_ok=True)
     # A session of its own: Ctrl-C on the terminal reaches this process alone, which then asks politely.
     process = subprocess.Popen(
         plan.command, env={**os.environ, **plan.env}, start_new_session=True, preexec_fn=_end_with_parent
@@ -53,25 +55,24 @@ def run_plan(plan: LaunchPlan, stop_request: Path) -> Finished:
     finished = Finished(0, None)
     with _passing_on(process, stop_request, finished):
         finished.returncode = process.wait()
-    stop_request.unlink(missing_ok=True)
+    if stop_request is not None:
+        stop_request.unlink(missing_ok=True)
     return finished
 
 
 @contextmanager
-def _passing_on(process: subprocess.Popen[bytes], stop_request: Path, finished: Finished) -> Iterator[None]:
+def _passing_on(process: subprocess.Popen[bytes], stop_request: Path | None, finished: Finished) -> Iterator[None]:
+    harder = iter((signal.SIGTERM,))
+
     def pass_on(number: int, frame: FrameType | None) -> None:
-        if finished.stopped_by is None:
-            finished.stopped_by = signal.Signals(number)
+        first = finished.stopped_by is None
+        finished.stopped_by = finished.stopped_by or signal.Signals(number)
+        if first and stop_request is not None:
             stop_request.touch()
             # Not logged: a signal may arrive in the middle of a log call.
             sys.stderr.write("\nstopping after this iteration, with a checkpoint; once more to stop without one\n")
         elif process.poll() is None:
-            process.send_signal(signal.SIGTERM if _first_repeat() else signal.SIGKILL)
-
-    repeats = iter((True,))
-
-    def _first_repeat() -> bool:
-        return next(repeats, False)
+            process.send_signal(next(harder, signal.SIGKILL))
 
     previous = {number: signal.signal(number, pass_on) for number in STOP_SIGNALS}
     try:

@@ -152,3 +152,56 @@ def test_an_epoch_is_begun_again_when_its_length_has_changed(
     assert sorted(sum(seen.batches[:4], [])) == list(range(12))
     message = "from a run with 6 batches an epoch, this one has 4: epoch 2 starts from its first batch"
     assert message in capsys.readouterr().out
+
+
+class Validations(Hook):
+    """Notes the iterations at which a validation ended; dies in the middle of one."""
+
+    def __init__(self, die_in: int | None = None) -> None:
+        self.iterations: list[int] = []
+        self.die_in = die_in
+
+    def before_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        if runner.iter == self.die_in:
+            raise KeyboardInterrupt
+
+    def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
+        self.iterations.append(runner.iter)
+
+
+@pytest.mark.parametrize(
+    ("loop", "sampler", "killed_in"),
+    [
+        (EPOCHS, "DefaultSampler", 12),
+        (EPOCHS, "DefaultSampler", 18),
+        ({**ITERS, "val_interval": 5}, "InfiniteSampler", 10),
+    ],
+)
+def test_a_run_killed_in_a_validation_makes_up_for_it_when_resumed(
+    make_runner: Any, toy_config: dict[str, Any], with_validation: Any, loop: Any, sampler: str, killed_in: int
+) -> None:
+    changes = changes_for(loop, toy_config, sampler) | with_validation([0.5, 0.4, 0.3])
+    by_epoch = loop["type"] == "ResumableEpochLoop"
+    interval = 1 if by_epoch else 5
+    changes["default_hooks"]["checkpoint"] = {"type": "CheckpointHook", "interval": interval, "by_epoch": by_epoch}
+    first, second = Validations(die_in=killed_in), Validations()
+    with pytest.raises(KeyboardInterrupt):
+        make_runner(**changes, hooks=[first]).train()
+    last = f"{toy_config['work_dir']}/" + (f"epoch_{killed_in // 6}.pth" if by_epoch else f"iter_{killed_in}.pth")
+    make_runner(**changes, hooks=[second], load_from=last, resume=True).train()
+
+    assert first.iterations + second.iterations == ([6, 12, 18] if by_epoch else [5, 10, 15])
+
+
+def test_a_validation_that_was_held_is_not_held_again(
+    make_runner: Any, toy_config: dict[str, Any], with_validation: Any
+) -> None:
+    best = {"type": "CheckpointHook", "interval": 1, "save_best": "toy/mAP", "rule": "greater"}
+    changes = {"default_hooks": {"checkpoint": best}}
+    make_runner(**changes, **with_validation([0.1, 0.2, 0.3])).train()
+    validations = Validations()
+    # It was the best so far, so MMEngine has saved epoch_2.pth again after it.
+    last = f"{toy_config['work_dir']}/epoch_2.pth"
+    make_runner(**changes, **with_validation([0.3]), hooks=[validations], load_from=last, resume=True).train()
+
+    assert validations.iterations == [18]

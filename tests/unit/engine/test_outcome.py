@@ -36,6 +36,7 @@ def test_the_first_failure_of_an_attempt_is_kept(tmp_path: Path, attempt: Any) -
         "error_type": "ValueError",
         "rank": 1,
         "iter": 7,
+        "is_consequence": False,
         "attempt": "a/0",
     }
     assert [entry.name for entry in tmp_path.iterdir()] == ["outcome.json"], "a temporary file was left"
@@ -52,6 +53,16 @@ def test_a_restart_or_a_new_launch_replaces_what_the_attempt_before_left(
     assert write_failure(path, ValueError("now"))
 
     assert read(path)["cause"] == "now"
+
+
+def test_a_consequence_gives_way_to_the_cause_and_never_replaces_it(tmp_path: Path, attempt: Any) -> None:
+    path = tmp_path / "outcome.json"
+    attempt("a", 0)
+    write_failure(path, ValueError("weights are not finite"), is_consequence=True)
+    assert write_failure(path, ValueError("the loss is not finite"))
+    assert not write_failure(path, ValueError("weights are not finite"), is_consequence=True)
+
+    assert read(path)["cause"] == "the loss is not finite"
 
 
 def test_success_replaces_the_failure_of_an_earlier_attempt(tmp_path: Path, attempt: Any) -> None:

@@ -36,6 +36,11 @@ def test_a_good_run_passes_and_leaves_nothing(lowered: Callable[..., dict[str, A
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("model", ["faster_rcnn", "retinanet", "rtmdet_s", "yolox_tiny"])
+def test_every_curated_detector_passes(lowered: Callable[..., dict[str, Any]], model: str) -> None:
+    preflight(lowered(f"model={model}"))
+
+
 def test_every_unknown_type_is_named_with_the_nearest(lowered: Callable[..., dict[str, Any]]) -> None:
     with pytest.raises(ConfigError) as raised:
         preflight(lowered("+aug.train.odd.type=RandmFlip", "model.backbone.type=CSPNext"))

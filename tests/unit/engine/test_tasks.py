@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 from mmengine import Config
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
 
 from vision_research.config.errors import UserError
 from vision_research.engine import tasks
@@ -28,6 +31,19 @@ def run_dir(toy_config: dict[str, Any], with_validation: Any, monkeypatch: pytes
     config["custom_hooks"] = [{"type": "FiniteLossHook"}, {"type": "GracefulStopHook"}]
     Config(config).dump(work_dir.config_py)
     return work_dir
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the loggers and message hubs of the run before: they are global and named by the second they began in."""
+    build = tasks._build_runner
+
+    def build_afresh(*args: Any) -> Any:
+        for kept in (MMLogger, MessageHub, Visualizer, DefaultScope):
+            kept._instance_dict.clear()
+        return build(*args)
+
+    monkeypatch.setattr(tasks, "_build_runner", build_afresh)
 
 
 def outcome(run_dir: WorkDir) -> dict[str, Any]:

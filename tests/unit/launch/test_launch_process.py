@@ -48,6 +48,12 @@ def test_the_second_signal_ends_the_command(tmp_path: Path) -> None:
     assert (finished.returncode, finished.stopped_by) == (-signal.SIGTERM, signal.SIGTERM)
 
 
+def test_a_command_with_nothing_to_save_is_ended_at_once() -> None:
+    send_later(signal.SIGINT)
+    finished = run_plan(plan(STUBBORN))
+    assert (finished.returncode, finished.stopped_by) == (-signal.SIGTERM, signal.SIGINT)
+
+
 def test_handlers_are_put_back(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
     run_plan(plan("pass"), tmp_path / "stop")

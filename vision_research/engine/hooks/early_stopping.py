@@ -17,9 +17,8 @@ _STATE = "early_stopping"
 class ResumableEarlyStoppingHook(EarlyStoppingHook):
     """MMEngine's EarlyStoppingHook, with its count in the checkpoints.
 
-    The parent starts with full patience and no best score after every resume. `patience` counts validations. A
-    checkpoint knows of the validations before it: the one right after it counts only if it was the best so far, for
-    which MMEngine saves again.
+    The parent starts with full patience and no best score after every resume. `patience` counts validations; the one
+    that follows the checkpoint is held again by our loops, so none is forgotten.
 
     Args:
         monitor: metric to watch, such as `coco/bbox_mAP`.
