@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 from vision_research.config.lowering.schedule import learning_rate
 from vision_research.config.schema import Tracker, TrackingConfig, TrainConfig
+from vision_research.engine.events import read_events
 from vision_research.flow.outcome import Outcome
 from vision_research.flow.prepare import PreparedRun
 from vision_research.tracking.params import flat_params, run_tags
@@ -87,7 +87,7 @@ class Recorder:
         tags = {
             f"checkpoint.{kind}": _described(entry) for kind in ("best", "last") if (entry := getattr(outcome, kind))
         }
-        self._tracked.set_tags({**tags, **_event_tags(work_dir.root / "events.jsonl")})
+        self._tracked.set_tags({**tags, **_event_tags(work_dir.root)})
         for path, folder in self._results(outcome):
             self._tracked.log_artifact(path, folder)
         if outcome.best_value is not None:
@@ -168,12 +168,9 @@ def _described(entry: dict[str, Any]) -> str:
     return f"{Path(entry['path']).name}, epoch {entry['epoch']}, iteration {entry['iteration']}"
 
 
-def _event_tags(file: Path) -> dict[str, str]:
-    """Turn what hooks noted during training (`engine/events.py`) into tags, the last of each kind."""
-    if not file.is_file():
-        return {}
-    events = [json.loads(line) for line in file.read_text().splitlines() if line]
+def _event_tags(work_dir: Path) -> dict[str, str]:
+    """Turn what hooks noted during training into tags, the last of each kind."""
     return {
         event["event"]: ", ".join(f"{key} {value}" for key, value in event.items() if key in ("epoch", "iter"))
-        for event in events
+        for event in read_events(work_dir)
     }

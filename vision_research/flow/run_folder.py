@@ -36,7 +36,8 @@ def choose_work_dir(composition: Composition, node_rank: int = 0) -> WorkDir:
         return WorkDir(Path(typed).absolute())
     if typed is not None:
         work_dir = WorkDir(Path(typed).absolute())
-        if work_dir.root.is_dir() and any(work_dir.root.iterdir()):
+        # A command that could not open its record leaves its lock, and nothing else.
+        if work_dir.root.is_dir() and any(entry != work_dir.owner_lock for entry in work_dir.root.iterdir()):
             raise ConfigError(
                 f"work_dir={typed} belongs to another run. Type resume=true to go on with it, or another work_dir"
             )
