@@ -45,10 +45,10 @@ def test_a_resumed_run_names_its_checkpoint() -> None:
 
 
 def test_threads_are_shared_and_wait_quietly_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY"):
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "GOMP_SPINCOUNT"):
         monkeypatch.delenv(name, raising=False)
     env = training_plan(HwConfig(), Hardware(2, 1, 0, False, 3), RUN, None).env
-    assert env == {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3", "OMP_WAIT_POLICY": "PASSIVE"}
+    assert env == {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3", "GOMP_SPINCOUNT": "10000"}
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     assert "OMP_NUM_THREADS" not in training_plan(HwConfig(), Hardware(2, 1, 0, False, 3), RUN, None).env
 
