@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -158,8 +157,3 @@ def replay_overrides(argv: list[str]) -> list[str]:
 def key_of(override: str) -> str:
     """Return the key that an override sets: `model` of `model=retinanet`."""
     return override.partition("=")[0].lstrip("+~")
-
-
-def plain_yaml(value: Any) -> str:
-    """Write a tree as YAML."""
-    return OmegaConf.to_yaml(OmegaConf.create(value))

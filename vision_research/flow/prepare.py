@@ -10,7 +10,7 @@ from typing import Any
 from vision_research.config.compose import Composition
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering import LoweringInputs, lower
-from vision_research.config.lowering.model import pretrained_sources
+from vision_research.config.lowering.model import pretrained_parts
 from vision_research.config.lowering.schedule import learning_rate, validation_points
 from vision_research.config.schema import DataKind, Tracker, TrainConfig
 from vision_research.config.validate import validate
@@ -145,8 +145,10 @@ def _check_stage_length(config: TrainConfig, inputs: LoweringInputs) -> None:
 def _fetch_weights(model: dict[str, Any]) -> None:
     from vision_research.engine.weights import ensure_weights, resolve_source
 
-    for source in pretrained_sources(model):
-        ensure_weights(resolve_source(source))
+    for init_cfg in pretrained_parts(model):
+        # Written back: for `torchvision://` MMEngine would import torchvision in every rank.
+        init_cfg["checkpoint"] = resolve_source(init_cfg["checkpoint"])
+        ensure_weights(init_cfg["checkpoint"])
 
 
 def _resume_from(config: TrainConfig, work_dir: WorkDir) -> Path | None:

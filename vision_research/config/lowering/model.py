@@ -34,11 +34,13 @@ def lower_model(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
 
 def pretrained_sources(model: dict[str, Any]) -> list[str]:
     """List the addresses of the pretrained weights that a lowered model will load."""
-    return [
-        node["init_cfg"]["checkpoint"]
-        for node in _nodes(model)
-        if isinstance(node.get("init_cfg"), dict) and node["init_cfg"].get("type") == "Pretrained"
-    ]
+    return [init_cfg["checkpoint"] for init_cfg in pretrained_parts(model)]
+
+
+def pretrained_parts(model: dict[str, Any]) -> list[dict[str, Any]]:
+    """List the `init_cfg`s of a lowered model that load pretrained weights; the very dicts, to be written into."""
+    found = [node["init_cfg"] for node in _nodes(model) if isinstance(node.get("init_cfg"), dict)]
+    return [init_cfg for init_cfg in found if init_cfg.get("type") == "Pretrained"]
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
