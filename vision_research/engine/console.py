@@ -28,10 +28,11 @@ def quiet_console(logger: logging.Logger) -> None:
 
 
 def quiet_warnings() -> None:
-    """Leave out what today's torch says about the platform's code; nobody who trains can change it."""
+    """Leave out what today's torch says about the platform's code; nobody who trains or exports can change it."""
     for module in ("mmcv", "mmdet", "mmengine"):
         warnings.filterwarnings("ignore", category=FutureWarning, module=module)
         warnings.filterwarnings("ignore", category=DeprecationWarning, module=module)
+    warnings.filterwarnings("ignore", message="DeprecationWarning: ", category=UserWarning)
     warnings.filterwarnings("ignore", message="torch.meshgrid", category=UserWarning)
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)
 

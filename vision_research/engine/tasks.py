@@ -83,6 +83,7 @@ def export(work_dir: WorkDir) -> None:
     from vision_research.deploy.export import ExportRequest, export_detector
 
     outcome = work_dir.export_dir / "outcome.json"
+    quiet_warnings()
     try:
         request = ExportRequest.from_json((work_dir.export_dir / "request.json").read_text(encoding="utf-8"))
         manifest = export_detector(request, load_checkpoint_safely)
