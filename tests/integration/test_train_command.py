@@ -36,6 +36,7 @@ def scalars(folder: Path) -> list[dict[str, float]]:
 
 def test_one_run_from_words_to_record(workplace) -> None:  # noqa: ANN001
     printed = workplace.run("work_dir=runs/one", "aug=mosaic_mixup", "aug.final_epochs=1", "seed=7")
+    assert "Warning" not in printed and "Traceback" not in printed
     folder = workplace.folder / "runs/one"
 
     assert {"config.yaml", "config.py", "overrides.txt", "launch.json", "last_checkpoint"} <= {

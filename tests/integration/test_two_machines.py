@@ -28,3 +28,6 @@ def test_two_machines_train_one_run(workplace) -> None:  # noqa: ANN001
     assert outcome["status"] == "FINISHED"
     assert outcome["iter"] == 2, "sixteen images, batches of four, two ranks"
     assert "status" in printed
+    # TINY validates: results went over the process group, and no folder was left where the command was typed.
+    assert "coco/bbox_mAP" in outcome["metrics"]
+    assert not (workplace.folder / ".dist_test").exists()

@@ -1,4 +1,4 @@
-"""The worker processes of a data loader: kept out of signals, and started anew when the data set has changed."""
+"""The worker processes of a data loader: kept out of signals, started anew when the data set has changed, and ended."""
 
 from __future__ import annotations
 
@@ -51,3 +51,19 @@ def restart_workers(loop: Any, num_done: int) -> None:
         stream.restart(num_done)
     elif stream is not None:
         loop.dataloader_iterator = BatchStream(loop.dataloader, num_done)
+
+
+def end_workers(*loops: Any) -> None:
+    """End the workers that loops have kept, in torch's way.
+
+    At the exit of the interpreter `multiprocessing` would kill them before torch can end them, and torch would then
+    complain of workers that died.
+
+    Args:
+        loops: MMEngine's or our loops; what was never built (a dict or None) is left alone.
+    """
+    for loop in loops:
+        if isinstance(getattr(loop, "dataloader", None), DataLoader):
+            loop.dataloader._iterator = None
+        if hasattr(loop, "dataloader_iterator"):
+            loop.dataloader_iterator = None

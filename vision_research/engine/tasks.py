@@ -18,6 +18,7 @@ from vision_research.engine.distributed import prepare_distributed
 from vision_research.engine.hooks.finite_loss import NonFiniteLossError, NonFiniteWeightsError
 from vision_research.engine.hooks.graceful_stop import TrainingStopped
 from vision_research.engine.hooks.progress import ProgressHook
+from vision_research.engine.loader_workers import end_workers
 from vision_research.engine.outcome import write_failure, write_outcome
 from vision_research.engine.stop_signal import catch_stop_signals
 from vision_research.storage.checkpoint_types import allow_checkpoint_types, load_checkpoint_safely
@@ -137,4 +138,5 @@ def _close(runner: Any) -> None:
     for hook in runner.hooks:
         if isinstance(hook, ProgressHook):
             hook.close()
+    end_workers(runner._train_loop, runner._val_loop)
     runner.visualizer.close()

@@ -93,5 +93,7 @@ def _evaluator(config: TrainConfig, ann: str) -> dict[str, Any]:
         "metric": ["bbox", "segm"] if with_mask else "bbox",
         "classwise": True,
         "format_only": False,
+        # Over the process group, on any device; "cpu" would need a folder that all machines share.
+        "collect_device": "gpu",
         "backend_args": None,
     }
