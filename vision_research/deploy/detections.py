@@ -16,11 +16,13 @@ class Detections(NamedTuple):
         boxes: (N, 4) float32, xyxy, pixels of the image.
         scores: (N,) float32.
         labels: (N,) int64.
+        masks: (N, H, W) bool, pixels of the image; None where the detector gives boxes alone.
     """
 
     boxes: Tensor
     scores: Tensor
     labels: Tensor
+    masks: Tensor | None = None
 
 
 @dataclass(frozen=True)

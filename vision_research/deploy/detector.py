@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vision_research.deploy.dense import DenseFamily
 from vision_research.deploy.errors import ExportError
-from vision_research.deploy.family import Family
+from vision_research.deploy.families.dense import DenseFamily
+from vision_research.deploy.families.family import Family
+from vision_research.deploy.families.two_stage import TwoStageFamily
+from vision_research.deploy.families.yolox import YoloxFamily
 from vision_research.deploy.input_spec import InputSpec
 from vision_research.deploy.preprocess import Preprocess
 from vision_research.deploy.tracing import largest_difference, script, trace
-from vision_research.deploy.two_stage import TwoStageFamily
-from vision_research.deploy.yolox import YoloxFamily
 
 FAMILIES: tuple[Family, ...] = (DenseFamily(), YoloxFamily(), TwoStageFamily())
 
@@ -86,7 +86,7 @@ def find_family(detector: Any) -> Family:
     listed = "\n".join(f"  - {name}: {'; '.join(reasons)}" for name, reasons in refusals.items())
     raise ExportError(
         f"{type(detector).__name__} cannot be exported. Supported, and why it is not one of them:\n{listed}\n"
-        "Turn the export off with export=none, or implement Family (vision_research/deploy/family.py) for its head "
+        "Turn the export off with export=none, or implement Family (vision_research/deploy/families/family.py) for its head "
         "and add it to FAMILIES in vision_research/deploy/detector.py."
     )
 

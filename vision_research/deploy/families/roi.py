@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vision_research.deploy.decode import build_decoder, build_priors
-from vision_research.deploy.dense import build_nms
+from vision_research.deploy.families.decode import build_decoder, build_priors
+from vision_research.deploy.families.dense import build_nms
 from vision_research.deploy.ops.roi_align import map_roi_levels, roi_align
 
 

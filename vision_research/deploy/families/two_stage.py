@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from vision_research.deploy.decode import build_decoder
-from vision_research.deploy.dense import build_nms, to_image
-from vision_research.deploy.family import Family, inherits_unchanged
-from vision_research.deploy.roi import Proposals, RoiPooling
+from vision_research.deploy.families.decode import build_decoder
+from vision_research.deploy.families.dense import build_nms, to_image
+from vision_research.deploy.families.family import Family, inherits_unchanged
+from vision_research.deploy.families.roi import Proposals, RoiPooling
 from vision_research.deploy.tracing import trace
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vision_research.deploy.decode import build_priors
-from vision_research.deploy.dense import DenseNetwork, build_nms
-from vision_research.deploy.family import Family, inherits_unchanged
+from vision_research.deploy.families.decode import build_priors
+from vision_research.deploy.families.dense import DenseNetwork, build_nms
+from vision_research.deploy.families.family import Family, inherits_unchanged
 
 
 class YoloxPostprocess(nn.Module):

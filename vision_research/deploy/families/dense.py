@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vision_research.deploy.decode import build_decoder, build_priors
 from vision_research.deploy.errors import ExportError
-from vision_research.deploy.family import Family, inherits_unchanged
+from vision_research.deploy.families.decode import build_decoder, build_priors
+from vision_research.deploy.families.family import Family, inherits_unchanged
 from vision_research.deploy.ops.nms import BatchedNms
 
 
