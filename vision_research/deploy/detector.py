@@ -86,8 +86,8 @@ def find_family(detector: Any) -> Family:
     listed = "\n".join(f"  - {name}: {'; '.join(reasons)}" for name, reasons in refusals.items())
     raise ExportError(
         f"{type(detector).__name__} cannot be exported. Supported, and why it is not one of them:\n{listed}\n"
-        "Turn the export off with export=none, or implement Family (vision_research/deploy/families/family.py) for its head "
-        "and add it to FAMILIES in vision_research/deploy/detector.py."
+        "Turn the export off with export=none, or implement Family (vision_research/deploy/families/family.py) "
+        "for its head and add it to FAMILIES in vision_research/deploy/detector.py."
     )
 
 
