@@ -22,6 +22,9 @@ TORCH = "2.13.0"
 PYTORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 # The drop-in forks import as mmcv, mmengine and mmdet too; a team on a newer CUDA takes them.
 FORKS = {"mmcv": "onedl-mmcv==2.3.6", "mmengine": "onedl-mmengine==0.10.12", "mmdet": "onedl-mmdetection==3.5.1"}
+# What the fork of MMDetection imports beyond MMDetection's own imports, and what that needs in turn.
+IMAUG = ("imaug==0.4.3", "imagecorruptions-imaug==1.1.5")
+IMAUG_NEEDS = ("scikit-image==0.26.0", "imageio==2.38.1", "numba==0.68.1", "six")
 # One thread a process: two torchrun ranks with two threads each would fight for the cores of a small machine.
 TEST_VARIABLES = {"OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "MPLBACKEND": "agg"}
 
@@ -92,13 +95,14 @@ def install(session: nox.Session, *, forks: bool = False) -> Path:
     pip = ("-m", "pip", "install")
     run(session, python, *pip, "setuptools>=77,<81", *torch_arguments(python))
     if forks:
-        # Without their own dependencies: the fork of MMDetection asks for imaug, which it never imports, and imaug asks
-        # for an older OpenCV, twice. All else is what the originals are tested with.
+        # Without their own dependencies: the fork of MMDetection imports imaug, which asks for an older OpenCV, twice.
+        # All else is what the originals are tested with.
         lines = (ROOT / "constraints.txt").read_text().splitlines()
         others = [line for line in lines if "==" in line and line.partition("==")[0] not in FORKS]
         run(session, python, ".ci/mmcv_wheel.py", "--requirement", FORKS["mmcv"])
         run(session, python, *pip, *others)
-        run(session, python, *pip, "--no-deps", "--no-build-isolation", FORKS["mmengine"], FORKS["mmdet"])
+        run(session, python, *pip, "--constraint", "constraints.txt", *IMAUG_NEEDS)
+        run(session, python, *pip, "--no-deps", "--no-build-isolation", FORKS["mmengine"], FORKS["mmdet"], *IMAUG)
         run(session, python, *pip, "--no-deps", "--editable", ".")
     else:
         run(session, python, ".ci/mmcv_wheel.py")

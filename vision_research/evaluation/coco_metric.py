@@ -1,8 +1,8 @@
 """MMDetection's CocoMetric with the evaluation done by faster-coco-eval.
 
-Importing this module registers `FasterCocoMetric`. It differs from the metric it replaces in what the score is computed
-with, and where that one fails: a run without any detection scores 0 (CocoMetric returns no score, and saving the best
-checkpoint then raises), impossible boxes of the ground truth are left out, and the values are not rounded.
+Importing this module registers `CocoDetectionMetric`. It differs from the metric it replaces in what the score is
+computed with, and where that one fails: a run without any detection scores 0 (CocoMetric returns no score, and saving
+the best checkpoint then raises), impossible boxes of the ground truth are left out, and the values are not rounded.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DEFAULT_ITEMS = ("mAP", "mAP_50", "mAP_75", "mAP_s", "mAP_m", "mAP_l")
 
 
 @METRICS.register_module()
-class FasterCocoMetric(CocoMetric):
+class CocoDetectionMetric(CocoMetric):
     """COCO metric for boxes and masks; takes the arguments of `CocoMetric`.
 
     Other uses (`metric='proposal'` or `'proposal_fast'`, `format_only=True`) are CocoMetric's own.

@@ -191,7 +191,7 @@ def test_its_samples_carry_the_ground_truth_that_the_metric_scores_against(root:
     import torch
     from mmengine.structures import InstanceData
 
-    from vision_research.evaluation.coco_metric import FasterCocoMetric
+    from vision_research.evaluation.coco_metric import CocoDetectionMetric
 
     keys = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "instances")
     dataset = build(
@@ -203,7 +203,7 @@ def test_its_samples_carry_the_ground_truth_that_the_metric_scores_against(root:
             {"type": "PackDetInputs", "meta_keys": keys},
         ],
     )
-    metric = FasterCocoMetric(classwise=True)
+    metric = CocoDetectionMetric(classwise=True)
     metric.dataset_meta = dataset.metainfo
     for index in range(len(dataset)):
         sample = dataset[index]["data_samples"]

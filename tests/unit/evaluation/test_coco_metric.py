@@ -1,4 +1,4 @@
-"""FasterCocoMetric beside the CocoMetric it replaces."""
+"""CocoDetectionMetric beside the CocoMetric it replaces."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmdet.evaluation import CocoMetric
 from mmdet.registry import METRICS
 from mmengine.logging import MMLogger
 
-from vision_research.evaluation.coco_metric import FasterCocoMetric
+from vision_research.evaluation.coco_metric import CocoDetectionMetric
 
 CLASSES = ("cat", "dog", "owl")
 SIZE = 200
@@ -85,7 +85,7 @@ def evaluate(metric: Any, samples: list[Sample]) -> dict[str, float]:
 
 
 def test_it_is_registered() -> None:
-    assert METRICS.get("mmdet.FasterCocoMetric") is FasterCocoMetric
+    assert METRICS.get("mmdet.CocoDetectionMetric") is CocoDetectionMetric
 
 
 @pytest.mark.parametrize("category_ids", [(1, 2, 3), (3, 7, 90)])
@@ -95,7 +95,7 @@ def test_names_and_values_are_those_of_coco_metric(tmp_path: Path, category_ids:
     samples = predict(annotations, category_ids, images)
     arguments = {"ann_file": str(tmp_path / "val.json"), "classwise": True}
 
-    ours = evaluate(FasterCocoMetric(**arguments), samples)
+    ours = evaluate(CocoDetectionMetric(**arguments), samples)
     theirs = evaluate(CocoMetric(**arguments), samples)
 
     assert set(ours) == set(theirs)
@@ -112,14 +112,14 @@ def test_all_recalls_can_be_asked_for(tmp_path: Path) -> None:
     items = ["mAP", "AR@100", "AR@300", "AR@1000", "AR_s@1000", "AR_m@1000", "AR_l@1000"]
     arguments = {"ann_file": str(tmp_path / "val.json"), "metric_items": items}
 
-    ours = evaluate(FasterCocoMetric(**arguments), samples)
+    ours = evaluate(CocoDetectionMetric(**arguments), samples)
 
     assert ours == pytest.approx(evaluate(CocoMetric(**arguments), samples), abs=5.1e-4)
 
 
 def test_an_unknown_item_names_the_allowed_ones(tmp_path: Path) -> None:
     annotations = write_annotations(tmp_path / "val.json", (1, 2, 3), [1])
-    metric = FasterCocoMetric(ann_file=str(tmp_path / "val.json"), metric_items=["mAP50"])
+    metric = CocoDetectionMetric(ann_file=str(tmp_path / "val.json"), metric_items=["mAP50"])
 
     with pytest.raises(KeyError, match=r"metric_items=\['mAP50'\].*mAP_50"):
         evaluate(metric, predict(annotations, (1, 2, 3), [1]))
@@ -130,12 +130,14 @@ def test_classes_keep_their_scores_when_the_file_lists_ids_out_of_order(tmp_path
     images = list(range(1, 21))
     annotations = write_annotations(tmp_path / "val.json", (1, 2, 3), images)
     expected = evaluate(
-        FasterCocoMetric(ann_file=str(tmp_path / "val.json"), classwise=True), predict(annotations, (1, 2, 3), images)
+        CocoDetectionMetric(ann_file=str(tmp_path / "val.json"), classwise=True),
+        predict(annotations, (1, 2, 3), images),
     )
     annotations = write_annotations(tmp_path / "val.json", (9, 5, 2), images)
 
     values = evaluate(
-        FasterCocoMetric(ann_file=str(tmp_path / "val.json"), classwise=True), predict(annotations, (9, 5, 2), images)
+        CocoDetectionMetric(ann_file=str(tmp_path / "val.json"), classwise=True),
+        predict(annotations, (9, 5, 2), images),
     )
 
     assert values == pytest.approx(expected, abs=1e-12)
@@ -146,7 +148,7 @@ def test_no_detection_scores_zero(tmp_path: Path) -> None:
     write_annotations(tmp_path / "val.json", (1, 2, 3), [1, 2])
     samples = [make_sample(image, np.zeros((0, 4)), [], np.zeros(0)) for image in (1, 2)]
 
-    values = evaluate(FasterCocoMetric(ann_file=str(tmp_path / "val.json"), classwise=True), samples)
+    values = evaluate(CocoDetectionMetric(ann_file=str(tmp_path / "val.json"), classwise=True), samples)
 
     assert values["coco/bbox_mAP"] == 0
     assert values["coco/dog_precision"] == 0
@@ -165,13 +167,13 @@ def test_impossible_boxes_do_not_count_and_are_reported(tmp_path: Path, mmengine
     images = list(range(1, 11))
     annotations = write_annotations(tmp_path / "val.json", (1, 2, 3), images)
     samples = predict(annotations, (1, 2, 3), images)
-    expected = evaluate(FasterCocoMetric(ann_file=str(tmp_path / "val.json")), samples)
+    expected = evaluate(CocoDetectionMetric(ann_file=str(tmp_path / "val.json")), samples)
     content = json.loads((tmp_path / "val.json").read_text())
     for box in ([10, 10, 0, 20], [10, 10, -5, 20], [SIZE + 1, 0, 20, 20], [-30, 0, 20, 20]):
         extra = {"id": 1000 + len(content["annotations"]), "image_id": 1, "category_id": 1, "iscrowd": 0}
         content["annotations"].append(extra | {"bbox": box, "area": 100})
     (tmp_path / "val.json").write_text(json.dumps(content))
-    metric = FasterCocoMetric(ann_file=str(tmp_path / "val.json"))
+    metric = CocoDetectionMetric(ann_file=str(tmp_path / "val.json"))
 
     values = evaluate(metric, samples)
 
@@ -184,7 +186,7 @@ def test_text_ids_and_samples_with_their_own_ground_truth_score_alike(tmp_path: 
     names = [f"{number:06d}" for number in range(12)]
     annotations = write_annotations(tmp_path / "val.json", (1, 2, 3), names)
     samples = predict(annotations, (1, 2, 3), names)
-    expected = evaluate(FasterCocoMetric(ann_file=str(tmp_path / "val.json")), samples)
+    expected = evaluate(CocoDetectionMetric(ann_file=str(tmp_path / "val.json")), samples)
     for sample in samples:
         boxes = [
             (entry["bbox"], entry["category_id"]) for entry in annotations if entry["image_id"] == sample["img_id"]
@@ -194,7 +196,7 @@ def test_text_ids_and_samples_with_their_own_ground_truth_score_alike(tmp_path: 
             for (x, y, width, height), category in boxes
         ]
 
-    values = evaluate(FasterCocoMetric(), samples)
+    values = evaluate(CocoDetectionMetric(), samples)
 
     assert values == pytest.approx(expected, abs=1e-12)
 
@@ -202,7 +204,7 @@ def test_text_ids_and_samples_with_their_own_ground_truth_score_alike(tmp_path: 
 def test_a_second_evaluation_starts_afresh(tmp_path: Path) -> None:
     images = [1, 2, 3]
     annotations = write_annotations(tmp_path / "val.json", (1, 2, 3), images)
-    metric = FasterCocoMetric(ann_file=str(tmp_path / "val.json"))
+    metric = CocoDetectionMetric(ann_file=str(tmp_path / "val.json"))
     worse = evaluate(metric, predict(annotations, (1, 2, 3), images, noise=0.3))
 
     better = evaluate(metric, predict(annotations, (1, 2, 3), images, noise=0.0))
@@ -227,7 +229,7 @@ def test_masks_are_scored_beside_boxes(tmp_path: Path) -> None:
         sample["pred_instances"]["masks"] = masks
     arguments = {"ann_file": str(tmp_path / "val.json"), "metric": ["bbox", "segm"]}
 
-    ours = evaluate(FasterCocoMetric(**arguments), samples)
+    ours = evaluate(CocoDetectionMetric(**arguments), samples)
 
     assert 0.1 < ours["coco/segm_mAP"] < 1
     assert ours == pytest.approx(evaluate(CocoMetric(**arguments), samples), abs=5.1e-4)
@@ -235,7 +237,7 @@ def test_masks_are_scored_beside_boxes(tmp_path: Path) -> None:
 
 def test_format_only_writes_what_coco_metric_writes(tmp_path: Path) -> None:
     annotations = write_annotations(tmp_path / "val.json", (1, 2, 3), [1, 2])
-    metric = FasterCocoMetric(
+    metric = CocoDetectionMetric(
         ann_file=str(tmp_path / "val.json"), format_only=True, outfile_prefix=str(tmp_path / "results")
     )
 

@@ -88,7 +88,7 @@ def _evaluator(config: TrainConfig, ann: str) -> dict[str, Any]:
     with_mask = bool((config.model.get("recipe") or {}).get("with_mask"))
     file = None if needs_instances(config) else str(Path(config.data.root).absolute() / ann)
     return {
-        "type": "FasterCocoMetric",
+        "type": "CocoDetectionMetric",
         "ann_file": file,
         "metric": ["bbox", "segm"] if with_mask else "bbox",
         "classwise": True,
