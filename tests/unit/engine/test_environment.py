@@ -19,7 +19,9 @@ def test_a_fit_machine_is_not_refused(tmp_path: Path) -> None:
 
 
 def test_mmdet_2_refuses_the_run_with_the_doctors_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    installed = {**environment.installed_versions(), "mmdet": "2.28.2"}
+    forks = {"onedl-mmdetection", "onedl-mmengine", "onedl-mmcv"}
+    installed = {name: version for name, version in environment.installed_versions().items() if name not in forks}
+    installed |= {"mmdet": "2.28.2", "mmengine": "0.10.7", "mmcv": "2.1.0"}
     monkeypatch.setattr(environment, "installed_versions", lambda: installed)
 
     with pytest.raises(EnvironmentProblem, match="mmdet 2.28.2: 3.x is needed") as caught:
