@@ -68,7 +68,7 @@ def test_one_run_from_words_to_record(workplace) -> None:  # noqa: ANN001
     assert dataset.name == "digits" and dataset.digest
 
     assert {"config.yaml", "config.py", "overrides.txt", "launch.json", "environment.txt"} <= artifacts(workplace, run)
-    assert {"model.ts", "model.json"} <= artifacts(workplace, run, "model")
+    assert {"model.ts", "model.ts.json"} <= artifacts(workplace, run, "model")
     assert any(name.startswith("best_") for name in artifacts(workplace, run, "checkpoints"))
     assert "epoch_2.pth" in artifacts(workplace, run, "checkpoints")
 

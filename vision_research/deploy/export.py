@@ -17,7 +17,14 @@ import torch
 from vision_research.deploy.cases import Image, build_cases, load_images
 from vision_research.deploy.detector import build_exported, find_family
 from vision_research.deploy.errors import ExportError
-from vision_research.deploy.manifest import Manifest, describe_artifact, describe_input, describe_verification, sha256
+from vision_research.deploy.manifest import (
+    Manifest,
+    describe_artifact,
+    describe_input,
+    describe_verification,
+    manifest_path,
+    sha256,
+)
 from vision_research.deploy.reference import PythonDetector
 from vision_research.deploy.request import ExportRequest
 from vision_research.deploy.source import load_source
@@ -75,7 +82,7 @@ def export_detector(request: ExportRequest, read_checkpoint: CheckpointReader) -
             verification=describe_verification(verification) if verification else None,
         )
         temporary.replace(request.output)
-    manifest.write(request.output.with_suffix(".json"))
+    manifest.write(manifest_path(request.output))
     logger.info("Exported %s, %.1f MB.", request.output, manifest.artifact["size_bytes"] / 1e6)
     return manifest
 

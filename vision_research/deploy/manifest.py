@@ -75,6 +75,11 @@ class Manifest:
         return cls(**json.loads(path.read_text(encoding="utf-8")))
 
 
+def manifest_path(artifact: Path) -> Path:
+    """Where the manifest of an artifact lies: `model.onnx.json` beside `model.onnx`, so that formats share a folder."""
+    return artifact.with_name(artifact.name + ".json")
+
+
 def describe_artifact(path: Path, name: str) -> dict[str, Any]:
     """Name, digest and size of a saved model that will be called `name`."""
     return {"file": name, "sha256": sha256(path), "size_bytes": path.stat().st_size}

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from vision_research.deploy import export
 from vision_research.deploy.errors import ExportError
 from vision_research.deploy.export import export_detector
-from vision_research.deploy.manifest import Manifest, sha256
+from vision_research.deploy.manifest import Manifest, manifest_path, sha256
 from vision_research.deploy.request import ExportRequest
 
 Trained = Callable[..., tuple[Path, Path]]
@@ -37,8 +37,8 @@ def test_a_detector_becomes_a_verified_file_with_its_manifest(family: str, train
 
     manifest = export_detector(ExportRequest(config, checkpoint, output, run_id="abc"), read)
 
-    assert files(output.parent) == ["model.json", "model.ts"]
-    assert Manifest.read(output.with_suffix(".json")) == manifest
+    assert files(output.parent) == ["model.ts", "model.ts.json"]
+    assert Manifest.read(manifest_path(output)) == manifest
     assert manifest.classes == ["ring", "disc", "bar"]
     assert manifest.run_id == "abc"
     assert manifest.artifact == {"file": "model.ts", "sha256": sha256(output), "size_bytes": output.stat().st_size}
@@ -150,4 +150,4 @@ def test_an_unverified_export_says_so_in_the_manifest(trained: Trained, tmp_path
 
     export_detector(ExportRequest(config, checkpoint, tmp_path / "m.ts", verify=False), read)
 
-    assert json.loads((tmp_path / "m.json").read_text())["verification"] is None
+    assert json.loads((tmp_path / "m.ts.json").read_text())["verification"] is None

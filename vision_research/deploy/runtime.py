@@ -1,0 +1,98 @@
+"""Runs an exported model in this process, whatever its format: load_artifact(path).predict(image).
+
+Knows the manifest and the runners; a runtime that is not installed is named with the line that installs it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vision_research.deploy.detections import Detections
+from vision_research.deploy.errors import ExportError
+from vision_research.deploy.manifest import Manifest, manifest_path
+from vision_research.deploy.runners.runner import RUNNERS, Runner
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An exported model, loaded.
+
+    Attributes:
+        path: of the file.
+        manifest: as it lies beside the file.
+        runner: the file in its runtime.
+    """
+
+    path: Path
+    manifest: Manifest
+    runner: Runner
+
+    @property
+    def classes(self) -> list[str]:
+        """Names, in the order of the labels."""
+        return self.manifest.classes
+
+    def predict(self, image: NDArray[np.uint8]) -> Detections:
+        """Detect.
+
+        Args:
+            image: (H, W, 3) uint8, BGR as OpenCV reads it, any size.
+
+        Returns:
+            The detections, boxes in pixels of the image.
+
+        Raises:
+            ExportError: it is no such image.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+            raise ExportError(
+                f"{self.path.name} takes an (H, W, 3) uint8 BGR image, not {image.dtype} of shape {image.shape}."
+            )
+        return Detections(*(torch.from_numpy(output) for output in self.runner.run({"image": image})))
+
+
+def load_artifact(path: Path) -> Artifact:
+    """Load an exported model and its manifest.
+
+    Args:
+        path: the model's file; its suffix says the format.
+
+    Raises:
+        ExportError: there is no such file, its suffix is none of ours, it has no readable manifest, its runtime is not
+            installed, or the runtime refuses the file.
+    """
+    if path.suffix not in RUNNERS:
+        raise ExportError(f"{path} is no exported model: its suffix must be one of {', '.join(sorted(RUNNERS))}.")
+    if not path.is_file():
+        raise ExportError(f"There is no exported model at {path}; python -m vision_research.export makes one.")
+    manifest = _read_manifest(path)
+    try:
+        runner = RUNNERS[path.suffix].load(str(path))
+    except ImportError as error:
+        raise ExportError(
+            f"{path.name} runs in {RUNNERS[path.suffix].package}, which is not installed: "
+            f"pip install {RUNNERS[path.suffix].package}."
+        ) from error
+    except Exception as error:
+        # Runtimes have no common class for a file that they refuse.
+        reason = str(error).strip().splitlines()
+        raise ExportError(
+            f"{path} cannot be loaded ({reason[-1] if reason else type(error).__name__}). "
+            "It is truncated or no exported model: export it again."
+        ) from error
+    return Artifact(path, manifest, runner)
+
+
+def _read_manifest(path: Path) -> Manifest:
+    beside = manifest_path(path)
+    if not beside.is_file():
+        raise ExportError(f"{path.name} has no manifest: {beside} is missing; copy it along with the model.")
+    try:
+        return Manifest.read(beside)
+    except (ValueError, TypeError) as error:
+        raise ExportError(f"{beside} is no manifest of an exported model: {error}.") from error
