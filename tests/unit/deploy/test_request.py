@@ -13,7 +13,23 @@ from vision_research.deploy.request import ExportRequest
     "request_",
     [
         ExportRequest(Path("c.py"), Path("b.pth"), Path("m.ts")),
-        ExportRequest(Path("c.py"), Path("b.pth"), Path("m.ts"), (96, 160), 0.25, False, 3, "run", True),
+        ExportRequest(
+            Path("c.py"),
+            Path("b.pth"),
+            Path("m.ts"),
+            formats=("torchscript", "onnx"),
+            shape=(96, 160),
+            bounds=((64, 64), (96, 160)),
+            batch=None,
+            precision="int8",
+            preprocess=False,
+            score_thr=0.25,
+            thresholds=(0.5, 0.25),
+            verify=False,
+            num_images=3,
+            run_id="run",
+            trust_checkpoint=True,
+        ),
     ],
 )
 def test_a_request_survives_json(request_: ExportRequest) -> None:
