@@ -1,19 +1,34 @@
 """Tracing of the parts of a detector that have no data-dependent counts.
 
-Owns the settings of `torch.jit.trace` and the check that a trace holds for input of another size.
+Owns the settings of `torch.jit.trace`, the check that a trace holds for input of another size, and the switch that
+leaves parts as they are for `torch.export`, which follows Python by itself.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
+_leave_untraced = ContextVar("_leave_untraced", default=False)
 
-def trace(module: nn.Module, example: Tensor) -> torch.jit.ScriptModule:
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """Within the block `trace` gives back the module itself."""
+    token = _leave_untraced.set(True)
+    try:
+        yield
+    finally:
+        _leave_untraced.reset(token)
+
+
+def trace(module: nn.Module, example: Tensor) -> nn.Module:
     """Trace a module on one input, without gradients.
 
     Args:
@@ -21,10 +36,13 @@ def trace(module: nn.Module, example: Tensor) -> torch.jit.ScriptModule:
         example: the input; only its values are free, whether its size is must be checked (`largest_difference`).
 
     Returns:
-        The traced module; its parameters ask for no gradient, so that a consumer who forgets `no_grad` pays nothing.
+        The traced module, or within `untraced` the module itself; its parameters ask for no gradient, so that a
+        consumer who forgets `no_grad` pays nothing.
     """
     for parameter in module.parameters():
         parameter.requires_grad_(False)
+    if _leave_untraced.get():
+        return module.eval()
     with warnings.catch_warnings(), torch.no_grad():
         # Upstream asserts and shape arithmetic warn by the dozen; whether they matter is measured, not guessed.
         warnings.simplefilter("ignore", TracerWarning)

@@ -84,8 +84,7 @@ class DensePostprocess(nn.Module):
             large = (boxes[:, 2] - boxes[:, 0] > self.min_bbox_size) & (boxes[:, 3] - boxes[:, 1] > self.min_bbox_size)
             boxes, scores, labels = boxes[large], scores[large], labels[large]
         keep = self.nms(boxes, scores, labels, self.max_per_img)
-        if boxes.size(0) > 0:
-            keep = keep[: self.max_per_img]
+        keep = keep[: self.max_per_img]
         return boxes[keep], scores[keep], labels[keep]
 
 

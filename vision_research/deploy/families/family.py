@@ -31,6 +31,9 @@ class Family(ABC):
     def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
         """The part that is scripted: from the network's outputs, clip and scale_factor to boxes, scores and labels.
 
+        The graph formats run the same code through `torch.export`, so it takes no Python branch or loop on a count:
+        slices that clamp instead of `min`, and `if torch.jit.is_scripting() and ...` where a script alone needs one.
+
         Its `score_thr`, and `max_per_img` where the head has such a limit, are plain attributes: a check moves them.
         """
 

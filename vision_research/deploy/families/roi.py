@@ -73,8 +73,7 @@ class Proposals(nn.Module):
             large = (boxes[:, 2] - boxes[:, 0] > self.min_bbox_size) & (boxes[:, 3] - boxes[:, 1] > self.min_bbox_size)
             boxes, scores, levels = boxes[large], scores[large], levels[large]
         keep = self.nms(boxes, scores, levels, self.max_per_img)
-        if boxes.size(0) > 0:
-            keep = keep[: self.max_per_img]
+        keep = keep[: self.max_per_img]
         return boxes[keep]
 
 

@@ -57,7 +57,8 @@ class TwoStagePostprocess(nn.Module):
         """
         first = self.num_features + self.num_levels
         rois = self.proposals(maps[self.num_features : first], maps[first:], clip)
-        if rois.size(0) == 0:
+        # An exported graph takes no branch on a count, and its layers take no rows; a script's reshapes would not.
+        if torch.jit.is_scripting() and rois.size(0) == 0:  # type: ignore[attr-defined]
             return rois, rois.new_zeros(0), rois.new_zeros(0, dtype=torch.int64)
         logits, deltas = self.box_head(self.pooling(maps[: self.num_features], rois))
         num_boxes = 1 if self.class_agnostic else self.num_classes
