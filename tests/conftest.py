@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from s3_server import CREDENTIALS, S3Server
 
 from vision_research.config.compose import conf_dir, register
 from vision_research.config.schema import TrainConfig
@@ -27,3 +28,24 @@ def typed() -> Callable[..., TrainConfig]:
         return config
 
     return compose_typed
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server, for all tests that do not break it."""
+    with S3Server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def own_s3_server(tmp_path: Path) -> Iterator[S3Server]:
+    """A real S3 server for one test, which may kill it."""
+    with S3Server(tmp_path / "s3") as server:
+        yield server
+
+
+@pytest.fixture
+def s3_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The credentials of the servers in the environment, where boto3 looks first."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)

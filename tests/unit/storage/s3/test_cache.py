@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import multiprocessing
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vision_research.storage.s3.cache import DiskCache
+
+ENTRY = 1000 + 10 + 4  # body, header, ETag
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and path.name != "size"]
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path / "cache", 10_000)
+    cache.write("s3://b/k", b"body", '"tag"')
+
+    entry = DiskCache(tmp_path / "cache", 10_000).read("s3://b/k")
+
+    assert entry is not None
+    assert (entry.body, entry.etag) == (b"body", '"tag"')
+    assert abs(entry.confirmed - time.time()) < 60
+    assert cache.read("s3://b/other") is None
+
+
+def test_a_new_version_replaces_the_old_one(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path, 10_000)
+    for version in range(100):
+        cache.write("k", bytes(1000), str(version))
+
+    entry = cache.read("k")
+    assert entry is not None and entry.etag == "99"
+    assert len(files(tmp_path)) == 1
+    assert int((tmp_path / "size").read_text()) == files(tmp_path)[0].stat().st_size
+
+
+def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path, 10 * ENTRY)
+    for number in range(10):
+        cache.write(str(number), bytes(1000), "tag1")
+        os.utime(files(tmp_path)[0])
+    for path in files(tmp_path):
+        os.utime(path, (1, path.stat().st_mtime))
+    cache.read("3")
+    cache.write("new", bytes(1000), "tag1")
+
+    assert cache.read("3") is not None
+    assert cache.read("new") is not None
+    assert len(files(tmp_path)) == 9
+    assert sum(path.stat().st_size for path in files(tmp_path)) <= 9 * ENTRY
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda body: body[:-1], lambda body: body[:-1] + b"x", lambda _: b"", lambda _: b"VR"]
+)
+def test_a_damaged_file_is_not_used(damage: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache = DiskCache(tmp_path, 10_000)
+    cache.write("k", b"body", "tag1")
+    (path,) = files(tmp_path)
+    path.write_bytes(damage(path.read_bytes()))
+
+    with caplog.at_level(logging.WARNING):
+        assert cache.read("k") is None
+
+    assert f"{path} is damaged; k is read again." in caplog.text
+    assert not path.exists()
+
+
+def test_what_does_not_fit_is_not_kept(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path, 1000)
+    cache.write("k", bytes(1001), "tag1")
+
+    assert cache.read("k") is None
+
+
+def _fill(folder: str, writer: int) -> None:
+    cache = DiskCache(Path(folder), 20 * ENTRY)
+    for number in range(60):
+        cache.write(f"{writer}-{number}", bytes(1000), "tag1")
+
+
+def _size_between_writes(folder: Path) -> int:
+    with (folder / "size").open("a") as size:
+        fcntl.flock(size, fcntl.LOCK_EX)
+        return sum(path.stat().st_size for path in files(folder))
+
+
+def test_writers_at_once_stay_within_the_bound(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=_fill, args=(str(tmp_path), writer)) for writer in range(4)]
+    for writer in writers:
+        writer.start()
+    largest = 0
+    while any(writer.is_alive() for writer in writers):
+        largest = max(largest, _size_between_writes(tmp_path))
+    for writer in writers:
+        writer.join()
+
+    assert [writer.exitcode for writer in writers] == [0, 0, 0, 0]
+    assert largest <= 20 * ENTRY
+    assert sum(path.stat().st_size for path in files(tmp_path)) == int((tmp_path / "size").read_text())
+    assert int((tmp_path / "size").read_text()) <= 20 * ENTRY
+
+
+def test_what_a_killed_writer_left_is_counted_and_goes(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path, 5 * ENTRY)
+    cache.write("k", bytes(1000), "tag1")
+    left = files(tmp_path)[0].parent / ".tmpabc"
+    left.write_bytes(bytes(3000))
+    os.utime(left, (1, 1))
+    (tmp_path / "size").write_text(str(5 * ENTRY))
+
+    cache.write("other", bytes(1000), "tag1")
+
+    assert not left.exists()
+    assert int((tmp_path / "size").read_text()) == 2 * ENTRY
+
+
+def test_a_full_disk_is_told_once_and_nothing_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = DiskCache(tmp_path, 10_000)
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("vision_research.storage.s3.cache.tempfile.mkstemp", full)
+    with caplog.at_level(logging.WARNING):
+        for number in range(5):
+            cache.write(str(number), b"body", "tag1")
+
+    assert cache.read("0") is None
+    assert [record.getMessage() for record in caplog.records] == [
+        f"The cache in {tmp_path} cannot be used (No space left on device); going on without it."
+    ]
+    assert files(tmp_path) == []

@@ -1,0 +1,200 @@
+"""A folder of objects that were read before, shared by all ranks and loader workers of a machine.
+
+One file for each object, whole under its name or not there; its ETag and a checksum are in it. What was not used for
+longest goes first. Owns the files and their bound; knows nothing of S3.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import logging
+import os
+import struct
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+# Magic, checksum of what follows, length of the ETag.
+_HEADER = struct.Struct(">4sIH")
+_MAGIC = b"VRC1"
+_EVICT_TO = 0.9
+_STALE_TEMPORARY_S = 3600
+_RETRY_WRITING_S = 60.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A cached object.
+
+    Attributes:
+        body: its bytes.
+        etag: of the version that they are.
+        confirmed: Unix time, seconds, when the server last said that this version is the current one.
+    """
+
+    body: bytes
+    etag: str
+    confirmed: float
+
+
+class DiskCache:
+    """The cache of a machine.
+
+    Args:
+        folder: made when needed.
+        max_bytes: bound of all files together, even while several processes write.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._no_writing_until = 0.0
+        self._warned = False
+
+    def read(self, name: str) -> Entry | None:
+        """Read an object; None where it is not there, or its file is damaged, which is then removed.
+
+        Args:
+            name: address of the object, any text.
+        """
+        path = self._path(name)
+        try:
+            with path.open("rb") as file:
+                confirmed = os.fstat(file.fileno()).st_mtime
+                content = file.read()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._warn(error)
+            return None
+        entry = _unpack(content, confirmed)
+        if entry is None:
+            logger.warning("%s is damaged; %s is read again.", path, name)
+            path.unlink(missing_ok=True)
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path, (time.time(), confirmed))
+        return entry
+
+    def write(self, name: str, body: bytes, etag: str) -> None:
+        """Keep an object. Where the disk is full or read-only that is said once, and the object is not kept.
+
+        Args:
+            name: its address.
+            body: its bytes.
+            etag: of this version.
+        """
+        content = _pack(body, etag)
+        if len(content) > self._max_bytes or time.monotonic() < self._no_writing_until:
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with self._size() as size:
+                if size.value + len(content) > self._max_bytes:
+                    size.value = self._evict(int(_EVICT_TO * self._max_bytes) - len(content))
+                size.value += _store(self._path(name), content)
+        except OSError as error:
+            self._no_writing_until = time.monotonic() + _RETRY_WRITING_S
+            self._warn(error)
+
+    def confirm(self, name: str) -> None:
+        """Note that the cached version is still the current one."""
+        with contextlib.suppress(OSError):
+            os.utime(self._path(name))
+
+    def _path(self, name: str) -> Path:
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+        return self._folder / digest[:2] / digest[2:]
+
+    @contextlib.contextmanager
+    def _size(self) -> Iterator[_Size]:
+        """The bytes that are there. Only one process at a time gets here, so that no two writers pass the bound."""
+        handle = os.open(self._folder / "size", os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            noted = os.pread(handle, 32, 0)
+            size = _Size(int(noted) if noted.strip().isdigit() else sum(file.size for file in self._files()))
+            yield size
+            os.pwrite(handle, f"{max(size.value, 0):<32}".encode(), 0)
+        finally:
+            os.close(handle)
+
+    def _evict(self, wanted: int) -> int:
+        """Remove what was not used for longest until `wanted` bytes are left; return how many are.
+
+        Counting anew here also mends what a killed process left in the count.
+        """
+        files = sorted(self._files(), key=lambda file: file.used)
+        total = sum(file.size for file in files)
+        for file in files:
+            if total <= wanted:
+                break
+            file.path.unlink(missing_ok=True)
+            total -= file.size
+        return total
+
+    def _files(self) -> Iterator[_File]:
+        for folder in os.scandir(self._folder):
+            if not folder.is_dir():
+                continue
+            for item in os.scandir(folder):
+                with contextlib.suppress(FileNotFoundError):
+                    status = item.stat()
+                    if item.name.startswith(".") and time.time() - status.st_mtime > _STALE_TEMPORARY_S:
+                        Path(item.path).unlink()
+                        continue
+                    yield _File(Path(item.path), status.st_size, status.st_atime)
+
+    def _warn(self, error: OSError) -> None:
+        if not self._warned:
+            logger.warning("The cache in %s cannot be used (%s); going on without it.", self._folder, error.strerror)
+        self._warned = True
+
+
+@dataclass
+class _Size:
+    value: int
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    size: int
+    used: float
+
+
+def _store(path: Path, content: bytes) -> int:
+    """Write a file; return by how many bytes the folder has grown."""
+    path.parent.mkdir(exist_ok=True)
+    replaced = path.stat().st_size if path.exists() else 0
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return len(content) - replaced
+
+
+def _pack(body: bytes, etag: str) -> bytes:
+    tag = etag.encode()
+    return _HEADER.pack(_MAGIC, zlib.crc32(body, zlib.crc32(tag)), len(tag)) + tag + body
+
+
+def _unpack(content: bytes, confirmed: float) -> Entry | None:
+    if len(content) < _HEADER.size:
+        return None
+    magic, checksum, length = _HEADER.unpack_from(content)
+    rest = memoryview(content)[_HEADER.size :]
+    if magic != _MAGIC or zlib.crc32(rest) != checksum or length > len(rest):
+        return None
+    return Entry(bytes(rest[length:]), bytes(rest[:length]).decode(), confirmed)

@@ -1,0 +1,172 @@
+"""What went wrong with S3, in words that say what to type.
+
+Owns which failures pass by themselves and which do not. Knows the errors of botocore and urllib3, and no request.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from vision_research.config.errors import UserError
+from vision_research.storage.s3.settings import S3Settings
+from vision_research.storage.s3.uri import S3Uri
+
+
+class S3Error(UserError):
+    """S3 refused a request, or did not answer."""
+
+
+class S3NotFoundError(S3Error, FileNotFoundError):
+    """There is no such object."""
+
+
+class S3GaveUpError(S3Error):
+    """The server was away, overloaded or broken for longer than `storage.give_up_after_s`."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failed request.
+
+    Attributes:
+        code: S3's own, such as `AccessDenied`; the exception's name where no answer came.
+        status: of HTTP; None where no answer came.
+        detail: in the words of who noticed.
+        region: where the bucket is, if the answer says so.
+        transient: whether it may pass when the request is made again.
+    """
+
+    code: str
+    status: int | None
+    detail: str
+    region: str | None = None
+    transient: bool = False
+
+
+class AnswerError(Exception):
+    """An answer of S3 that is an error, from a request that botocore did not make."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.code)
+        self.failure = failure
+
+
+_TRANSIENT_CODES = frozenset(
+    {"InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown", "Throttling", "ThrottlingException"}
+)
+_NOT_FOUND = frozenset({"404", "NoSuchKey", "NotFound"})
+_WRONG_REGION = frozenset({"301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}) | {
+    "PermanentRedirect"
+}
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired"})
+
+
+def failure_of(error: Exception) -> Failure | None:
+    """Describe an exception that a request to S3 raised; None where it is of another kind."""
+    if isinstance(error, AnswerError):
+        return error.failure
+    from boto3 import exceptions as boto3
+    from botocore import exceptions as botocore
+    from urllib3 import exceptions as urllib3
+
+    if isinstance(error, (boto3.S3UploadFailedError, boto3.RetriesExceededError)):
+        inner = error.__context__ or getattr(error, "last_exception", None)
+        return failure_of(inner) if isinstance(inner, Exception) else Failure(type(error).__name__, None, str(error))
+    if isinstance(error, botocore.ClientError):
+        return answer_failure(error.response)
+    name = type(error).__name__
+    lost = (botocore.HTTPClientError, botocore.IncompleteReadError, botocore.FlexibleChecksumError, urllib3.HTTPError)
+    if isinstance(error, lost):
+        never = (botocore.SSLError, botocore.ProxyConnectionError, urllib3.SSLError)
+        return Failure(name, None, _one_line(error), transient=not isinstance(error, never))
+    if isinstance(error, botocore.BotoCoreError):
+        return Failure(name, None, _one_line(error))
+    return None
+
+
+def answer_failure(response: Any) -> Failure:
+    """Describe an answer of S3 as botocore parses it (`ClientError.response`)."""
+    found, meta = response.get("Error", {}), response.get("ResponseMetadata", {})
+    headers = meta.get("HTTPHeaders", {})
+    return _answered(
+        str(found.get("Code", "")),
+        int(meta.get("HTTPStatusCode", 0)),
+        str(found.get("Message", "")),
+        found.get("Region") or headers.get("x-amz-bucket-region"),
+    )
+
+
+def http_failure(status: int, body: bytes, headers: Any) -> Failure:
+    """Describe an answer of S3 as it came: its status, its XML and its headers."""
+
+    def tag(name: str) -> str:
+        found = re.search(f"<{name}>([^<]*)</{name}>".encode(), body)
+        return found[1].decode("utf-8", "replace") if found else ""
+
+    region = tag("Region") or headers.get("x-amz-bucket-region")
+    return _answered(tag("Code") or str(status), status, tag("Message"), region)
+
+
+def _answered(code: str, status: int, detail: str, region: str | None) -> Failure:
+    transient = code in _TRANSIENT_CODES or status >= 500 or status == 429
+    return Failure(code, status, detail, region, transient)
+
+
+def explain(failure: Failure, action: str, uri: S3Uri, settings: S3Settings) -> S3Error:
+    """Say what failed and what to type.
+
+    Args:
+        failure: of the last attempt.
+        action: S3's name of the permission that the request needs, such as `s3:GetObject`.
+        uri: of the object or the folder.
+        settings: with which it was asked for.
+    """
+    if failure.code in _NOT_FOUND:
+        return S3NotFoundError(f"There is no {uri} ({settings.where}).")
+    return S3Error(_words(failure, action, uri, settings))
+
+
+def _words(failure: Failure, action: str, uri: S3Uri, settings: S3Settings) -> str:
+    code = failure.code
+    if code == "NoSuchBucket":
+        return f"There is no bucket {uri.bucket!r} at {settings.where}. Check the address, or make the bucket."
+    if code in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"):
+        return (
+            f"No credentials for {uri}: {failure.detail} Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the "
+            "environment, or name a profile of ~/.aws: storage.profile=NAME."
+        )
+    if code == "ProfileNotFound":
+        return f"storage.profile={settings.profile}: {failure.detail}. Add it to ~/.aws/config, or name another one."
+    if code == "InvalidRegionError":
+        return f"storage.region={settings.region}: {failure.detail} One looks like eu-west-1."
+    if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch"):
+        return f"{settings.where} does not accept the credentials ({code}). Check the access key and its secret."
+    if code in _EXPIRED:
+        return f"The credentials for {uri} have expired ({code}). Renew them, for instance: aws sso login."
+    if code == "RequestTimeTooSkewed":
+        return (
+            f"{settings.where} refuses requests since this machine's clock is wrong. Set it: timedatectl set-ntp true."
+        )
+    if code in _WRONG_REGION:
+        told = failure.region or "the bucket's region"
+        return f"{uri.bucket!r} is not in the region asked. Type: storage.region={told}"
+    if code in ("AccessDenied", "403", "AllAccessDisabled"):
+        return f"Access denied: {action} on {uri}. Allow it to whom the credentials belong to, or use others."
+    if code in ("SSLError",):
+        return f"No trusted connection to {settings.where}: {failure.detail}"
+    return f"{action} on {uri} failed: {code} {failure.detail} ({settings.where})".rstrip()
+
+
+def explain_given_up(failure: Failure, action: str, uri: S3Uri, settings: S3Settings) -> S3GaveUpError:
+    """Say that a request was made until its time was over."""
+    said = f"{failure.code} {failure.detail}".strip()
+    return S3GaveUpError(
+        f"{settings.where} did not deliver {action} on {uri} for {settings.give_up_after_s:g} s "
+        f"(storage.give_up_after_s); at last: {said}. Is the server up? python -m vision_research.doctor storage=s3"
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,56 @@
+"""How S3 is reached: what is set for all of a process, or for one back end by its `backend_args`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class S3Settings:
+    """How S3 is reached. Credentials are no part of it: boto3 finds them (environment, profile, instance role).
+
+    Attributes:
+        endpoint_url: of a server that is not AWS; None is AWS, or what `AWS_ENDPOINT_URL_S3` says.
+        region: None is what boto3 finds.
+        profile: section of the AWS configuration files; None is what boto3 finds.
+        connect_timeout_s: until a connection stands.
+        read_timeout_s: without a byte, before a request counts as lost and is made again.
+        give_up_after_s: a request that failed all the time is given up then.
+        max_connections: open at once, for each process.
+        cache_dir: folder of the disk cache that all processes of this machine share; None reads every time.
+        cache_size_gb: what the cache may hold, 10^9 bytes.
+    """
+
+    endpoint_url: str | None = None
+    region: str | None = None
+    profile: str | None = None
+    connect_timeout_s: float = 5.0
+    read_timeout_s: float = 15.0
+    give_up_after_s: float = 120.0
+    max_connections: int = 32
+    cache_dir: str | None = None
+    cache_size_gb: float = 50.0
+
+    @property
+    def where(self) -> str:
+        """The server, for a message."""
+        return self.endpoint_url or "AWS"
+
+
+_of_process = S3Settings()
+
+
+def set_default_settings(settings: S3Settings) -> None:
+    """Set what `s3://` means in this process, and in those that it forks, wherever no `backend_args` say otherwise."""
+    global _of_process
+    _of_process = settings
+
+
+def default_settings(**changes: Any) -> S3Settings:
+    """What `s3://` means in this process, with some of it changed.
+
+    Raises:
+        TypeError: a change names nothing that can be set.
+    """
+    return replace(_of_process, **changes)

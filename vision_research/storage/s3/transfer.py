@@ -1,0 +1,67 @@
+"""Moves whole objects: up in parts, down beside the target, or from place to place within S3."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from pathlib import Path
+
+from vision_research.storage.s3.client import persist, s3_client
+from vision_research.storage.s3.settings import S3Settings
+from vision_research.storage.s3.uri import S3Uri
+
+
+def upload_bytes(content: bytes, uri: S3Uri, settings: S3Settings) -> None:
+    """Write an object. Large ones go in parts; a checksum travels with each, and the server compares it.
+
+    Raises:
+        S3Error: it was refused, or the server was away for too long; nothing is there under that key then, or what was.
+    """
+    persist(
+        lambda: s3_client(settings).upload_fileobj(io.BytesIO(content), uri.bucket, uri.key),
+        "s3:PutObject",
+        uri,
+        settings,
+    )
+
+
+def upload(path: Path, uri: S3Uri, settings: S3Settings) -> None:
+    """Write a file as an object, as `upload_bytes` does, without reading it whole into memory.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        S3Error: it was refused, or the server was away for too long.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}.")
+    persist(lambda: s3_client(settings).upload_file(str(path), uri.bucket, uri.key), "s3:PutObject", uri, settings)
+
+
+def download(uri: S3Uri, path: Path, settings: S3Settings) -> None:
+    """Read an object into a file, which is there whole or not at all; missing folders are made.
+
+    Raises:
+        S3NotFoundError: there is no such object.
+        S3Error: it was refused, or the server was away for too long.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name[:100]}.") as folder:
+        temporary = Path(folder, "download")
+        persist(
+            lambda: s3_client(settings).download_file(uri.bucket, uri.key, str(temporary)),
+            "s3:GetObject",
+            uri,
+            settings,
+        )
+        temporary.replace(path)
+
+
+def copy_object(source: S3Uri, target: S3Uri, settings: S3Settings) -> None:
+    """Copy within S3; no byte passes through this machine.
+
+    Raises:
+        S3NotFoundError: there is no such object.
+        S3Error: it was refused, or the server was away for too long.
+    """
+    origin = {"Bucket": source.bucket, "Key": source.key}
+    persist(lambda: s3_client(settings).copy(origin, target.bucket, target.key), "s3:PutObject", source, settings)
