@@ -45,7 +45,7 @@ def test_one_run_from_words_to_record(workplace) -> None:  # noqa: ANN001
     assert "aug=mosaic_mixup" in (folder / "overrides.txt").read_text().splitlines()
     assert json.loads((folder / "launch.json").read_text())["command"][1:3] == ["-m", "torch.distributed.run"]
     assert re.search(r"status +FINISHED", printed)
-    assert f"work_dir {' ' * 0}" in printed or "work_dir" in printed
+    assert re.search(rf"work_dir +{folder}$", printed, re.MULTILINE)
     assert "mlflow ui --backend-store-uri sqlite:///" in printed
 
     run = run_of(workplace, "runs/one")
@@ -59,7 +59,8 @@ def test_one_run_from_words_to_record(workplace) -> None:  # noqa: ANN001
     )
     assert (params["batch_size"], params["effective_batch"], params["seed"]) == ("4", "4", "7")
     assert len(params) < 30, "never the whole config as params"
-    assert {"host", "command", "mlflow.user"} <= set(run.data.tags)
+    assert {"host", "mlflow.user"} <= set(run.data.tags)
+    assert "-m vision_research.train" in run.data.tags["command"] and "seed=7" in run.data.tags["command"]
     assert "epoch 2" in run.data.tags["pipeline_stage"], "the switch is a tag with its epoch"
     assert {"train/loss", "train/lr", "train/images_per_s", "val/bbox_mAP", "val/AP/3"} <= set(run.data.metrics)
     history = client(workplace).get_metric_history(run.info.run_id, "train/loss")
@@ -118,7 +119,12 @@ def test_a_stop_saves_a_checkpoint_on_all_ranks_and_is_recorded_as_killed(
     assert run_of(workplace, name).info.status == "KILLED"
 
     done = max(int(entry["iter"]) for entry in scalars(folder) if "iter" in entry)
-    workplace.run(f"resume={folder}", "schedule.max_epochs=3", tiny=False) if done < 6 else None
+    epochs = done // 2 + 1  # two iterations each, on two ranks
+    workplace.run(f"resume={folder}", f"schedule.max_epochs={epochs}", f"schedule.val_interval={epochs}", tiny=False)
+    run = run_of(workplace, name)
+    assert run.info.status == "FINISHED"
+    steps = [point.step for point in client(workplace).get_metric_history(run.info.run_id, "train/loss")]
+    assert steps == list(range(1, 2 * epochs + 1)), "every iteration once"
 
 
 def test_a_sweep_makes_one_run_per_job_under_one_parent(workplace) -> None:  # noqa: ANN001

@@ -148,7 +148,7 @@ def _start(run: PreparedRun) -> TrackedRun | None:
         tracking_settings(config.tracking),
         run.work_dir,
         params=flat_params(curated_params(run)),
-        tags=run_tags(sys.argv, source_version(Path.cwd())),
+        tags=run_tags(sys.orig_argv, source_version(Path.cwd())),
         dataset=DatasetRecord(
             name=run.composition.choices["data"],
             digest=facts.digest,

@@ -37,7 +37,7 @@ class SweepRun(Callback):
         uri = resolve_uri(tracking.uri, Path.cwd())
         settings = TrackingSettings(uri=uri, experiment=tracking.experiment, request_timeout_s=tracking.timeout_s)
         swept = dict(override.split("=", 1) for override in config.hydra.overrides.task if "=" in override)
-        tags = run_tags(sys.argv, source_version(Path.cwd()))
+        tags = run_tags(sys.orig_argv, source_version(Path.cwd()))
         open_parent(settings, _sweep_dir(config), flat_params(swept), tags)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:

@@ -49,7 +49,7 @@ def run_tags(
     """Write where a run comes from as tags; those that MLflow knows carry its own names and show up in its tables.
 
     Args:
-        argv: the command as it was typed, program first.
+        argv: the command as it was typed, interpreter first (`sys.orig_argv`).
         source: state of the checkout; None outside of git.
         environ: environment to read; None is this process's.
 
@@ -59,9 +59,10 @@ def run_tags(
     tags = {
         "mlflow.user": _user(os.environ if environ is None else environ),
         "mlflow.source.type": "LOCAL",
-        "mlflow.source.name": Path(argv[0]).name if argv else "",
+        "mlflow.source.name": _program(argv),
         "host": socket.gethostname(),
-        "command": shlex.join(argv),
+        # Without the folder of the interpreter, which says nothing and hides the rest in a table.
+        "command": shlex.join([Path(argv[0]).name, *argv[1:]]),
         "version.python": platform.python_version(),
     }
     tags.update({f"version.{name}": _version(name) for name in _PACKAGES})
@@ -69,6 +70,10 @@ def run_tags(
         tags.update({"mlflow.source.git.commit": source.commit, "git.commit": source.commit})
         tags.update({"git.branch": source.branch, "git.dirty": _text(source.dirty)})
     return tags
+
+
+def _program(argv: Sequence[str]) -> str:
+    return argv[2] if len(argv) > 2 and argv[1] == "-m" else Path(argv[0]).name
 
 
 def _text(value: Any) -> str:

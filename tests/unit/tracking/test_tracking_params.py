@@ -45,12 +45,12 @@ def test_long_values_are_cut_visibly_to_what_mlflow_stores() -> None:
 
 def test_tags_say_where_the_run_comes_from() -> None:
     source = SourceVersion("a" * 40, "main", dirty=True)
-    tags = run_tags(["/usr/bin/train.py", "model=x", "work_dir=a b"], source, {"USER": "ada"})
+    tags = run_tags(["/usr/bin/python", "-m", "package.train", "model=x", "work_dir=a b"], source, {"USER": "ada"})
     assert tags["mlflow.user"] == "ada"
-    assert tags["mlflow.source.name"] == "train.py"
+    assert tags["mlflow.source.name"] == "package.train"
     assert tags["mlflow.source.git.commit"] == tags["git.commit"] == "a" * 40
     assert tags["git.dirty"] == "true"
-    assert tags["command"] == "/usr/bin/train.py model=x 'work_dir=a b'"
+    assert tags["command"] == "python -m package.train model=x 'work_dir=a b'"
     assert tags["version.torch"][0].isdigit()
     assert all(isinstance(value, str) for value in tags.values())
 
