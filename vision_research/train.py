@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vision_research.config.compose import Composition, command, exit_on_problem
+from vision_research.launch.sweep import sweep_closed
 
 
 @exit_on_problem
@@ -23,4 +24,5 @@ def main(composition: Composition) -> float | None:
 
 if __name__ == "__main__":
     refuse_wrong_packages()
-    main()
+    with sweep_closed():
+        main()

@@ -13,9 +13,11 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("model=rtmdet_tinny",), "Available options in 'model'"),
-        (("data.bath_size=3",), "Key 'bath_size' is not in struct|Key 'bath_size' not in 'DataConfig'"),
-        (("data.batch_size=many",), "could not be converted to Integer"),
+        (("model=rtmdet_tinny",), "Did you mean model=rtmdet_tiny.*\nAvailable options in 'model'"),
+        (("data.bath_size=3",), "Did you mean data.batch_size.*\nAvailable keys in 'data'"),
+        (("data.batch_size=many",), "data.batch_size=many: .* could not be converted to Integer"),
+        (("-m", "schedule.lr=0.001,fast"), "schedule.lr=0.001,fast: Value 'fast'"),
+        (("image_size=[64,64,64]",), "image_size=.64, 64, 64.: is .height, width."),
         (("aug=mosaic", "aug.final_epochs=2"), "Type aug.final_epochs=1 or less"),
         (("data=coco", "data.root=nowhere"), "data.train_ann is not set"),
         (("data.root=nowhere", "data.kind=coco"), "data.root"),

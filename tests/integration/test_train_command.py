@@ -139,6 +139,32 @@ def test_a_sweep_makes_one_run_per_job_under_one_parent(workplace) -> None:  # n
     assert sorted(run.data.params["lr"] for run in children) == ["0.001", "0.002"]
 
 
+def test_a_sweep_with_a_job_that_fails_runs_the_others_and_is_recorded_as_failed(workplace) -> None:  # noqa: ANN001
+    words = ("-m", "schedule.lr=-1,0.001", "export=none", "tracking.experiment=broken", "schedule.max_epochs=1")
+    printed = workplace.run(*words, "hydra.sweep.dir=runs/broken", expect=1)
+    assert "schedule.lr=-1.0: has to be over 0" in printed and "Traceback" not in printed
+    experiment = client(workplace).get_experiment_by_name("broken")
+    statuses = {
+        "parent" if "mlflow.parentRunId" not in run.data.tags else "job": (
+            run.info.status,
+            run.data.tags.get("status_cause"),
+        )
+        for run in client(workplace).search_runs([experiment.experiment_id])
+    }
+    assert statuses == {"parent": ("FAILED", "1 jobs failed"), "job": ("FINISHED", None)}
+
+
+def test_a_sweep_that_is_stopped_is_recorded_as_killed(workplace, eventually: Wait) -> None:  # noqa: ANN001
+    words = ("-m", "schedule.lr=0.002,0.001", "export=none", "tracking.experiment=stopped", "schedule.max_epochs=50")
+    process = workplace.start(*words, "hydra.sweep.dir=runs/sweep-stopped", "schedule.val_interval=50")
+    eventually(lambda: len(scalars(workplace.folder / "runs/sweep-stopped/0")) >= 2)
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=180)
+    assert process.returncode == 130, printed
+    runs = client(workplace).search_runs([client(workplace).get_experiment_by_name("stopped").experiment_id])
+    assert [run.info.status for run in runs] == ["KILLED", "KILLED"], "the job and its parent; no second job"
+
+
 def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_images(workplace) -> None:  # noqa: ANN001
     words = (
         "work_dir=runs/nan",

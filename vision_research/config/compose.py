@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +18,17 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vision_research.config.errors import ConfigError, UserError
+from vision_research.config.hints import explain, unknown_keys
 from vision_research.config.resolvers import register_resolvers
 from vision_research.config.schema import TrainConfig
+from vision_research.config.sweep_words import check_sweep
 from vision_research.config.zoo import register_zoo
 from vision_research.work_dir import WorkDir
 
 # Groups whose choice is recorded with a run.
 GROUPS = ("model", "data", "aug", "schedule", "hw", "tracking", "storage", "export", "experiment", "debug")
+# What OmegaConf puts before the words of a resolver.
+RESOLVER_PREFIX = "ValueError raised while resolving interpolation: "
 
 
 @dataclass(frozen=True)
@@ -91,11 +97,36 @@ def command(config_name: str) -> Callable[[Callable[[Composition], float | None]
         def main() -> None:
             register()
             sys.argv[1:] = replay_overrides(flags_first(sys.argv[1:]))
-            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
+            with _refusals_explained():
+                check_sweep(sys.argv[1:], conf_dir(), config_name)
+                hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
 
         return main
 
     return decorate
+
+
+@contextmanager
+def _refusals_explained() -> Iterator[None]:
+    """Exit with what to type where Hydra refuses a word.
+
+    Hydra prints its own refusals, and hands them on only where HYDRA_FULL_ERROR asks for a whole traceback.
+    """
+    if "HYDRA_FULL_ERROR" in os.environ:
+        yield
+        return
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    except UserError as error:
+        sys.exit(str(error))
+    except Exception as error:
+        explained = explain(error, sys.argv[1:])
+        if explained is None:
+            raise
+        sys.exit(explained)
+    finally:
+        del os.environ["HYDRA_FULL_ERROR"]
 
 
 def composition(tree: DictConfig) -> Composition:
@@ -104,17 +135,18 @@ def composition(tree: DictConfig) -> Composition:
     Raises:
         ConfigError: a mandatory value is missing, or an interpolation leads nowhere; all of them at once.
     """
-    missing = sorted(OmegaConf.missing_keys(tree))
-    if missing:
-        raise ConfigError([f"{key} is not set. Type {key}=VALUE" for key in missing])
     hydra_tree = HydraConfig.get()
     try:
+        if missing := sorted(OmegaConf.missing_keys(tree)):
+            raise ConfigError([f"{key} is not set. Type {key}=VALUE" for key in missing])
         config = OmegaConf.to_object(tree)
         text = OmegaConf.to_yaml(tree, resolve=True)
     except OmegaConfBaseException as error:
         # A resolver of ours says what is wrong in words of its own; OmegaConf wraps them.
-        raise ConfigError(str(error.__cause__ if isinstance(error.__cause__, ValueError) else error)) from error
+        raise ConfigError(str(error).splitlines()[0].removeprefix(RESOLVER_PREFIX)) from error
     assert isinstance(config, TrainConfig)
+    if unknown := list(unknown_keys(config)):
+        raise ConfigError(unknown)
     sweeping = hydra_tree.mode is RunMode.MULTIRUN
     return Composition(
         config=config,

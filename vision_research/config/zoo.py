@@ -39,6 +39,15 @@ def zoo_folder() -> Path:
     raise FileNotFoundError(f"mmdet in {package} came without its configs: pip install --force-reinstall mmdet==3.3.0")
 
 
+def zoo_options() -> list[str]:
+    """List the configs of MMDetection as they are typed after `zoo/`, sorted; nothing where there is no zoo."""
+    try:
+        files = zoo_folder().glob("[!_]*/*.py")
+    except FileNotFoundError:
+        return []
+    return sorted(f"{file.parent.name}/{file.stem}" for file in files)
+
+
 class ZooConfigSource(ConfigSource):
     """Serves the groups below `model/zoo` from MMDetection's config files."""
 

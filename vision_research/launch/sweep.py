@@ -1,8 +1,11 @@
-"""The parent run of a Hydra sweep: opened before its first job, closed after its last."""
+"""The parent run of a Hydra sweep: opened before its first job, closed after its last, however that ends."""
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,11 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from vision_research.config.schema import Tracker
+
+# What the train command exits with after a Ctrl-C or a SIGTERM.
+STOPPED_CODES = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+
+_unfinished: list[SweepRun] = []
 
 
 class SweepRun(Callback):
@@ -21,6 +29,7 @@ class SweepRun(Callback):
 
     def __init__(self) -> None:
         self._failed = 0
+        self._open: Path | None = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Open the parent run."""
@@ -39,6 +48,8 @@ class SweepRun(Callback):
         swept = dict(override.split("=", 1) for override in config.hydra.overrides.task if "=" in override)
         tags = run_tags(sys.orig_argv, source_version(Path.cwd()))
         open_parent(settings, _sweep_dir(config), flat_params(swept), tags)
+        self._open = _sweep_dir(config)
+        _unfinished.append(self)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Count what failed."""
@@ -46,12 +57,39 @@ class SweepRun(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Close the parent run."""
-        if Tracker(config.tracking.kind) is Tracker.none:
+        self.close()
+
+    def close(self, *, stopped: bool = False) -> None:
+        """Close the parent run, if it is open.
+
+        Args:
+            stopped: whether a person ended the sweep.
+        """
+        if self._open is None:
             return
         from vision_research.tracking.sweep import close_parent
 
-        cause = f"{self._failed} jobs failed" if self._failed else None
-        close_parent(_sweep_dir(config), "FAILED" if self._failed else "FINISHED", cause)
+        failed = f"{self._failed} jobs failed" if self._failed else None
+        status = "KILLED" if stopped else "FAILED" if failed else "FINISHED"
+        close_parent(self._open, status, "the sweep was stopped" if stopped else failed)
+        self._open = None
+
+
+@contextmanager
+def sweep_closed() -> Iterator[None]:
+    """Close the parent run of a sweep that ends in a failed or a stopped job: Hydra tells no callback of those."""
+    stopped = False
+    try:
+        yield
+    except KeyboardInterrupt:
+        stopped = True
+        raise
+    except SystemExit as leaving:
+        stopped = leaving.code in STOPPED_CODES
+        raise
+    finally:
+        while _unfinished:
+            _unfinished.pop().close(stopped=stopped)
 
 
 def _sweep_dir(config: DictConfig) -> Path:

@@ -1,0 +1,116 @@
+"""Says what to type in the place of a misspelt word: Hydra's refusals in this project's words.
+
+Hydra names the word it cannot place; a person needs what is allowed there, and the nearest of it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
+
+from vision_research.config.zoo import GROUP as ZOO
+from vision_research.config.zoo import zoo_options
+
+# Sections of the tree that are no one's to type: Hydra's own.
+HIDDEN = ("hydra",)
+
+
+def explain(error: BaseException, words: Sequence[str]) -> str | None:
+    """Put a refusal of Hydra's or OmegaConf's into one message.
+
+    Args:
+        error: what composing raised.
+        words: the command line after the program's name.
+
+    Returns:
+        The word, what is allowed in its place, and what to type; None where the error is no refusal of a word.
+    """
+    if isinstance(error, MissingConfigException):
+        return _option(error)
+    if isinstance(error, OverrideParseException):
+        return _unreadable(error)
+    cause = error.__cause__
+    if isinstance(error, HydraException) and isinstance(cause, (ConfigAttributeError, ConfigKeyError)):
+        return _key(cause, _typed(str(cause.full_key), words))
+    if isinstance(error, HydraException) and isinstance(cause, ValidationError):
+        return f"{_typed(str(cause.full_key), words)}: {_first_line(cause)}"
+    if isinstance(error, (HydraException, OmegaConfBaseException)):
+        return "\n".join([str(error), *([_first_line(cause)] if isinstance(cause, OmegaConfBaseException) else [])])
+    return None
+
+
+def unknown_keys(node: Any, path: str = "") -> Iterator[str]:
+    """Name the keys that a `+key=value` has put where the schema has none; nothing would ever read them.
+
+    Args:
+        node: the typed tree.
+        path: where it stands.
+    """
+    if not is_dataclass(node):
+        return
+    known = [field.name for field in fields(node)]
+    for name, value in vars(node).items():
+        key = f"{path}.{name}" if path else name
+        if name not in known:
+            yield f"+{key}: there is no such key.{did_you_mean(name, known, path)}"
+        else:
+            yield from unknown_keys(value, key)
+
+
+def did_you_mean(word: str, allowed: Iterable[str], path: str = "") -> str:
+    """Name the nearest of the allowed words, as they are typed; or nothing where none is near."""
+    near = difflib.get_close_matches(word, list(allowed), n=3, cutoff=0.6)
+    typed = [f"{path}.{name}" if path else name for name in near]
+    return f" Did you mean {', '.join(typed)}?" if typed else ""
+
+
+def _option(error: MissingConfigException) -> str:
+    missing = error.missing_cfg_file or ""
+    if missing.startswith(f"{ZOO}/"):
+        group, name, options = "model", missing.removeprefix("model/"), [f"zoo/{entry}" for entry in zoo_options()]
+        listed = f"{len(options)} configs of MMDetection, such as {options[0]}"
+    else:
+        (group, _, name), options = missing.rpartition("/"), list(error.options or [])
+        listed = f"{', '.join(options)}{', zoo/FAMILY/CONFIG' if group == 'model' else ''}"
+    if not group:
+        return str(error)
+    near = difflib.get_close_matches(name, options, n=3, cutoff=0.6)
+    hint = f" Did you mean {', '.join(f'{group}={option}' for option in near)}?" if near else ""
+    return f"{group}={name}: there is no such option.{hint}\nAvailable options in '{group}': {listed}"
+
+
+def _key(error: ConfigAttributeError | ConfigKeyError, typed: str) -> str:
+    name, parent = str(error.key), error.parent_node
+    path = str(error.full_key).rpartition(".")[0]
+    allowed = sorted(str(key) for key in parent if key not in HIDDEN) if isinstance(parent, DictConfig) else []
+    where = f"in {path!r}" if path else "at the top"
+    lines = [f"{typed}: there is no key {name!r} {where}.{did_you_mean(name, allowed, path)}"]
+    if allowed:
+        lines.append(f"Available keys {where}: {', '.join(allowed)}")
+    if error.object_type is dict:
+        lines.append(f"To add it all the same, type +{typed}")
+    return "\n".join(lines)
+
+
+def _unreadable(error: OverrideParseException) -> str:
+    key, _, value = error.override.partition("=")
+    if not value:
+        return f"{error.override}: is no KEY=VALUE. Type {key}=VALUE"
+    if value.startswith("("):
+        return f"{error.override}: lists are written in brackets. Type '{key}=[{value.strip('()')}]'"
+    return f"{error.override}: cannot be read. Quote the value: '{key}=\"{value}\"'"
+
+
+def _typed(key: str, words: Sequence[str]) -> str:
+    """Return the word that set a key, the last one; it may reach further down than where it was refused."""
+    return next((word for word in reversed(words) if word.lstrip("+~").startswith(key)), key)
+
+
+def _first_line(error: BaseException | None) -> str:
+    return str(error).splitlines()[0]
