@@ -100,6 +100,8 @@ def _crowd_case(images: Sequence[Image], reference: PythonDetector) -> Case:
     prepared = reference.prepare(image)
     limit = reference.max_per_img
     many = None if limit is None or limit < 0 else max(limit, _MAX_PER_IMG)
+    if many is not None and reference.num_candidates is not None:
+        many = min(many, reference.num_candidates)
     score_thr = reference.score_thr
     for _ in range(_THRESHOLD_STEPS):
         with reference.thresholds(score_thr, many):

@@ -1,4 +1,4 @@
-"""The consumer of an artifact: a process that imports torch and nothing else of ours, and runs what it is given.
+"""The consumer of an artifact: a process that imports torch and no package besides, and runs what it is given.
 
 Started in a process of its own (`verify.run_consumer`). Its imports are the proof that an artifact needs torch alone,
 so add none.
@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from vision_research.deploy.mask_bits import pack_masks
+
 FORBIDDEN = ("mmcv", "mmdet", "mmengine", "torchvision")
 
 
@@ -21,8 +23,8 @@ def serve(artifact: str, requests: str, replies: str, num_threads: int) -> None:
 
     Args:
         artifact: the TorchScript file.
-        requests: a `torch.save` file: a list of dicts with `image`, `tensor`, `clip`, `scale_factor`, `score_thr` and
-            `max_per_img`.
+        requests: a `torch.save` file: a list of dicts with `image`, `tensor`, `geometry` (what `forward_tensor` takes
+            after the tensor), `score_thr` and `max_per_img`.
         replies: where to write a dict with `results` (a pair for each request: from the image, from the tensor), each
             one's `seconds` from the image, and the `forbidden` modules found imported; or with `error`.
         num_threads: as the reference, because the number of threads decides the last bits of a sum.
@@ -47,7 +49,11 @@ def _answer(artifact: str, requests: str) -> dict[str, Any]:
             started = time.perf_counter()
             from_image = module(request["image"])
             seconds.append(time.perf_counter() - started)
-            results.append(
-                (from_image, module.forward_tensor(request["tensor"], request["clip"], request["scale_factor"]))
-            )
+            from_tensor = module.forward_tensor(request["tensor"], *request["geometry"])
+            results.append((_packed(from_image), _packed(from_tensor)))
     return {"results": results, "seconds": seconds, "forbidden": [name for name in FORBIDDEN if name in sys.modules]}
+
+
+def _packed(outputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """Boxes, scores and labels as they are; masks, where there are any, in bits."""
+    return (*outputs[:3], *(pack_masks(masks) for masks in outputs[3:]))

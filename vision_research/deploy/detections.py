@@ -8,6 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+# A union of fewer pixels counts as that many, so that one pixel at the threshold is a thousandth of a mask at most.
+_SMALLEST_UNION = 1000
+
 
 class Detections(NamedTuple):
     """The detections of one image.
@@ -32,10 +35,12 @@ class Tolerance:
     Attributes:
         box_px: coordinates of a box, pixels of the image.
         score: of a detection.
+        mask: share of a mask's pixels, as `Difference.mask`.
     """
 
     box_px: float
     score: float
+    mask: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -47,16 +52,24 @@ class Difference:
         num_got: detections of the other.
         box_px: largest difference of a coordinate, pixels of the image; infinite where the lists do not match up.
         score: largest difference of a score; infinite where the lists do not match up.
+        mask: largest share of pixels in which two matched masks differ, of their union (a union under 1,000 pixels
+            counts as 1,000); infinite where the lists do not match up; None where there are no masks.
     """
 
     num_expected: int
     num_got: int
     box_px: float
     score: float
+    mask: float | None = None
 
     def within(self, tolerance: Tolerance) -> bool:
         """Whether the counts are equal and nothing differs by more than the tolerance."""
-        return self.num_got == self.num_expected and self.box_px <= tolerance.box_px and self.score <= tolerance.score
+        return (
+            self.num_got == self.num_expected
+            and self.box_px <= tolerance.box_px
+            and self.score <= tolerance.score
+            and (self.mask or 0.0) <= tolerance.mask
+        )
 
 
 def compare(got: Detections, expected: Detections) -> Difference:
@@ -69,20 +82,33 @@ def compare(got: Detections, expected: Detections) -> Difference:
         expected: of the reference.
     """
     num_got, num_expected = len(got.scores), len(expected.scores)
+    infinite = float("inf")
     if not torch.equal(got.labels.sort()[0], expected.labels.sort()[0]):
-        return Difference(num_expected, num_got, float("inf"), float("inf"))
+        return Difference(num_expected, num_got, infinite, infinite, None if expected.masks is None else infinite)
     box_px, score = 0.0, 0.0
+    mask = None if expected.masks is None else 0.0
     for label in torch.unique(expected.labels):
-        ours, theirs = _of_label(got, label), _of_label(expected, label)
-        pairs = _match(ours, theirs)
-        box_px = max(box_px, float(_apart(ours.boxes, theirs.boxes[pairs])))
-        score = max(score, float(_apart(ours.scores, theirs.scores[pairs])))
-    return Difference(num_expected, num_got, box_px, score)
+        ours, theirs = _chosen(got, got.labels == label), _chosen(expected, expected.labels == label)
+        theirs = _chosen(theirs, _match(ours, theirs))
+        box_px = max(box_px, float(_apart(ours.boxes, theirs.boxes)))
+        score = max(score, float(_apart(ours.scores, theirs.scores)))
+        if mask is not None:
+            mask = max(mask, _masks_apart(ours.masks, theirs.masks))
+    return Difference(num_expected, num_got, box_px, score, mask)
 
 
-def _of_label(detections: Detections, label: Tensor) -> Detections:
-    chosen = detections.labels == label
-    return Detections(detections.boxes[chosen], detections.scores[chosen], detections.labels[chosen])
+def _chosen(detections: Detections, index: Tensor) -> Detections:
+    masks = None if detections.masks is None else detections.masks[index]
+    return Detections(detections.boxes[index], detections.scores[index], detections.labels[index], masks)
+
+
+def _masks_apart(got: Tensor | None, expected: Tensor | None) -> float:
+    """The largest share of differing pixels over pairs of (N, H, W) bool masks."""
+    if got is None or expected is None or got.shape != expected.shape:
+        return float("inf")
+    differing = (got ^ expected).flatten(1).sum(1)
+    union = (got | expected).flatten(1).sum(1).clamp(min=_SMALLEST_UNION)
+    return float((differing / union).max())
 
 
 def _match(ours: Detections, theirs: Detections) -> Tensor:

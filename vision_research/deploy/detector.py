@@ -70,6 +70,42 @@ class ExportedDetector(nn.Module):
         return boxes, scores, labels
 
 
+class ExportedMaskDetector(nn.Module):
+    """One image in, its detections out, with a mask for each.
+
+    Args:
+        preprocess: from an image to the network's tensor.
+        network: from the tensor to maps.
+        postprocess: from maps to detections.
+    """
+
+    def __init__(self, preprocess: nn.Module, network: nn.Module, postprocess: nn.Module) -> None:
+        super().__init__()
+        self.preprocess = preprocess
+        self.network = network
+        self.postprocess = postprocess
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Detect.
+
+        Args:
+            image: (H, W, 3) uint8, BGR as OpenCV reads it, any size.
+
+        Returns:
+            As `ExportedDetector.forward`; and masks (N, H, W) bool, pixels of the image.
+        """
+        tensor, clip, scale_factor = self.preprocess(image)
+        return self.forward_tensor(tensor, clip, scale_factor, (image.size(0), image.size(1)))
+
+    @torch.jit.export
+    def forward_tensor(
+        self, tensor: Tensor, clip: tuple[int, int], scale_factor: tuple[float, float], image_size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Detect from the normalised tensor on: as `ExportedDetector.forward_tensor`, into masks of `image_size`."""
+        boxes, scores, labels, masks = self.postprocess(self.network(tensor), clip, scale_factor, image_size)
+        return boxes, scores, labels, masks
+
+
 def find_family(detector: Any) -> Family:
     """The family that exports a detector.
 
@@ -111,7 +147,8 @@ def build_exported(detector: Any, spec: InputSpec, example: Tensor) -> torch.jit
         if spec.canvas is None:
             _check_other_size(traced, network, tensor)
         postprocess = family.postprocess(detector, network(tensor)).eval()
-    return script(ExportedDetector(preprocess, traced, postprocess))
+    kind = ExportedMaskDetector if family.gives_masks else ExportedDetector
+    return script(kind(preprocess, traced, postprocess))
 
 
 def _check_other_size(traced: nn.Module, network: nn.Module, tensor: Tensor) -> None:

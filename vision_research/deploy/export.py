@@ -18,6 +18,8 @@ from vision_research.deploy.cases import Image, build_cases, load_images
 from vision_research.deploy.detector import build_exported, find_family
 from vision_research.deploy.errors import ExportError
 from vision_research.deploy.manifest import (
+    MASKS,
+    OUTPUT,
     Manifest,
     describe_artifact,
     describe_input,
@@ -65,7 +67,7 @@ def export_detector(request: ExportRequest, read_checkpoint: CheckpointReader) -
         images = load_images(source.dataset, source.pipeline, request.num_images + 1)
         logger.info("Tracing %s.", type(source.detector).__name__)
         build_exported(source.detector, spec, torch.from_numpy(images[0][1])).save(str(temporary))
-        reference = PythonDetector(source.detector, source.pipeline, spec, test_cfg)
+        reference = PythonDetector(source.detector, source.pipeline, spec, family)
         verification = _verify(temporary, reference, images[1:]) if request.verify else None
         manifest = Manifest(
             artifact=describe_artifact(temporary, request.output.name),
@@ -74,17 +76,24 @@ def export_detector(request: ExportRequest, read_checkpoint: CheckpointReader) -
             input=describe_input(spec),
             thresholds={
                 "score_thr": reference.score_thr,
-                "nms_iou": test_cfg.nms.get("iou_threshold", test_cfg.nms.get("iou_thr")),
+                "nms_iou": _nms_iou(test_cfg),
                 "max_per_img": reference.max_per_img,
             },
             checkpoint={"file": request.checkpoint.name, "sha256": sha256(request.checkpoint)},
             run_id=request.run_id,
+            output={**OUTPUT, **(MASKS if family.gives_masks else {})},
             verification=describe_verification(verification) if verification else None,
         )
         temporary.replace(request.output)
     manifest.write(manifest_path(request.output))
     logger.info("Exported %s, %.1f MB.", request.output, manifest.artifact["size_bytes"] / 1e6)
     return manifest
+
+
+def _nms_iou(test_cfg: Any) -> float | None:
+    """The IoU above which a box suppresses another; None where the detector suppresses nothing."""
+    nms = test_cfg.get("nms") or {}
+    return nms.get("iou_threshold", nms.get("iou_thr"))
 
 
 @contextmanager

@@ -22,6 +22,7 @@ OUTPUT = {
     "scores": "(N,) float32, descending",
     "labels": "(N,) int64, index into classes",
 }
+MASKS = {"masks": "(N, H, W) bool, pixels of the image given"}
 
 
 def package_versions() -> dict[str, str]:
@@ -132,18 +133,24 @@ def sha256(path: Path) -> str:
 
 
 def _measured(allowed: Tolerance, differences: list[Difference]) -> dict[str, float]:
-    return {
+    measured = {
         "max_box_difference_px": max(difference.box_px for difference in differences),
         "max_score_difference": max(difference.score for difference in differences),
         "allowed_box_difference_px": allowed.box_px,
         "allowed_score_difference": allowed.score,
     }
+    masks = [difference.mask for difference in differences if difference.mask is not None]
+    if masks:
+        measured |= {"max_mask_difference": max(masks), "allowed_mask_difference": allowed.mask}
+    return measured
 
 
 def _describe_case(case: CaseResult) -> dict[str, Any]:
+    masks = {} if case.from_image.mask is None else {"mask_difference": case.from_image.mask}
     return {
         "name": case.name,
         "num_detections": case.from_image.num_expected,
         "box_difference_px": case.from_image.box_px,
         "score_difference": case.from_image.score,
+        **masks,
     }

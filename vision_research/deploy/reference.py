@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vision_research.deploy.detections import Detections
+from vision_research.deploy.families.family import Family
 from vision_research.deploy.input_spec import InputSpec
 
 
@@ -24,12 +25,14 @@ class Prepared:
         tensor: (1, 3, h, w) float32, the input of the network.
         clip: height and width at which boxes are clipped (`img_shape`), pixels of the tensor.
         scale_factor: pixels of the tensor per pixel of the image (x, y).
+        image_size: height and width of the image.
         data_samples: what MMDetection's `predict` wants beside the tensor.
     """
 
     tensor: Tensor
     clip: tuple[int, int]
     scale_factor: tuple[float, float]
+    image_size: tuple[int, int]
     data_samples: list[Any]
 
 
@@ -40,14 +43,16 @@ class PythonDetector:
         detector: built by MMDetection, weights loaded, on the CPU.
         pipeline: its test pipeline, MMEngine transform configs.
         spec: the preprocessing to follow where it differs from the pipeline: a fixed canvas.
-        test_cfg: the detector's own config that holds `score_thr` and `max_per_img`.
+        family: how the detector is exported; knows where its `score_thr` and `max_per_img` are.
     """
 
-    def __init__(self, detector: Any, pipeline: Sequence[Mapping[str, Any]], spec: InputSpec, test_cfg: Any) -> None:
+    def __init__(self, detector: Any, pipeline: Sequence[Mapping[str, Any]], spec: InputSpec, family: Family) -> None:
         self._detector = detector.eval()
         self._steps = [dict(step) for step in pipeline if not _is_load(step)]
         self._spec = spec
-        self._test_cfg = test_cfg
+        self._family = family
+        self._test_cfg = family.test_cfg(detector)
+        self.num_candidates = family.num_candidates(detector)
 
     @property
     def score_thr(self) -> float:
@@ -82,14 +87,26 @@ class PythonDetector:
         batch = {"inputs": [packed["inputs"]], "data_samples": [packed["data_samples"]]}
         batch = self._detector.data_preprocessor(batch, False)
         sample = batch["data_samples"][0]
-        return Prepared(self._fill_canvas(batch["inputs"]), sample.img_shape, sample.scale_factor, [sample])
+        tensor = self._fill_canvas(batch["inputs"])
+        # Transformers mask what lies beyond img_shape in it.
+        sample.set_metainfo({"batch_input_shape": tuple(tensor.shape[-2:])})
+        return Prepared(tensor, sample.img_shape, sample.scale_factor, (height, width), [sample])
+
+    def geometry(self, prepared: Prepared) -> tuple[tuple[float, float], ...]:
+        """What an exported module's `forward_tensor` takes after the tensor."""
+        clip = (int(prepared.clip[0]), int(prepared.clip[1]))
+        scale_factor = (float(prepared.scale_factor[0]), float(prepared.scale_factor[1]))
+        return (clip, scale_factor, prepared.image_size) if self._family.gives_masks else (clip, scale_factor)
 
     @torch.no_grad()
     def predict(self, prepared: Prepared) -> Detections:
         """Run the detector on what `prepare` gave."""
         samples = self._detector(prepared.tensor, [sample.clone() for sample in prepared.data_samples], mode="predict")
         found = samples[0].pred_instances
-        return Detections(found.bboxes.float(), found.scores.float(), found.labels.long())
+        if self._family.adds_threshold:
+            found = found[found.scores > self.score_thr]
+        masks = found.masks if self._family.gives_masks else None
+        return Detections(found.bboxes.float(), found.scores.float(), found.labels.long(), masks)
 
     def _steps_for(self, height: int, width: int) -> list[dict[str, Any]]:
         """The pipeline; on a fixed canvas, which no transform of mmcv fits both sides of, with this image's size."""

@@ -43,8 +43,10 @@ class Source:
         divisor = max(spec.pad_divisor, spec.tensor_divisor)
         if divisor > 1:
             return divisor
-        head = self.detector.rpn_head if hasattr(self.detector, "rpn_head") else self.detector.bbox_head
-        return max(int(side) for stride in head.prior_generator.strides for side in stride)
+        head = getattr(self.detector, "rpn_head", None) or getattr(self.detector, "bbox_head", None)
+        generator = getattr(head, "prior_generator", None)
+        # A transformer has no strides to keep to: it masks what is padded, to the cell.
+        return 1 if generator is None else max(int(side) for stride in generator.strides for side in stride)
 
 
 def load_source(path: Path) -> Source:

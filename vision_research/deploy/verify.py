@@ -21,12 +21,13 @@ from vision_research.deploy.cases import Case
 from vision_research.deploy.consumer import serve
 from vision_research.deploy.detections import Detections, Difference, Tolerance, compare
 from vision_research.deploy.errors import ExportError
+from vision_research.deploy.mask_bits import pack_masks, unpack_masks
 from vision_research.deploy.reference import Prepared, PythonDetector
 
 logger = logging.getLogger(__name__)
 
-FROM_TENSOR = Tolerance(box_px=0.01, score=1e-4)
-FROM_IMAGE = Tolerance(box_px=0.5, score=0.01)
+FROM_TENSOR = Tolerance(box_px=0.01, score=1e-4, mask=0.002)
+FROM_IMAGE = Tolerance(box_px=0.5, score=0.01, mask=0.02)
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,7 @@ def verify(artifact: Path, reference: PythonDetector, cases: Sequence[Case]) -> 
     requests = [_request(case, item, reference) for case, item in zip(cases, prepared, strict=True)]
     answer = run_consumer(artifact, requests)
     results = tuple(
-        CaseResult(case.name, compare(Detections(*got[1]), wanted), compare(Detections(*got[0]), wanted))
-        for case, got, wanted in zip(cases, answer["results"], expected, strict=True)
+        _compare_case(case, got, wanted) for case, got, wanted in zip(cases, answer["results"], expected, strict=True)
     )
     failures = [line for result in results for line in _failures(result)]
     if failures:
@@ -140,17 +140,26 @@ def _run_reference(
         started = time.perf_counter()
         prepared.append(reference.prepare(case.image))
         with reference.thresholds(case.score_thr, case.max_per_img):
-            expected.append(reference.predict(prepared[-1]))
+            found = reference.predict(prepared[-1])
+        expected.append(found if found.masks is None else found._replace(masks=pack_masks(found.masks)))
         seconds.append(time.perf_counter() - started)
     return prepared, expected, seconds
+
+
+def _compare_case(case: Case, got: Sequence[Sequence[torch.Tensor]], expected: Detections) -> CaseResult:
+    """Hold both answers of the artifact, from the image and from the tensor, against the detector's; masks in bits."""
+    from_image, from_tensor, wanted = (
+        found if found.masks is None else found._replace(masks=unpack_masks(found.masks, *case.image.shape[:2]))
+        for found in (*(Detections(*outputs) for outputs in got), expected)
+    )
+    return CaseResult(case.name, compare(from_tensor, wanted), compare(from_image, wanted))
 
 
 def _request(case: Case, prepared: Prepared, reference: PythonDetector) -> dict[str, Any]:
     return {
         "image": torch.from_numpy(case.image),
         "tensor": prepared.tensor,
-        "clip": (int(prepared.clip[0]), int(prepared.clip[1])),
-        "scale_factor": (float(prepared.scale_factor[0]), float(prepared.scale_factor[1])),
+        "geometry": reference.geometry(prepared),
         "score_thr": reference.score_thr if case.score_thr is None else case.score_thr,
         "max_per_img": reference.max_per_img if case.max_per_img is None else case.max_per_img,
     }
@@ -171,7 +180,8 @@ def _describe(name: str, where: str, found: Difference, allowed: Tolerance) -> s
         return f"  {name}, {where}: {found.num_got} detections instead of {found.num_expected}"
     if found.box_px == float("inf"):
         return f"  {name}, {where}: {found.num_got} detections as expected, but of other classes or not finite"
+    masks = "" if found.mask is None else f"masks by up to {found.mask:.3g} (allowed {allowed.mask:g}), "
     return (
         f"  {name}, {where}: boxes differ by up to {found.box_px:.4g} px (allowed {allowed.box_px:g}), "
-        f"scores by up to {found.score:.3g} (allowed {allowed.score:g}), over {found.num_expected} detections"
+        f"scores by up to {found.score:.3g} (allowed {allowed.score:g}), {masks}over {found.num_expected} detections"
     )

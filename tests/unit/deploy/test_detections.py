@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from vision_research.deploy.detections import Detections, Difference, Tolerance, compare
+from vision_research.deploy.mask_bits import pack_masks, unpack_masks
 
 
 def detections(*rows: tuple[float, float, int]) -> Detections:
@@ -63,3 +64,45 @@ def test_not_a_number_is_never_within_tolerance_but_equal_infinities_are() -> No
 
     assert not compare(nan, detections((0, 0.9, 0))).within(Tolerance(1e9, 1e9))
     assert compare(infinite, infinite).within(Tolerance(0, 0))
+
+
+def with_masks(found: Detections, *columns: int) -> Detections:
+    """Masks of so many filled columns, 100 pixels high, in a picture of 100x100."""
+    return found._replace(masks=torch.stack([torch.arange(100).expand(100, 100) < count for count in columns]))
+
+
+def test_masks_are_compared_with_those_of_the_matched_detections() -> None:
+    expected = with_masks(detections((0, 0.9, 0), (50, 0.8, 0)), 20, 40)
+    swapped = with_masks(detections((50, 0.8, 0), (0, 0.9, 0)), 40, 19)
+
+    assert compare(expected, expected).mask == 0.0
+    # 100 pixels of a union of 2,000.
+    assert compare(swapped, expected).mask == pytest.approx(0.05)
+    assert not compare(swapped, expected).within(Tolerance(0, 0, mask=0.049))
+    assert compare(swapped, expected).within(Tolerance(0, 0, mask=0.051))
+
+
+def test_a_pixel_of_a_small_mask_is_a_thousandth() -> None:
+    expected = with_masks(detections((0, 0.9, 0)), 1)
+    got = with_masks(detections((0, 0.9, 0)), 1)
+    assert expected.masks is not None and got.masks is not None
+    got.masks[0, 0, 0] = False
+
+    assert compare(got, expected).mask == pytest.approx(0.001)
+
+
+def test_missing_masks_are_infinitely_far() -> None:
+    expected = with_masks(detections((0, 0.9, 0)), 1)
+
+    assert compare(detections((0, 0.9, 0)), expected).mask == float("inf")
+    assert compare(with_masks(detections((0, 0.9, 1)), 1), expected).mask == float("inf")
+
+
+def test_packed_masks_come_back_whatever_their_size() -> None:
+    for count, height, width in ((3, 5, 7), (1, 8, 8), (0, 5, 7)):
+        masks = torch.rand(count, height, width) > 0.5
+
+        packed = pack_masks(masks)
+
+        assert packed.shape == (count, -(-height * width // 8)) and packed.dtype == torch.uint8
+        assert torch.equal(unpack_masks(packed, height, width), masks)

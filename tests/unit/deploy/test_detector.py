@@ -45,7 +45,7 @@ def export(build_detector: Callable[[Config], Any], picture: Callable[..., NDArr
         if shape is not None:
             spec = with_fixed_canvas(spec, shape, 32)
         module = build_exported(detector, spec, torch.from_numpy(picture(9, 80, 110)))
-        return module, PythonDetector(detector, pipeline, spec, find_family(detector).test_cfg(detector))
+        return module, PythonDetector(detector, pipeline, spec, find_family(detector))
 
     return make
 

@@ -33,7 +33,7 @@ def exported(
     pipeline = config.test_dataloader.dataset.pipeline
     spec = read_input_spec(pipeline, config.model.data_preprocessor)
     module = build_exported(detector, spec, torch.from_numpy(picture(9)))
-    return module, PythonDetector(detector, pipeline, spec, find_family(detector).test_cfg(detector))
+    return module, PythonDetector(detector, pipeline, spec, find_family(detector))
 
 
 def test_a_box_head_that_is_off_is_reported_by_image_and_amount(

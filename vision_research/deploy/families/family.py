@@ -19,6 +19,12 @@ class Family(ABC):
     name: str
     """What the person reads in a refusal."""
 
+    gives_masks: bool = False
+    """Whether detections carry masks: the postprocessing then takes the image's size besides, and returns masks too."""
+
+    adds_threshold: bool = False
+    """Whether MMDetection's head gives out any score, so that `score_thr` is the exported module's own."""
+
     @abstractmethod
     def refusals(self, detector: Any) -> list[str]:
         """Why this detector is not one of the family; empty where it is."""
@@ -31,6 +37,8 @@ class Family(ABC):
     def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
         """The part that is scripted: from the network's outputs, clip and scale_factor to boxes, scores and labels.
 
+        Where the family gives masks, it also takes the image's (height, width), and returns (N, height, width) bool.
+
         The graph formats run the same code through `torch.export`, so it takes no Python branch or loop on a count:
         slices that clamp instead of `min`, and `if torch.jit.is_scripting() and ...` where a script alone needs one.
 
@@ -40,6 +48,10 @@ class Family(ABC):
     @abstractmethod
     def test_cfg(self, detector: Any) -> Any:
         """The config that holds the detector's own `score_thr` and `max_per_img`."""
+
+    def num_candidates(self, detector: Any) -> int | None:
+        """What `max_per_img` must not exceed, where the detector has a fixed number of candidates."""
+        return None
 
 
 def inherits_unchanged(head: Any, base: type, methods: Sequence[str]) -> list[str]:
