@@ -37,7 +37,7 @@ def test_the_glob_finds_every_option() -> None:
         "schedule": 5,
         "hw": 8,
         "tracking": 2,
-        "storage": 1,
+        "storage": 2,
         "export": 2,
         "experiment": 2,
         "debug": 3,

@@ -56,6 +56,7 @@ class StorageKind(Enum):
     """Where files live."""
 
     local = "local"
+    s3 = "s3"
 
 
 class ExportFormat(Enum):
@@ -71,7 +72,7 @@ class DataConfig:
 
     Attributes:
         kind: `coco` (COCO JSON), `voc` (Pascal VOC folders) or `digits` (made on first use).
-        root: folder that `*_ann` and `*_prefix` are relative to.
+        root: folder that `*_ann` and `*_prefix` are relative to; it may be in S3, as each of those (`s3://BUCKET/KEY`).
         train_ann: annotation file of the training split.
         val_ann: annotation file of the validation split.
         test_ann: annotation file of the test split, if there is one.
@@ -273,15 +274,33 @@ class TrackingConfig:
 
 @dataclass
 class StorageConfig:
-    """Where files live.
+    """Where files live, and how S3 is reached wherever an address starts with `s3://`.
+
+    Credentials have no key here: boto3 finds them (environment, profile, role of the machine).
 
     Attributes:
-        kind: `local`.
+        kind: `local` or `s3`.
         runs: folder in which a run without a typed `work_dir` makes its own.
+        endpoint_url: of an S3 server that is not AWS; null is AWS, or what AWS_ENDPOINT_URL_S3 says.
+        region: of the buckets; null is what boto3 finds.
+        profile: section of ~/.aws/config; null is what boto3 finds.
+        cache_dir: folder of the disk cache that all processes of a machine share; null reads from S3 every time.
+        cache_size_gb: what the cache may hold, 10^9 bytes; what was not used for longest goes first.
+        prefetch: images that each loader process fetches ahead of the batches to come; 0 for none.
+        give_up_after_s: how long a request is made again while the server is away, in seconds; then the run fails.
+        checkpoints: folder in S3 in which every run gets a copy of its own folder; null keeps runs on this machine.
     """
 
     kind: StorageKind = StorageKind.local
     runs: str = "runs"
+    endpoint_url: str | None = None
+    region: str | None = None
+    profile: str | None = None
+    cache_dir: str | None = "~/.cache/vision_research/s3"
+    cache_size_gb: float = 50.0
+    prefetch: int = 64
+    give_up_after_s: float = 120.0
+    checkpoints: str | None = None
 
 
 @dataclass

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vision_research.config.addresses import is_s3
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering.schedule import recipe_optimizer
-from vision_research.config.schema import Device, Precision, TrainConfig
+from vision_research.config.schema import DataKind, Device, Precision, TrainConfig
+from vision_research.config.secrets import secret_problems
 
 
 def validate(config: TrainConfig) -> None:
@@ -15,7 +17,7 @@ def validate(config: TrainConfig) -> None:
     Raises:
         ConfigError: names every problem, each with the key, the value, what is allowed and what to type.
     """
-    rules = (_schedule, _intervals, _augmentation, _data, _sizes, _hardware, _model, _tracking)
+    rules = (_schedule, _intervals, _augmentation, _data, _sizes, _hardware, _model, _tracking, _storage)
     problems = [problem for rule in rules for problem in rule(config)]
     if problems:
         raise ConfigError(problems)
@@ -144,6 +146,19 @@ def _tracking(config: TrainConfig) -> Iterator[str]:
         yield f"tracking.timeout_s={config.tracking.timeout_s}: has to be over 0"
     if not isinstance(config.resume, (bool, str)):
         yield f"resume={config.resume}: is true, false or a work_dir. Type resume=true"
+
+
+def _storage(config: TrainConfig) -> Iterator[str]:
+    storage = config.storage
+    yield from secret_problems(config)
+    yield from _positive("storage.prefetch", storage.prefetch, 0)
+    for key in ("cache_size_gb", "give_up_after_s"):
+        if (value := getattr(storage, key)) <= 0:
+            yield f"storage.{key}={value}: has to be over 0"
+    if storage.endpoint_url is not None and not storage.endpoint_url.startswith(("http://", "https://")):
+        yield f"storage.endpoint_url={storage.endpoint_url}: is an address. Type storage.endpoint_url=https://HOST:PORT"
+    if config.data.kind is DataKind.digits and is_s3(config.data.root):
+        yield f"data.root={config.data.root}: the digits are made on this machine. Type data.root=FOLDER"
 
 
 def _null(value: object) -> str:

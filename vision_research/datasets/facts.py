@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vision_research.config.addresses import join
 from vision_research.config.errors import ConfigError
 from vision_research.datasets.coco_json import AnnotationReport, compare_categories, inspect_coco
 from vision_research.datasets.findings import find, plural, show
@@ -36,6 +37,15 @@ class DatasetFacts:
 
 
 @dataclass(frozen=True)
+class _Typed:
+    """What was typed for one split: its annotation file, its own image folder or None, and that of all splits."""
+
+    ann: str
+    own: str | None
+    img_prefix: str
+
+
+@dataclass(frozen=True)
 class _Split:
     """One split as it was typed, and what was found in it."""
 
@@ -58,6 +68,7 @@ def gather_facts(
     classes: Sequence[str] | None = None,
     strict: bool = False,
     num_samples: int = 8,
+    as_path: Callable[[str], Path] = Path,
 ) -> DatasetFacts:
     """Look at annotation files, image folders and a few images.
 
@@ -74,6 +85,7 @@ def gather_facts(
         classes: train only on these; None is all that the training annotations name.
         strict: refuse boxes that would be dropped.
         num_samples: images to decode per split.
+        as_path: makes a path of an address; it knows the addresses that are not of this machine.
 
     Returns:
         The facts.
@@ -85,7 +97,7 @@ def gather_facts(
         raise ConfigError(missing_path_problem("data.root", root.absolute(), "folder", Path.cwd()))
     wanted = {"train": (train_ann, train_prefix), "val": (val_ann, val_prefix), "test": (test_ann, test_prefix)}
     splits = {
-        name: _inspect(kind, name, root.absolute(), ann, prefix, img_prefix, strict)
+        name: _inspect(kind, name, root.absolute(), _Typed(ann, prefix, img_prefix), strict, as_path)
         for name, (ann, prefix) in wanted.items()
         if ann is not None
     }
@@ -108,13 +120,14 @@ def gather_facts(
     )
 
 
-def _inspect(kind: str, name: str, root: Path, ann: str, own: str | None, img_prefix: str, strict: bool) -> _Split:
-    img_root = root / (img_prefix if own is None else own)
-    key, prefix_key = f"data.{name}_ann", "data.img_prefix" if own is None else f"data.{name}_prefix"
+def _inspect(kind: str, name: str, root: Path, typed: _Typed, strict: bool, as_path: Callable[[str], Path]) -> _Split:
+    prefix = typed.img_prefix if typed.own is None else typed.own
+    ann_file, img_root = as_path(join(str(root), typed.ann)), as_path(join(str(root), prefix))
+    key, prefix_key = f"data.{name}_ann", "data.img_prefix" if typed.own is None else f"data.{name}_prefix"
     if kind == "voc":
-        report = inspect_voc(root / ann, root, img_root, key=key, prefix_key=prefix_key, strict=strict)
+        report = inspect_voc(ann_file, root, img_root, key=key, prefix_key=prefix_key, strict=strict)
     else:
-        report = inspect_coco(root / ann, img_root, key=key, prefix_key=prefix_key, root=root, strict=strict)
+        report = inspect_coco(ann_file, img_root, key=key, prefix_key=prefix_key, root=root, strict=strict)
     return _Split(name, img_root, report)
 
 

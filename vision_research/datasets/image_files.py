@@ -32,9 +32,9 @@ def missing_files(folder: Path, names: Iterable[str]) -> list[str]:
     listings: dict[str, frozenset[str]] = {}
     missing = []
     for name in names:
-        parent, base = os.path.split(os.path.join(folder, name))  # noqa: PTH118  # Path costs ten times as much here
+        parent, base = os.path.split(name)  # Path costs ten times as much here
         if parent not in listings:
-            listings[parent] = _names_in(parent)
+            listings[parent] = _names_in(folder / parent)
         if base not in listings[parent]:
             missing.append(name)
     return missing
@@ -56,7 +56,7 @@ def missing_path_problem(key: str, path: Path, kind: str, root: Path | None = No
     if path.exists():
         return f"{typed}: {path} is no {kind}. Type {key}=<the {kind}>"
     nearest = next(parent for parent in path.parents if parent.is_dir())
-    found = sorted(show(name) for name in _names_in(str(nearest)) if not name.startswith("."))
+    found = sorted(show(name) for name in _names_in(nearest) if not name.startswith("."))
     wrong, *rest = path.relative_to(nearest).parts
     close = difflib.get_close_matches(wrong, found, n=1)
     remedy = as_typed(nearest.joinpath(close[0], *rest), root) if close else f"<the {kind}>"
@@ -105,8 +105,12 @@ def _locate(root: Path, name: str) -> Path | None:
     """Find the folder, `root` or up to two levels below, that `name` is relative to."""
     if "\0" in name:
         return None
-    folders = itertools.chain([root], *(sorted(root.glob(pattern)) for pattern in ("*/", "*/*/")))
+    folders = itertools.chain([root], _folders_in(root), *(_folders_in(folder) for folder in _folders_in(root)))
     return next((folder for folder in itertools.islice(folders, _MAX_SEARCHED) if (folder / name).is_file()), None)
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    return sorted(itertools.islice((path for path in folder.iterdir() if path.is_dir()), _MAX_SEARCHED))
 
 
 def sample_problems(key: str, paths: Sequence[Path], num_samples: int = 8) -> list[str]:
@@ -145,10 +149,9 @@ def sizes_digest(folder: Path, names: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def _names_in(folder: str) -> frozenset[str]:
+def _names_in(folder: Path) -> frozenset[str]:
     try:
-        with os.scandir(folder) as entries:
-            return frozenset(entry.name for entry in entries)
+        return frozenset(path.name for path in folder.iterdir())
     except (OSError, ValueError):
         # ValueError: a name with a zero byte or a lone surrogate, which no file system has.
         return frozenset()

@@ -7,17 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vision_research.config.addresses import is_s3
 from vision_research.config.compose import Composition
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering import LoweringInputs, lower
 from vision_research.config.lowering.model import pretrained_parts
 from vision_research.config.lowering.schedule import learning_rate, validation_points
+from vision_research.config.lowering.storage import s3_settings
 from vision_research.config.schema import DataKind, Tracker, TrainConfig
 from vision_research.config.validate import validate
 from vision_research.datasets.facts import DatasetFacts, gather_facts
 from vision_research.flow.run_folder import choose_work_dir
 from vision_research.launch.devices import Hardware, resolve_hardware
 from vision_research.launch.plan import LaunchPlan, training_plan
+from vision_research.storage.s3.objects import begin_run
+from vision_research.storage.s3.path import as_path
+from vision_research.storage.s3.settings import S3Settings
 from vision_research.tracking.uri import resolve_uri
 from vision_research.work_dir import WorkDir
 
@@ -63,6 +68,7 @@ def prepare(composition: Composition) -> PreparedRun:
     """
     config = composition.config
     validate(config)
+    begin_run(S3Settings(**s3_settings(config.storage)))
     hardware = resolve_hardware(config.hw)
     work_dir = choose_work_dir(composition, hardware.node_rank)
     facts = look_at_data(config)
@@ -96,7 +102,7 @@ def look_at_data(config: TrainConfig) -> DatasetFacts:
         make_digits(Path(data.root))
     facts = gather_facts(
         kind=data.kind.value,
-        root=Path(data.root).absolute(),
+        root=as_path(data.root),
         train_ann=data.train_ann,
         val_ann=data.val_ann,
         test_ann=data.test_ann,
@@ -106,6 +112,7 @@ def look_at_data(config: TrainConfig) -> DatasetFacts:
         test_prefix=data.test_prefix,
         classes=tuple(data.classes) if data.classes else None,
         strict=data.strict,
+        as_path=as_path,
     )
     for warning in facts.warnings:
         logger.warning("%s", warning)
@@ -124,7 +131,7 @@ def _check_machine(config: TrainConfig, work_dir: WorkDir) -> None:
     tracked = config.tracking.kind is Tracker.mlflow
     require(
         work_dir=work_dir.root,
-        data_root=Path(config.data.root).absolute(),
+        data_root=None if is_s3(config.data.root) else Path(config.data.root).absolute(),
         tracking_uri=resolve_uri(config.tracking.uri, Path.cwd()) if tracked else None,
     )
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from vision_research.config.addresses import absolute
 from vision_research.config.lowering.schedule import learning_rate
 from vision_research.config.schema import Tracker, TrackingConfig, TrainConfig
 from vision_research.engine.events import read_events
@@ -152,7 +153,7 @@ def _start(run: PreparedRun) -> TrackedRun | None:
         dataset=DatasetRecord(
             name=run.composition.choices["data"],
             digest=facts.digest,
-            source=str(Path(config.data.root).absolute()),
+            source=absolute(config.data.root),
             num_train=facts.num_train,
             num_val=facts.num_val,
             classes=facts.classes,

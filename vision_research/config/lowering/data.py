@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
+from vision_research.config.addresses import absolute, join
 from vision_research.config.lowering.inputs import LoweringInputs
 from vision_research.config.lowering.pipelines import needs_instances, test_pipeline, train_pipeline
-from vision_research.config.schema import DataConfig, DataKind, TrainConfig
+from vision_research.config.lowering.storage import backend_args
+from vision_research.config.schema import DataKind, TrainConfig
 
 
 def lower_data(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
@@ -18,10 +19,10 @@ def lower_data(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
     test_prefix = data.test_prefix if data.test_ann else data.val_prefix
     for split, ann, prefix in (("val", data.val_ann, data.val_prefix), ("test", test_ann, test_prefix)):
         limit = data.limit_val if split == "val" else None
-        dataset = _dataset(data, inputs, ann, prefix, limit)
+        dataset = _dataset(config, inputs, ann, prefix, limit)
         dataset |= {"test_mode": True, "pipeline": test_pipeline(config)}
         splits[f"{split}_dataloader"] = {
-            **_loader(data, inputs, data.val_batch_size),
+            **_loader(config, inputs, data.val_batch_size),
             "drop_last": False,
             "sampler": {"type": "DefaultSampler", "shuffle": False},
             "dataset": dataset,
@@ -32,7 +33,7 @@ def lower_data(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
 
 def _train_loader(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
     data = config.data
-    dataset = _dataset(data, inputs, data.train_ann, data.train_prefix, data.limit_train)
+    dataset = _dataset(config, inputs, data.train_ann, data.train_prefix, data.limit_train)
     dataset |= {
         "filter_cfg": {"filter_empty_gt": not data.keep_empty, "min_size": 1},
         "pipeline": train_pipeline(config, inputs),
@@ -43,13 +44,14 @@ def _train_loader(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]
         dataset = {"type": "RepeatDataset", "times": data.repeat, "dataset": dataset}
     sampler = "InfiniteSampler" if config.schedule.max_iters is not None else "DefaultSampler"
     return {
-        **_loader(data, inputs, data.batch_size),
+        **_loader(config, inputs, data.batch_size),
         "sampler": {"type": sampler, "shuffle": True},
         "dataset": dataset,
     }
 
 
-def _loader(data: DataConfig, inputs: LoweringInputs, batch_size: int) -> dict[str, Any]:
+def _loader(config: TrainConfig, inputs: LoweringInputs, batch_size: int) -> dict[str, Any]:
+    data = config.data
     return {
         "batch_size": batch_size,
         "num_workers": data.num_workers,
@@ -59,17 +61,18 @@ def _loader(data: DataConfig, inputs: LoweringInputs, batch_size: int) -> dict[s
 
 
 def _dataset(
-    data: DataConfig, inputs: LoweringInputs, ann: str, prefix: str | None, limit: int | None
+    config: TrainConfig, inputs: LoweringInputs, ann: str, prefix: str | None, limit: int | None
 ) -> dict[str, Any]:
-    root = Path(data.root).absolute()
+    data = config.data
+    root = absolute(data.root)
     images = data.img_prefix if prefix is None else prefix
     dataset: dict[str, Any] = {
         "type": "CocoDataset",
-        "data_root": str(root),
+        "data_root": root,
         "ann_file": ann,
         "data_prefix": {"img": images},
         "metainfo": {"classes": inputs.classes},
-        "backend_args": None,
+        "backend_args": backend_args(config.storage, join(root, ann)),
     }
     if data.kind is DataKind.voc:
         # It looks for <data_root>/<sub_data_root>/{JPEGImages,Annotations}; ours is the VOC folder itself.
@@ -86,14 +89,14 @@ def _dataset(
 
 def _evaluator(config: TrainConfig, ann: str) -> dict[str, Any]:
     with_mask = bool((config.model.get("recipe") or {}).get("with_mask"))
-    file = None if needs_instances(config) else str(Path(config.data.root).absolute() / ann)
+    file = join(absolute(config.data.root), ann)
     return {
         "type": "CocoDetectionMetric",
-        "ann_file": file,
+        "ann_file": None if needs_instances(config) else file,
         "metric": ["bbox", "segm"] if with_mask else "bbox",
         "classwise": True,
         "format_only": False,
         # Over the process group, on any device; "cpu" would need a folder that all machines share.
         "collect_device": "gpu",
-        "backend_args": None,
+        "backend_args": backend_args(config.storage, file),
     }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from vision_research.config.addresses import join
 from vision_research.config.lowering.inputs import LoweringInputs
+from vision_research.config.lowering.storage import backend_args
 from vision_research.config.lowering.tuples import as_tuple, restore_step
 from vision_research.config.schema import DataKind, TrainConfig
 from vision_research.work_dir import WorkDir
@@ -28,7 +30,7 @@ def train_pipeline(
         body.append(_pad(config))
     load = {
         "type": "LoadImageOrSkip",
-        "backend_args": None,
+        "backend_args": _image_backend(config, config.data.train_prefix),
         "skipped_file": str(WorkDir(inputs.work_dir).skipped_images),
         "max_skipped": config.data.max_bad_images,
     }
@@ -51,7 +53,7 @@ def test_pipeline(config: TrainConfig) -> list[dict[str, Any]]:
         body += [_pad(config)] if _letterbox(config) else []
     meta_keys = (*TEST_META_KEYS, "instances") if needs_instances(config) else TEST_META_KEYS
     return [
-        {"type": "LoadImageOrSkip", "backend_args": None, "skip": False},
+        {"type": "LoadImageOrSkip", "backend_args": _image_backend(config, config.data.val_prefix), "skip": False},
         *body,
         _annotations(config),
         {"type": "PackDetInputs", "meta_keys": meta_keys},
@@ -64,6 +66,11 @@ def needs_instances(config: TrainConfig) -> bool:
     Pascal VOC has no COCO file, and a shortened split must not be scored against the images it leaves out.
     """
     return config.data.kind is DataKind.voc or config.data.limit_val is not None
+
+
+def _image_backend(config: TrainConfig, prefix: str | None) -> dict[str, Any] | None:
+    images = config.data.img_prefix if prefix is None else prefix
+    return backend_args(config.storage, join(config.data.root, images))
 
 
 def _letterbox(config: TrainConfig) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import threading
@@ -46,6 +47,8 @@ def _make_client(settings: S3Settings) -> Any:
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
+    # It says on every process's console where it found the credentials.
+    logging.getLogger("botocore.credentials").setLevel(logging.WARNING)
     config = Config(
         signature_version="s3v4",
         connect_timeout=settings.connect_timeout_s,

@@ -9,13 +9,19 @@ from pathlib import Path
 
 from vision_research.storage.s3.cache import DiskCache
 from vision_research.storage.s3.reader import fetch
-from vision_research.storage.s3.settings import S3Settings
+from vision_research.storage.s3.settings import S3Settings, hand_down_settings
 from vision_research.storage.s3.uri import S3Uri
 
 RUN_STARTED = "VISION_RESEARCH_RUN_STARTED"
 """Environment variable: Unix time, seconds, when the run began. What was confirmed since is not asked about again."""
 
 _imported = time.time()
+
+
+def begin_run(settings: S3Settings) -> None:
+    """Say how S3 is reached, and that a run begins, to this process and to all that it starts from now on."""
+    hand_down_settings(settings)
+    os.environ[RUN_STARTED] = repr(time.time())
 
 
 def read_object(uri: S3Uri, settings: S3Settings) -> bytes:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import json
+import os
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+SETTINGS = "VISION_RESEARCH_S3"
+"""Environment variable: the settings as JSON, for processes that this one starts. Credentials are not among them."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +43,22 @@ class S3Settings:
         return self.endpoint_url or "AWS"
 
 
-_of_process = S3Settings()
+_of_process: S3Settings | None = None
 
 
-def set_default_settings(settings: S3Settings) -> None:
-    """Set what `s3://` means in this process, and in those that it forks, wherever no `backend_args` say otherwise."""
+def set_default_settings(settings: S3Settings | None) -> None:
+    """Set what `s3://` means in this process, and in those that it forks, wherever no `backend_args` say otherwise.
+
+    None is what the process was started with.
+    """
     global _of_process
     _of_process = settings
+
+
+def hand_down_settings(settings: S3Settings) -> None:
+    """Set what `s3://` means in this process and in all that it starts from now on."""
+    set_default_settings(settings)
+    os.environ[SETTINGS] = json.dumps(asdict(settings))
 
 
 def default_settings(**changes: Any) -> S3Settings:
@@ -53,4 +67,5 @@ def default_settings(**changes: Any) -> S3Settings:
     Raises:
         TypeError: a change names nothing that can be set.
     """
-    return replace(_of_process, **changes)
+    settings = _of_process or S3Settings(**json.loads(os.environ.get(SETTINGS, "{}")))
+    return replace(settings, **changes)

@@ -55,8 +55,3 @@ class S3Uri:
     def child(self, relative: str) -> S3Uri:
         """Name an object inside of this folder."""
         return S3Uri(self.bucket, self.folder_prefix + relative.strip("/"))
-
-
-def is_s3(address: str | Path | None) -> bool:
-    """Whether an address lies in S3."""
-    return address is not None and _PREFIX.match(str(address)) is not None

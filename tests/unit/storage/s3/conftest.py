@@ -7,7 +7,7 @@ import pytest
 from s3_server import S3Server
 
 from vision_research.storage.s3.client import s3_client
-from vision_research.storage.s3.settings import S3Settings, default_settings, set_default_settings
+from vision_research.storage.s3.settings import S3Settings, set_default_settings
 
 _numbers = count()
 
@@ -15,11 +15,10 @@ _numbers = count()
 @pytest.fixture
 def settings(s3_server: S3Server, s3_credentials: None) -> Iterator[S3Settings]:
     """How the test server is reached, for `s3://` in this process too."""
-    before = default_settings()
     settings = S3Settings(endpoint_url=s3_server.endpoint, give_up_after_s=5)
     set_default_settings(settings)
     yield settings
-    set_default_settings(before)
+    set_default_settings(None)
 
 
 @pytest.fixture

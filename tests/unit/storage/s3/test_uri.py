@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from vision_research.storage.s3.uri import S3Uri, is_s3
+from vision_research.config.addresses import is_s3
+from vision_research.storage.s3.uri import S3Uri
 
 
 @pytest.mark.parametrize(
