@@ -106,7 +106,7 @@ def _crowd_case(images: Sequence[Image], reference: PythonDetector) -> Case:
     for _ in range(_THRESHOLD_STEPS):
         with reference.thresholds(score_thr, many):
             count = len(reference.predict(prepared).scores)
-        if count >= _MANY:
+        if count >= _MANY or score_thr == 0.0:
             break
         score_thr = score_thr / 4 if score_thr > 1e-6 else 0.0
     logger.info("The crowded image has %d detections with score_thr=%.3g.", count, score_thr)

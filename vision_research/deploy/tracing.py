@@ -28,12 +28,13 @@ def untraced() -> Iterator[None]:
         _leave_untraced.reset(token)
 
 
-def trace(module: nn.Module, example: Tensor) -> nn.Module:
+def trace(module: nn.Module, example: Tensor | tuple[Tensor | list[Tensor], ...]) -> nn.Module:
     """Trace a module on one input, without gradients.
 
     Args:
         module: in eval mode.
-        example: the input; only its values are free, whether its size is must be checked (`largest_difference`).
+        example: the input, or a tuple of inputs; only values are free, whether sizes are must be checked
+            (`largest_difference`).
 
     Returns:
         The traced module, or within `untraced` the module itself; its parameters ask for no gradient, so that a

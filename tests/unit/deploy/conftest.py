@@ -16,6 +16,7 @@ from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from numpy.typing import NDArray
+from torch import nn
 
 CLASSES = ("ring", "disc", "bar")
 NUM_IMAGES = 10
@@ -100,6 +101,41 @@ def random_detector(config: Config, seed: int = 0) -> Any:
     return detector
 
 
+def perturbed_detector(config: Config, seed: int = 0) -> Any:
+    """A detector of which every layer does something: random weights, and noise on those that start as zero or alike.
+
+    Queries differ from one another by far, and so do the scores of classes.
+    """
+    register_all_modules(init_default_scope=True)
+    torch.manual_seed(seed)
+    detector = MODELS.build(config.model).eval()
+    for name, parameter in detector.named_parameters():
+        if "backbone" in name:
+            continue
+        if "embed" in name and "query" in name:
+            parameter.data.normal_(0, 1)
+        elif "cls" in name and name.endswith("weight"):
+            parameter.data.normal_(0, 2 / parameter[0].numel() ** 0.5)
+        elif "cls" in name:
+            parameter.data.fill_(-2.0)
+        else:
+            parameter.data.add_(torch.randn_like(parameter) * (0.15 if "decoder" in name else 0.05))
+    _see_pictures(detector)
+    return detector
+
+
+@torch.no_grad()
+def _see_pictures(detector: Any) -> None:
+    """Batch norms take their statistics from pictures: with torch's own, every place of a deep map looks alike."""
+    norms = [module for module in detector.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    pictures = torch.stack([torch.from_numpy(draw(seed, 128, 192)).permute(2, 0, 1) for seed in range(100, 104)])
+    for norm in norms:
+        norm.momentum = 1.0
+        norm.train()
+    detector.extract_feat((pictures - 127.0) / 60.0)
+    detector.eval()
+
+
 def draw(seed: int, height: int = 96, width: int = 144) -> NDArray[np.uint8]:
     """A noisy picture with a few shapes, (height, width, 3) uint8."""
     rng = np.random.default_rng(seed)
@@ -120,6 +156,19 @@ def config_of() -> Callable[[str], Config]:
 def build_detector() -> Callable[[Config], Any]:
     """Build a config's detector with random weights that find something."""
     return random_detector
+
+
+@pytest.fixture
+def zoo_detector() -> Callable[..., tuple[Config, Any]]:
+    """Build one of MMDetection's own configs, made smaller by a function, on small images: its name without suffix."""
+
+    def build(name: str, shrink: Callable[[Config], None] = lambda config: None) -> tuple[Config, Any]:
+        config = zoo(f"{name}.py")
+        _resize_to(config, (192, 128), (192, 192))
+        shrink(config)
+        return config, perturbed_detector(config)
+
+    return build
 
 
 @pytest.fixture

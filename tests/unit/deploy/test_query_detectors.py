@@ -1,0 +1,136 @@
+"""Query detectors of MMDetection's zoo, exported and held against the detector in Python by the export's own check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from numpy.typing import NDArray
+
+from vision_research.deploy.cases import Case
+from vision_research.deploy.detections import compare
+from vision_research.deploy.detector import build_exported, find_family
+from vision_research.deploy.errors import ExportError
+from vision_research.deploy.input_spec import read_input_spec, with_fixed_canvas
+from vision_research.deploy.reference import PythonDetector
+from vision_research.deploy.tracing import untraced
+from vision_research.deploy.verify import verify
+
+Picture = Callable[..., NDArray[np.uint8]]
+ZooDetector = Callable[[str], tuple[Config, Any]]
+
+# On a canvas the transformer's padding mask has something to do.
+CONFIGS = [
+    pytest.param("deformable_detr/deformable-detr-refine-twostage_r50_16xb2-50e_coco", (128, 192)),
+    *(
+        pytest.param(name, shape, marks=pytest.mark.slow)
+        for name, shape in (
+            ("detr/detr_r50_8xb2-150e_coco", (128, 192)),
+            ("conditional_detr/conditional-detr_r50_8xb2-50e_coco", None),
+            ("dab_detr/dab-detr_r50_8xb2-50e_coco", (128, 192)),
+            ("deformable_detr/deformable-detr_r50_16xb2-50e_coco", None),
+            ("deformable_detr/deformable-detr-refine_r50_16xb2-50e_coco", None),
+            ("dino/dino-4scale_r50_8xb2-12e_coco", (128, 192)),
+        )
+    ),
+]
+
+
+@pytest.fixture
+def shrunk() -> Callable[[Config], None]:
+    """Make a query detector's config small, with every code path left: fewer layers and queries."""
+
+    def shrink(config: Config) -> None:
+        model = config.model
+        model.num_queries = 40
+        if model.backbone.depth == 50:
+            model.backbone.depth = 18
+            model.neck.in_channels = [channels // 4 for channels in model.neck.in_channels]
+        for part in (model.encoder, model.decoder):
+            part.num_layers = 2
+        # With a softmax each query is found once at most.
+        model.setdefault("test_cfg", {})["max_per_img"] = 60 if model.bbox_head.loss_cls.use_sigmoid else 30
+
+    return shrink
+
+
+@pytest.mark.parametrize(("name", "shape"), CONFIGS)
+def test_the_exported_detector_gives_what_the_detector_gives(
+    name: str,
+    shape: tuple[int, int] | None,
+    zoo_detector: Callable[..., tuple[Config, Any]],
+    shrunk: Callable[[Config], None],
+    picture: Picture,
+    tmp_path: Path,
+) -> None:
+    config, detector = zoo_detector(name, shrunk)
+    spec = read_input_spec(config.test_dataloader.dataset.pipeline, config.model.data_preprocessor)
+    spec = spec if shape is None else with_fixed_canvas(spec, shape, 1)
+    reference = PythonDetector(detector, config.test_dataloader.dataset.pipeline, spec, find_family(detector))
+    build_exported(detector, spec, torch.from_numpy(picture(9, 80, 110))).save(str(tmp_path / "model.ts"))
+    landscape = picture(1, 96, 144)
+    found = reference.predict(reference.prepare(landscape))
+    cases = [
+        Case("landscape", landscape),
+        Case("portrait", picture(2, 150, 100)),
+        Case("small", picture(3, 31, 47)),
+        Case("wide", picture(4, 40, 300)),
+        Case("black", np.zeros((90, 120, 3), np.uint8)),
+        Case("few", landscape, score_thr=float(found.scores[5])),
+        Case("none", landscape, score_thr=1.5),
+    ]
+
+    results = verify(tmp_path / "model.ts", reference, cases).cases
+
+    assert len(found.labels.unique()) >= 2
+    limit = config.model.test_cfg.max_per_img
+    assert [result.from_image.num_got for result in results] == [limit] * 5 + [5, 0]
+    assert max(result.from_tensor.box_px for result in results) < 1e-3
+    assert max(result.from_tensor.score for result in results) < 1e-5
+
+
+def test_torch_export_follows_the_code_on_a_fixed_canvas(
+    zoo_detector: Callable[..., tuple[Config, Any]], shrunk: Callable[[Config], None], picture: Picture
+) -> None:
+    config, detector = zoo_detector("deformable_detr/deformable-detr-refine-twostage_r50_16xb2-50e_coco", shrunk)
+    pipeline = config.test_dataloader.dataset.pipeline
+    spec = with_fixed_canvas(read_input_spec(pipeline, config.model.data_preprocessor), (128, 192), 1)
+    family = find_family(detector)
+    reference = PythonDetector(detector, pipeline, spec, family)
+    prepared = reference.prepare(picture(1, 96, 144))
+    clip, scale_factor = reference.geometry(prepared)
+
+    class FromTensor(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            with untraced(), torch.no_grad():
+                self.network = family.network(detector)
+                self.postprocess = family.postprocess(detector, self.network(prepared.tensor))
+
+        def forward(self, tensor: torch.Tensor) -> Any:
+            return self.postprocess(self.network(tensor), clip, scale_factor)
+
+    with torch.no_grad():
+        graph = torch.export.export(FromTensor().eval(), (prepared.tensor,)).module()
+        boxes, scores, labels = graph(prepared.tensor)
+
+    expected = reference.predict(prepared)
+    difference = compare(expected._replace(boxes=boxes, scores=scores, labels=labels), expected)
+    assert difference.num_got == difference.num_expected == 60
+    assert difference.box_px < 1e-2 and difference.score < 1e-4
+
+
+def test_distinct_queries_are_refused_by_the_methods_that_choose_them(
+    zoo_detector: Callable[..., tuple[Config, Any]],
+) -> None:
+    _, detector = zoo_detector("ddq/ddq-detr-4scale_r50_8xb2-12e_coco")
+
+    with pytest.raises(ExportError, match="DDQDETR cannot be exported") as error:
+        find_family(detector)
+
+    assert "DDQDETR has its own pre_decoder" in str(error.value)
