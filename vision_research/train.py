@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vision_research.config.compose import Composition, command, exit_on_problem
+from vision_research.config.schema import TrainConfig
 from vision_research.launch.sweep import sweep_closed
 
 
@@ -15,7 +16,7 @@ def refuse_wrong_packages() -> None:
 
 
 @command("train")
-def main(composition: Composition) -> float | None:
+def main(composition: Composition[TrainConfig]) -> float | None:
     """Run one training and return its metric, for Hydra's sweepers."""
     from vision_research.flow.train import train
 

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 from mmengine.config import Config
+from omegaconf import OmegaConf
 
-from vision_research.config.compose import conf_dir
+from vision_research.config.command_schema import COMMAND_SCHEMAS
+from vision_research.config.compose import conf_dir, register
 from vision_research.config.lowering import LoweringInputs, lower
 from vision_research.config.schema import TrainConfig
 from vision_research.config.validate import validate
@@ -42,7 +45,8 @@ def test_the_glob_finds_every_option() -> None:
         "experiment": 2,
         "debug": 3,
     }
-    assert len(FILES) == sum(found.values()) + 1, "conf/train.yaml stands beside the groups"
+    beside = {file.name for file in FILES if file.parent == conf_dir()}
+    assert beside == {"quiet.yaml", "train.yaml", *(f"{name}.yaml" for name in COMMAND_SCHEMAS)}
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=str)
@@ -61,6 +65,18 @@ def test_option_composes_validates_and_lowers(option: Path, typed: Callable[...,
 def test_option_is_headed_by_the_command_that_uses_it(option: Path) -> None:
     head = (conf_dir() / option).read_text().splitlines()[:4]
     assert any("python -m vision_research.train" in line and line.startswith("#") for line in head)
+
+
+@pytest.mark.parametrize("name", COMMAND_SCHEMAS)
+def test_a_command_composes_to_its_schema_and_is_headed_by_its_use(name: str) -> None:
+    register()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        tree = compose(name, overrides=["run=runs/x", "data=coco", "data.root=/images"])
+    words = OmegaConf.to_object(tree)
+    assert type(words) is COMMAND_SCHEMAS[name]
+    assert (words.run, words.data.root, words.data.batch_size) == ("runs/x", "/images", None)
+    head = (conf_dir() / f"{name}.yaml").read_text().splitlines()[0]
+    assert head.startswith(f"# python -m vision_research.{name} run=")
 
 
 @pytest.mark.parametrize("model", ["faster_rcnn", "retinanet", "rtmdet_tiny", "rtmdet_s", "yolox_tiny"])

@@ -67,6 +67,17 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Workpla
     return Workplace(folder)
 
 
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Workplace:
+    """A folder with one trained, tracked and exported run, `runs/one`, for the commands that start from such a run."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "data").mkdir()
+    (folder / "data" / "digits").symlink_to(digits)
+    workplace = Workplace(folder)
+    workplace.run("work_dir=runs/one", "schedule.max_epochs=1", "export.num_images=2")
+    return workplace
+
+
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], bool], float], None]:
     """Wait until something holds, and fail when it does not."""

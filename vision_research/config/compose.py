@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -17,6 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vision_research.config.command_schema import COMMAND_SCHEMAS
 from vision_research.config.errors import ConfigError, UserError
 from vision_research.config.hints import explain, unknown_keys
 from vision_research.config.resolvers import register_resolvers
@@ -30,10 +32,12 @@ GROUPS = ("model", "data", "aug", "schedule", "hw", "tracking", "storage", "expo
 # What OmegaConf puts before the words of a resolver.
 RESOLVER_PREFIX = "ValueError raised while resolving interpolation: "
 
+ConfigT = TypeVar("ConfigT")
+
 
 @dataclass(frozen=True)
-class Composition:
-    """A composed run.
+class Composition(Generic[ConfigT]):
+    """The words of a command, composed.
 
     Attributes:
         config: the typed tree.
@@ -44,7 +48,7 @@ class Composition:
         job_name: number of the job within its sweep.
     """
 
-    config: TrainConfig
+    config: ConfigT
     yaml: str
     overrides: tuple[str, ...]
     choices: Mapping[str, str]
@@ -59,10 +63,11 @@ def conf_dir() -> Path:
 
 
 def register() -> None:
-    """Make our schema, resolvers and config sources known to Hydra; calling it twice does no harm."""
+    """Make our schemas, resolvers and config sources known to Hydra; calling it twice does no harm."""
     register_zoo()
     register_resolvers()
-    ConfigStore.instance().store("schema_train", TrainConfig)
+    for name, schema in {"train": TrainConfig, **COMMAND_SCHEMAS}.items():
+        ConfigStore.instance().store(f"schema_{name}", schema)
 
 
 def exit_on_problem(function: Callable[[], None]) -> Callable[[], None]:
@@ -78,14 +83,14 @@ def exit_on_problem(function: Callable[[], None]) -> Callable[[], None]:
     return guarded
 
 
-def command(config_name: str) -> Callable[[Callable[[Composition], float | None]], Callable[[], None]]:
+def command(config_name: str) -> Callable[[Callable[[Composition[Any]], float | None]], Callable[[], None]]:
     """Make a command of a task: Hydra parses the command line, and what a person can mend is one clear message.
 
     Args:
-        config_name: file in `conf/` that lists the defaults.
+        config_name: file in `conf/` that lists the defaults; its schema is `schema_<config_name>`.
     """
 
-    def decorate(task: Callable[[Composition], float | None]) -> Callable[[], None]:
+    def decorate(task: Callable[[Composition[Any]], float | None]) -> Callable[[], None]:
         def job(tree: DictConfig) -> float | None:
             try:
                 return task(composition(tree))
@@ -129,7 +134,7 @@ def _refusals_explained() -> Iterator[None]:
         del os.environ["HYDRA_FULL_ERROR"]
 
 
-def composition(tree: DictConfig) -> Composition:
+def composition(tree: DictConfig) -> Composition[Any]:
     """Turn Hydra's tree into a typed one.
 
     Raises:
@@ -144,7 +149,7 @@ def composition(tree: DictConfig) -> Composition:
     except OmegaConfBaseException as error:
         # A resolver of ours says what is wrong in words of its own; OmegaConf wraps them.
         raise ConfigError(str(error).splitlines()[0].removeprefix(RESOLVER_PREFIX)) from error
-    assert isinstance(config, TrainConfig)
+    assert not isinstance(config, dict), "the defaults of a command begin with its schema"
     if unknown := list(unknown_keys(config)):
         raise ConfigError(unknown)
     sweeping = hydra_tree.mode is RunMode.MULTIRUN
@@ -189,3 +194,10 @@ def replay_overrides(argv: list[str]) -> list[str]:
 def key_of(override: str) -> str:
     """Return the key that an override sets: `model` of `model=retinanet`."""
     return override.partition("=")[0].lstrip("+~")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a composed tree that a run has written."""
+    tree = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    assert isinstance(tree, dict), f"{path} is no tree of keys"
+    return {str(key): value for key, value in tree.items()}

@@ -313,6 +313,7 @@ class ExportConfig:
         score_thr: lowest score that is given out; null takes the detector's test_cfg.
         verify: compare the artifact with the detector in Python.
         num_images: validation images to compare on.
+        output: file to write; null is `export/model` with the format's suffix in the folder of the run.
     """
 
     format: ExportFormat = ExportFormat.torchscript
@@ -320,6 +321,7 @@ class ExportConfig:
     score_thr: float | None = None
     verify: bool = True
     num_images: int = 8
+    output: str | None = None
 
 
 @dataclass

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from vision_research.deploy.request import ExportRequest
+from vision_research.flow.export_request import export_request, output_path
 from vision_research.flow.outcome import Outcome
 from vision_research.flow.prepare import PreparedRun
 from vision_research.launch.plan import export_plan
@@ -23,14 +23,11 @@ def export_best(run: PreparedRun, outcome: Outcome) -> Outcome:
     folder = run.work_dir.export_dir
     folder.mkdir(exist_ok=True)
     assert outcome.checkpoint is not None, "a finished training has saved a checkpoint"
-    request = ExportRequest(
+    request = export_request(
+        run.config.export,
         config=run.work_dir.config_py,
         checkpoint=outcome.checkpoint,
-        output=folder / "model.ts",
-        shape=None if run.config.export.shape is None else (run.config.export.shape[0], run.config.export.shape[1]),
-        score_thr=run.config.export.score_thr,
-        verify=run.config.export.verify,
-        num_images=run.config.export.num_images,
+        output=output_path(run.config.export, folder),
         run_id=_run_id(run),
     )
     write_atomic(folder / "request.json", request.to_json())

@@ -44,7 +44,7 @@ class PreparedRun:
         resume_from: the checkpoint to go on from, or None.
     """
 
-    composition: Composition
+    composition: Composition[TrainConfig]
     work_dir: WorkDir
     facts: DatasetFacts
     hardware: Hardware
@@ -59,7 +59,7 @@ class PreparedRun:
         return self.composition.config
 
 
-def prepare(composition: Composition) -> PreparedRun:
+def prepare(composition: Composition[TrainConfig]) -> PreparedRun:
     """Check a run in full.
 
     Raises:

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from vision_research.config.compose import Composition, key_of
 from vision_research.config.errors import ConfigError
+from vision_research.config.schema import TrainConfig
 from vision_research.work_dir import WorkDir
 
 # What may differ between a run and its resumption without making it another run.
 NOT_IDENTITY = ("resume", "work_dir")
 
 
-def choose_work_dir(composition: Composition, node_rank: int = 0) -> WorkDir:
+def choose_work_dir(composition: Composition[TrainConfig], node_rank: int = 0) -> WorkDir:
     """Decide the folder of a run, without making it.
 
     Args:
@@ -74,7 +75,7 @@ def _existing(path: Path, typed: str) -> WorkDir:
     return work_dir
 
 
-def _last_of_same_command(composition: Composition) -> WorkDir:
+def _last_of_same_command(composition: Composition[TrainConfig]) -> WorkDir:
     runs = Path(composition.config.storage.runs).absolute()
     wanted = identity(composition.overrides)
     candidates = [WorkDir(file.parent) for file in runs.glob("*/overrides.txt")]
@@ -93,7 +94,7 @@ def identity(overrides: Iterator[str] | list[str] | tuple[str, ...]) -> frozense
     return frozenset(line for line in overrides if line and key_of(line) not in NOT_IDENTITY)
 
 
-def _new(composition: Composition) -> WorkDir:
+def _new(composition: Composition[TrainConfig]) -> WorkDir:
     choices = composition.choices
     model = choices["model"].rpartition("/")[2]
     stem = f"{datetime.now():%Y%m%d-%H%M%S}-{model}-{choices['data']}"

@@ -7,7 +7,7 @@ import sys
 
 from vision_research.config.compose import Composition
 from vision_research.config.errors import UserError
-from vision_research.config.schema import ExportFormat
+from vision_research.config.schema import ExportFormat, TrainConfig
 from vision_research.flow.export import export_best
 from vision_research.flow.outcome import Outcome, read_outcome
 from vision_research.flow.prepare import PreparedRun, prepare
@@ -24,7 +24,7 @@ class RunFailed(UserError):
     """The run was launched and failed; the message is its first cause."""
 
 
-def train(composition: Composition) -> float | None:
+def train(composition: Composition[TrainConfig]) -> float | None:
     """Run one training, from its composition to its exported model.
 
     Returns:

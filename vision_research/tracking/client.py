@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,31 @@ _MAX_FLOAT = 1.7976931348623157e308
 # A proxied upload is answered when the artifact store behind the server has it: 5 MB/s is a slow one.
 _UPLOAD_BYTES_PER_S = 5e6
 _UPLOAD_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as the store describes it.
+
+    Attributes:
+        run_id: its id.
+        run_name: its name.
+        experiment_id: id of its experiment.
+        experiment: name of its experiment.
+        status: RUNNING, SCHEDULED, FINISHED, FAILED or KILLED.
+        cause: why it ended so.
+        end_time_ms: when, since the epoch.
+        tags: all notes on it.
+    """
+
+    run_id: str
+    run_name: str
+    experiment_id: str
+    experiment: str
+    status: str
+    cause: str | None
+    end_time_ms: int | None
+    tags: Mapping[str, str]
 
 
 class Store:
@@ -94,6 +120,26 @@ class Store:
             stage = self._client.get_run(run_id).info.lifecycle_stage
         if stage != "active":
             raise RunGone(f"the run {run_id} was deleted from {self.uri}")
+
+    def describe_run(self, run_id: str) -> StoredRun:
+        """Read what a run is; raises `RunGone` where it is absent or deleted."""
+        self.require_run(run_id)
+        with store_errors():
+            run = self._client.get_run(run_id)
+            experiment = self._client.get_experiment(run.info.experiment_id)
+        info, tags = run.info, dict(run.data.tags)
+        where = (info.run_name, str(info.experiment_id), str(experiment.name))
+        return StoredRun(run_id, *where, info.status, tags.get(CAUSE_TAG), info.end_time or None, tags)
+
+    def list_files(self, run_id: str, folder: str | None = None) -> list[str]:
+        """List the artifacts in a folder of a run, without the folders in it, as paths inside of the run."""
+        with store_errors():
+            return [entry.path for entry in self._client.list_artifacts(run_id, folder) if not entry.is_dir]
+
+    def download(self, run_id: str, artifact_path: str, folder: Path) -> Path:
+        """Copy an artifact of a run to a folder, below which it keeps its path."""
+        with request_timeout(max(self._timeout_s, _UPLOAD_TIMEOUT_S)), store_errors():
+            return Path(self._client.download_artifacts(run_id, artifact_path, str(folder)))
 
     def log_metrics(self, run_id: str, records: Sequence[Metrics]) -> None:
         """Log metric records; values that the store already holds are not doubled."""

@@ -104,7 +104,7 @@ def open_run(
         EnvironmentProblem: the store does not answer; the message holds what to type.
     """
     try:
-        store = _connect(Store, settings.uri, settings.request_timeout_s)
+        store = connect(Store, settings.uri, settings.request_timeout_s)
         experiment_id = store.experiment(settings.experiment)
         run_id = store.create_run(experiment_id, run_name, tags)
     except StoreRefused as error:
@@ -138,7 +138,7 @@ def _reopen(settings: TrackingSettings, work_dir: WorkDir, tags: Mapping[str, st
         pid=os.getpid(),
     )
     try:
-        store = _connect(store_of_run, record.uri, record.timeout_s)
+        store = connect(store_of_run, record.uri, record.timeout_s)
         store.reopen(record.run_id)
         known = store.tags(record.run_id)
     except RunGone as error:
@@ -155,11 +155,16 @@ def _reopen(settings: TrackingSettings, work_dir: WorkDir, tags: Mapping[str, st
     return run
 
 
-def _connect(connect: Callable[[str, float], Store], uri: str, timeout_s: float) -> Store:
+def connect(open_store: Callable[[str, float], Store], uri: str, timeout_s: float) -> Store:
+    """Open a store, or say what to type when nothing answers there.
+
+    Raises:
+        EnvironmentProblem: nothing listens.
+    """
     problem = unreachable(uri, timeout_s)  # its text is whole already
     if problem:
         raise EnvironmentProblem(problem)
-    return connect(uri, timeout_s)
+    return open_store(uri, timeout_s)
 
 
 def _does_not_answer(uri: str, error: StoreError) -> EnvironmentProblem:

@@ -13,10 +13,12 @@ from vision_research.config.schema import TrainConfig
 from vision_research.flow.run_folder import choose_work_dir, owned
 from vision_research.work_dir import WorkDir
 
+Compose = Callable[..., Composition[TrainConfig]]
+
 
 @pytest.fixture
-def composed(typed: Callable[..., TrainConfig], tmp_path: Path) -> Callable[..., Composition]:
-    def compose(*overrides: str, sweep_dir: Path | None = None) -> Composition:
+def composed(typed: Callable[..., TrainConfig], tmp_path: Path) -> Compose:
+    def compose(*overrides: str, sweep_dir: Path | None = None) -> Composition[TrainConfig]:
         config = typed(f"storage.runs={tmp_path}/runs", *overrides)
         choices = {"model": "zoo/rtmdet/rtmdet_m", "data": "digits"}
         return Composition(config, "", overrides, choices, sweep_dir, "3")
@@ -32,18 +34,18 @@ def make_run(folder: Path, *overrides: str) -> WorkDir:
     return run
 
 
-def test_a_run_without_a_typed_folder_gets_a_new_one(composed: Callable[..., Composition], tmp_path: Path) -> None:
+def test_a_run_without_a_typed_folder_gets_a_new_one(composed: Compose, tmp_path: Path) -> None:
     first = choose_work_dir(composed())
     assert first.root.parent == tmp_path / "runs"
     assert first.root.name.endswith("-rtmdet_m-digits")
     assert not first.root.exists(), "choosing makes nothing"
 
 
-def test_a_job_of_a_sweep_lives_in_the_sweep(composed: Callable[..., Composition], tmp_path: Path) -> None:
+def test_a_job_of_a_sweep_lives_in_the_sweep(composed: Compose, tmp_path: Path) -> None:
     assert choose_work_dir(composed(sweep_dir=tmp_path / "sweep")).root == tmp_path / "sweep" / "3"
 
 
-def test_resume_takes_the_last_run_of_the_same_command(composed: Callable[..., Composition], tmp_path: Path) -> None:
+def test_resume_takes_the_last_run_of_the_same_command(composed: Compose, tmp_path: Path) -> None:
     make_run(tmp_path / "runs/a", "seed=1", "data.batch_size=4")
     make_run(tmp_path / "runs/b", "seed=2")
     found = choose_work_dir(composed("data.batch_size=4", "seed=1", "resume=true"))
@@ -52,12 +54,12 @@ def test_resume_takes_the_last_run_of_the_same_command(composed: Callable[..., C
         choose_work_dir(composed("seed=3", "resume=true"))
 
 
-def test_a_folder_without_a_run_cannot_be_resumed(composed: Callable[..., Composition], tmp_path: Path) -> None:
+def test_a_folder_without_a_run_cannot_be_resumed(composed: Compose, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no run in it"):
         choose_work_dir(composed(f"resume={tmp_path}"))
 
 
-def test_a_folder_of_another_run_is_refused(composed: Callable[..., Composition], tmp_path: Path) -> None:
+def test_a_folder_of_another_run_is_refused(composed: Compose, tmp_path: Path) -> None:
     make_run(tmp_path / "x")
     with pytest.raises(ConfigError, match="belongs to another run. Type resume=true"):
         choose_work_dir(composed(f"work_dir={tmp_path}/x"))

@@ -8,32 +8,73 @@ from vision_research.config.addresses import absolute, join
 from vision_research.config.lowering.inputs import LoweringInputs
 from vision_research.config.lowering.pipelines import needs_instances, test_pipeline, train_pipeline
 from vision_research.config.lowering.storage import backend_args
-from vision_research.config.schema import DataKind, TrainConfig
+from vision_research.config.schema import DataConfig, DataKind, StorageConfig, TrainConfig
 
 
 def lower_data(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
     """Return the loaders and evaluators of training, validation and test."""
     data = config.data
     splits: dict[str, Any] = {"train_dataloader": _train_loader(config, inputs)}
-    test_ann = data.test_ann or data.val_ann
-    test_prefix = data.test_prefix if data.test_ann else data.val_prefix
-    for split, ann, prefix in (("val", data.val_ann, data.val_prefix), ("test", test_ann, test_prefix)):
-        limit = data.limit_val if split == "val" else None
-        dataset = _dataset(config, inputs, ann, prefix, limit)
-        dataset |= {"test_mode": True, "pipeline": test_pipeline(config)}
+    with_mask = bool((config.model.get("recipe") or {}).get("with_mask"))
+    for split in ("val", "test"):
+        dataset = evaluation_dataset(data, config.storage, inputs.classes, split)
+        dataset |= {"pipeline": test_pipeline(config)}
         splits[f"{split}_dataloader"] = {
             **_loader(config, inputs, data.val_batch_size),
             "drop_last": False,
             "sampler": {"type": "DefaultSampler", "shuffle": False},
             "dataset": dataset,
         }
-        splits[f"{split}_evaluator"] = _evaluator(config, ann)
+        splits[f"{split}_evaluator"] = evaluation_metric(data, config.storage, split, with_mask)
     return splits
+
+
+def evaluation_dataset(
+    data: DataConfig, storage: StorageConfig, classes: tuple[str, ...], split: str
+) -> dict[str, Any]:
+    """Return the data set of a split, without its pipeline.
+
+    Args:
+        data: where it lies.
+        storage: how S3 is reached.
+        classes: names, in the order of the labels.
+        split: `val` or `test`; without a test split that is the validation split.
+    """
+    is_test = split == "test" and data.test_ann is not None
+    limit = data.limit_val if split == "val" else None
+    prefix = data.test_prefix if is_test else data.val_prefix
+    return {**_dataset(data, storage, classes, _ann_file(data, split), prefix, limit), "test_mode": True}
+
+
+def evaluation_metric(data: DataConfig, storage: StorageConfig, split: str, with_mask: bool) -> dict[str, Any]:
+    """Return the evaluator of a split.
+
+    Args:
+        data: where it lies.
+        storage: how S3 is reached.
+        split: `val` or `test`.
+        with_mask: whether masks are scored beside boxes.
+    """
+    file = join(absolute(data.root), _ann_file(data, split))
+    return {
+        "type": "CocoDetectionMetric",
+        "ann_file": None if needs_instances(data) else file,
+        "metric": ["bbox", "segm"] if with_mask else "bbox",
+        "classwise": True,
+        "format_only": False,
+        # Over the process group, on any device; "cpu" would need a folder that all machines share.
+        "collect_device": "gpu",
+        "backend_args": backend_args(storage, file),
+    }
+
+
+def _ann_file(data: DataConfig, split: str) -> str:
+    return data.test_ann if split == "test" and data.test_ann is not None else data.val_ann
 
 
 def _train_loader(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
     data = config.data
-    dataset = _dataset(config, inputs, data.train_ann, data.train_prefix, data.limit_train)
+    dataset = _dataset(data, config.storage, inputs.classes, data.train_ann, data.train_prefix, data.limit_train)
     dataset |= {
         "filter_cfg": {"filter_empty_gt": not data.keep_empty, "min_size": 1},
         "pipeline": train_pipeline(config, inputs),
@@ -61,9 +102,8 @@ def _loader(config: TrainConfig, inputs: LoweringInputs, batch_size: int) -> dic
 
 
 def _dataset(
-    config: TrainConfig, inputs: LoweringInputs, ann: str, prefix: str | None, limit: int | None
+    data: DataConfig, storage: StorageConfig, classes: tuple[str, ...], ann: str, prefix: str | None, limit: int | None
 ) -> dict[str, Any]:
-    data = config.data
     root = absolute(data.root)
     images = data.img_prefix if prefix is None else prefix
     dataset: dict[str, Any] = {
@@ -71,8 +111,8 @@ def _dataset(
         "data_root": root,
         "ann_file": ann,
         "data_prefix": {"img": images},
-        "metainfo": {"classes": inputs.classes},
-        "backend_args": backend_args(config.storage, join(root, ann)),
+        "metainfo": {"classes": classes},
+        "backend_args": backend_args(storage, join(root, ann)),
     }
     if data.kind is DataKind.voc:
         # It looks for <data_root>/<sub_data_root>/{JPEGImages,Annotations}; ours is the VOC folder itself.
@@ -85,18 +125,3 @@ def _dataset(
     if limit is not None:
         dataset["indices"] = limit
     return dataset
-
-
-def _evaluator(config: TrainConfig, ann: str) -> dict[str, Any]:
-    with_mask = bool((config.model.get("recipe") or {}).get("with_mask"))
-    file = join(absolute(config.data.root), ann)
-    return {
-        "type": "CocoDetectionMetric",
-        "ann_file": None if needs_instances(config) else file,
-        "metric": ["bbox", "segm"] if with_mask else "bbox",
-        "classwise": True,
-        "format_only": False,
-        # Over the process group, on any device; "cpu" would need a folder that all machines share.
-        "collect_device": "gpu",
-        "backend_args": backend_args(config.storage, file),
-    }

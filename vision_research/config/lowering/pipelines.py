@@ -8,7 +8,7 @@ from vision_research.config.addresses import join
 from vision_research.config.lowering.inputs import LoweringInputs
 from vision_research.config.lowering.storage import backend_args
 from vision_research.config.lowering.tuples import as_tuple, restore_step
-from vision_research.config.schema import DataKind, TrainConfig
+from vision_research.config.schema import DataConfig, DataKind, TrainConfig
 from vision_research.work_dir import WorkDir
 
 TEST_META_KEYS = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
@@ -51,7 +51,7 @@ def test_pipeline(config: TrainConfig) -> list[dict[str, Any]]:
         height, width = config.image_size
         body = [{"type": "Resize", "scale": (width, height), "keep_ratio": True}]
         body += [_pad(config)] if _letterbox(config) else []
-    meta_keys = (*TEST_META_KEYS, "instances") if needs_instances(config) else TEST_META_KEYS
+    meta_keys = (*TEST_META_KEYS, "instances") if needs_instances(config.data) else TEST_META_KEYS
     return [
         {"type": "LoadImageOrSkip", "backend_args": _image_backend(config, config.data.val_prefix), "skip": False},
         *body,
@@ -60,12 +60,12 @@ def test_pipeline(config: TrainConfig) -> list[dict[str, Any]]:
     ]
 
 
-def needs_instances(config: TrainConfig) -> bool:
+def needs_instances(data: DataConfig) -> bool:
     """Tell whether the metric reads its ground truth from the samples and not from a COCO file.
 
     Pascal VOC has no COCO file, and a shortened split must not be scored against the images it leaves out.
     """
-    return config.data.kind is DataKind.voc or config.data.limit_val is not None
+    return data.kind is DataKind.voc or data.limit_val is not None
 
 
 def _image_backend(config: TrainConfig, prefix: str | None) -> dict[str, Any] | None:

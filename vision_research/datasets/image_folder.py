@@ -1,0 +1,47 @@
+"""A folder of images without annotations, as a data set: to compare an artifact on, or to predict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+
+def list_images(folder: Path) -> list[Path]:
+    """List the images in a folder and below it, in the order of their paths; hidden files are none."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+
+
+def image_folder_dataset(images: Sequence[Path], classes: Sequence[str], ann_file: Path) -> dict[str, Any]:
+    """Write images as a COCO file without annotations, and describe it as an MMDetection data set.
+
+    Args:
+        images: files that exist.
+        classes: of the detector, in the order of its labels.
+        ann_file: the COCO file to write. Sizes in it are 1: nothing that reads it asks for them.
+    """
+    document = {
+        "images": [
+            {"id": number, "file_name": str(path.absolute()), "height": 1, "width": 1}
+            for number, path in enumerate(images, start=1)
+        ],
+        "categories": [{"id": label, "name": name} for label, name in enumerate(classes, start=1)],
+        "annotations": [],
+    }
+    ann_file.write_text(json.dumps(document), encoding="utf-8")
+    return {
+        "type": "CocoDataset",
+        "data_root": "",
+        "ann_file": str(ann_file),
+        "data_prefix": {"img": ""},
+        "metainfo": {"classes": tuple(classes)},
+        "test_mode": True,
+        "backend_args": None,
+    }

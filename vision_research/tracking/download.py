@@ -1,0 +1,128 @@
+"""Brings a run of MLflow to this machine, as a work_dir that every command takes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+
+from vision_research.config.errors import ConfigError, EnvironmentProblem
+from vision_research.tracking.client import Store, StoredRun, store_of_run
+from vision_research.tracking.records import FINAL_STATUSES
+from vision_research.tracking.run import connect
+from vision_research.tracking.run_record import RunRecord
+from vision_research.tracking.spool import RunStatus, write_status
+from vision_research.tracking.spool_reader import SpoolReader
+from vision_research.tracking.store_errors import RunGone, StoreError, StoreRefused
+from vision_research.tracking.uri import remedy
+from vision_research.work_dir import WorkDir, write_json
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINTS = "checkpoints"
+# As flow/record.py writes the tag `checkpoint.best`.
+_BEST = re.compile(r"(?P<name>.+), epoch (?P<epoch>\d+), iteration (?P<iteration>\d+)")
+
+
+def download_run(run_id: str, uri: str, timeout_s: float, runs: Path) -> Path:
+    """Make a work_dir of a run in MLflow: its config, its best checkpoint, and the record that results are added to.
+
+    A run that was trained into `runs`, or brought there before, is taken as it lies.
+
+    Args:
+        run_id: MLflow's id of the run.
+        uri: resolved tracking address.
+        timeout_s: how long one request may take, in seconds.
+        runs: folder in which the work_dir is made.
+
+    Returns:
+        The work_dir.
+
+    Raises:
+        ConfigError: there is no such run, it is still running, or it holds no config or checkpoint.
+        EnvironmentProblem: the store does not answer.
+    """
+    if here := _already_here(run_id, runs):
+        return here
+    typed = f"run=runs:/{run_id}"
+    try:
+        store = connect(store_of_run, uri, timeout_s)
+        run = store.describe_run(run_id)
+        if run.status not in FINAL_STATUSES:
+            raise ConfigError(f"{typed} is {run.status}: its checkpoint is uploaded at its end. Wait for it")
+        return _bring(store, run, _files(store, run, typed), runs)
+    except (RunGone, StoreRefused) as error:
+        raise ConfigError(f"{typed}: no such run is in {uri}. Type tracking.uri=URI for another store") from error
+    except StoreError as error:
+        raise EnvironmentProblem(f"tracking.uri={uri}: MLflow does not answer ({error}). {remedy(uri)}") from error
+
+
+def _already_here(run_id: str, runs: Path) -> Path | None:
+    for path in runs.glob("*/run.json"):
+        try:
+            if RunRecord.read(path).run_id == run_id and WorkDir(path.parent).config_py.is_file():
+                logger.info("runs:/%s lies in %s", run_id, path.parent)
+                return path.parent
+        except ValueError:
+            continue  # another program's file of that name
+    return None
+
+
+def _files(store: Store, run: StoredRun, typed: str) -> list[str]:
+    """Choose what is needed of a run: its files at the root, and the best checkpoint or else the last."""
+    names = store.list_files(run.run_id)
+    checkpoints = store.list_files(run.run_id, CHECKPOINTS)
+    best = [name for name in checkpoints if Path(name).name.startswith("best_")]
+    if "config.py" not in names or not checkpoints:
+        lacking = "config.py" if "config.py" not in names else "checkpoint (tracking.log_checkpoints was false?)"
+        raise ConfigError(f"{typed} holds no {lacking}: it cannot be used from MLflow. Type run=WORK_DIR where it lies")
+    return [*names, (best or checkpoints)[-1]]
+
+
+def _bring(store: Store, run: StoredRun, files: list[str], runs: Path) -> Path:
+    """Download into a folder beside the target, and rename it, so that no half of a run is ever taken for one."""
+    runs.mkdir(parents=True, exist_ok=True)
+    target = runs / run.run_id
+    logger.info("downloading runs:/%s to %s", run.run_id, target)
+    temporary = Path(tempfile.mkdtemp(dir=runs, prefix=f".{run.run_id}."))
+    try:
+        for name in files:
+            path = store.download(run.run_id, name, temporary)
+            if path.parent != temporary:
+                path.rename(temporary / path.name)
+        _write_record(WorkDir(temporary), store.uri, run)
+        temporary.chmod(0o755)
+        temporary.rename(target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return target
+
+
+def _write_record(work_dir: WorkDir, uri: str, run: StoredRun) -> None:
+    """Write the record as the run's own command left it: ended, with nothing to deliver."""
+    RunRecord(
+        run_id=run.run_id,
+        uri=uri,
+        experiment_id=run.experiment_id,
+        experiment=run.experiment,
+        run_name=run.run_name,
+        timeout_s=10.0,
+        resumes=0,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+    ).write(work_dir.run_json)
+    if best := _BEST.fullmatch(run.tags.get("checkpoint.best", "")):
+        where = {"path": best["name"], "epoch": int(best["epoch"]), "iteration": int(best["iteration"])}
+        write_json(work_dir.outcome, {"status": run.status, "cause": run.cause, "best": where})
+    work_dir.owner_lock.touch()
+    work_dir.spool.mkdir()
+    status = RunStatus(run.status, run.cause, run.end_time_ms)
+    write_status(work_dir.spool, status)
+    reader = SpoolReader(work_dir.spool)
+    reader.progress.status = status
+    reader.commit()
