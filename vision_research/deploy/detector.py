@@ -14,13 +14,22 @@ from vision_research.deploy.errors import ExportError
 from vision_research.deploy.families.dense import DenseFamily
 from vision_research.deploy.families.detr import DetrFamily
 from vision_research.deploy.families.family import Family
+from vision_research.deploy.families.paa import PaaFamily
 from vision_research.deploy.families.two_stage import TwoStageFamily
+from vision_research.deploy.families.yolo_v3 import YoloV3Family
 from vision_research.deploy.families.yolox import YoloxFamily
 from vision_research.deploy.input_spec import InputSpec
 from vision_research.deploy.preprocess import Preprocess
 from vision_research.deploy.tracing import largest_difference, script, trace
 
-FAMILIES: tuple[Family, ...] = (DenseFamily(), YoloxFamily(), TwoStageFamily(), DetrFamily())
+FAMILIES: tuple[Family, ...] = (
+    DenseFamily(),
+    PaaFamily(),
+    YoloV3Family(),
+    YoloxFamily(),
+    TwoStageFamily(),
+    DetrFamily(),
+)
 
 # A trace that depends on the size is off by whole cells; the same kernels on the same values differ by nothing at all.
 _TRACE_TOLERANCE = 1e-4

@@ -49,6 +49,19 @@ class Source:
         return 1 if generator is None else max(int(side) for stride in generator.strides for side in stride)
 
 
+def build_detector(model: Mapping[str, Any]) -> Any:
+    """Build what `model` of a config describes, in eval mode on the CPU, without trained weights."""
+    from mmdet.registry import MODELS
+
+    # Not init_weights(): that would fetch pretrained weights, which the checkpoint replaces anyway.
+    detector = MODELS.build(model).eval()
+    head = getattr(detector, "bbox_head", None)
+    if head is not None and not hasattr(head, "loss_cls"):
+        # BaseDenseHead of MMDetection 3.3 looks at it while predicting, and SSDHead has none.
+        head.loss_cls = None
+    return detector
+
+
 def load_source(path: Path) -> Source:
     """Build what a config describes.
 
@@ -58,7 +71,7 @@ def load_source(path: Path) -> Source:
     Raises:
         ExportError: there is no such file, or it names no validation data.
     """
-    from mmdet.registry import DATASETS, MODELS
+    from mmdet.registry import DATASETS
     from mmdet.utils import register_all_modules
     from mmengine.config import Config
 
@@ -71,8 +84,7 @@ def load_source(path: Path) -> Source:
     dataset = DATASETS.build(config.val_dataloader.dataset)
     loader = config.get("test_dataloader") or config.val_dataloader
     return Source(
-        # Not init_weights(): that would fetch pretrained weights, which the checkpoint replaces anyway.
-        detector=MODELS.build(config.model).eval(),
+        detector=build_detector(config.model),
         pipeline=loader.dataset.get("pipeline") or config.val_dataloader.dataset.pipeline,
         preprocessor=config.model.get("data_preprocessor") or {},
         dataset=dataset,

@@ -230,3 +230,12 @@ def trained(tmp_path: Path, coco_folder: Path) -> Callable[..., tuple[Path, Path
         return tmp_path / "config.py", tmp_path / "best.pth"
 
     return write
+
+
+@pytest.fixture
+def without_profiling() -> Iterator[None]:
+    """Scripts run as they are: what torch learns from the first runs takes longer here than the runs themselves."""
+    before = torch._C._get_graph_executor_optimize()
+    torch._C._set_graph_executor_optimize(False)
+    yield
+    torch._C._set_graph_executor_optimize(before)

@@ -128,11 +128,11 @@ def test_what_is_no_image_is_refused_with_what_was_expected(export: Export, conf
             module(wrong)
 
 
-def test_soft_nms_is_refused_before_tracing(export: Export, config_of: Callable[[str], Config]) -> None:
+def test_an_unknown_suppression_is_refused_before_tracing(export: Export, config_of: Callable[[str], Config]) -> None:
     config = config_of("retinanet")
-    config.model.test_cfg.nms = {"type": "soft_nms", "iou_threshold": 0.5}
+    config.model.test_cfg.nms = {"type": "nms_quadri", "iou_threshold": 0.5}
 
-    with pytest.raises(ExportError, match="soft_nms.*known is dict\\(type='nms'"):
+    with pytest.raises(ExportError, match="nms_quadri.*known is dict\\(type='nms'.*soft_nms"):
         export(config)
 
 

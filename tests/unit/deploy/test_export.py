@@ -113,27 +113,14 @@ def test_the_checkpoint_of_another_detector_is_refused_by_its_keys(trained: Trai
 def test_an_unsupported_detector_is_refused_before_anything_is_read(trained: Trained, tmp_path: Path) -> None:
     path, checkpoint = trained("retinanet")
     config = Config.fromfile(path)
-    config.model.type = "GFL"
-    config.model.bbox_head = {
-        "type": "GFLHead",
-        "num_classes": 3,
-        "in_channels": 32,
-        "anchor_generator": {
-            "type": "AnchorGenerator",
-            "ratios": [1.0],
-            "octave_base_scale": 8,
-            "scales_per_octave": 1,
-            "strides": [8, 16, 32, 64, 128],
-        },
-        "loss_cls": {"type": "QualityFocalLoss", "use_sigmoid": True},
-    }
+    config.model.bbox_head = {"type": "GARetinaHead", "num_classes": 3, "in_channels": 32}
     config.dump(path)
     checkpoint.unlink()
 
-    with pytest.raises(ExportError, match="GFL cannot be exported") as error:
+    with pytest.raises(ExportError, match="RetinaNet cannot be exported") as error:
         export_detector(ExportRequest(path, checkpoint, tmp_path / "m.ts"), read)
 
-    assert "GFLHead has its own _predict_by_feat_single" in str(error.value)
+    assert "GARetinaHead has its own _predict_by_feat_single" in str(error.value)
     assert "Faster R-CNN" in str(error.value) and "export=none" in str(error.value)
 
 

@@ -40,20 +40,23 @@ def random_boxes(count: int, seed: int, ties: bool) -> tuple[Tensor, Tensor, Ten
 )
 def test_the_same_boxes_are_kept_as_by_mmcv(config: dict[str, Any], count: int, ties: bool) -> None:
     boxes, scores, groups = random_boxes(count, seed=count, ties=ties)
-    _, expected = batched_nms(boxes, scores, groups, {"type": "nms", **config})
+    detections, expected = batched_nms(boxes, scores, groups, {"type": "nms", **config})
 
     suppress = BatchedNms(**config)
+    keep, kept_scores = suppress(boxes, scores, groups, -1)
 
-    assert torch.equal(suppress(boxes, scores, groups, -1), expected)
-    assert torch.equal(suppress(boxes, scores, groups, 10), expected[:10])
+    assert torch.equal(keep, expected)
+    assert torch.equal(kept_scores, detections[:, -1])
+    assert torch.equal(suppress(boxes, scores, groups, 10)[0], expected[:10])
 
 
 def test_without_boxes_nothing_is_kept() -> None:
     empty = torch.zeros(0, dtype=torch.int64)
 
-    keep = BatchedNms(0.5)(torch.zeros(0, 4), torch.zeros(0), empty, 100)
+    keep, scores = BatchedNms(0.5)(torch.zeros(0, 4), torch.zeros(0), empty, 100)
 
     assert torch.equal(keep, empty)
+    assert torch.equal(scores, torch.zeros(0))
 
 
 def test_a_chain_of_overlaps_is_resolved_greedily() -> None:

@@ -1,6 +1,8 @@
 """Dense detectors: RetinaNet, RTMDet and every head that MMDetection decodes with `BaseDenseHead`'s own methods.
 
-The network up to the head's maps is traced; what follows depends on the counts of candidates and is scripted.
+The network up to the head's maps is traced; what follows depends on the counts of candidates and is scripted. Heads
+that make boxes of their maps in a way of their own (GFL, TOOD, FoveaBox, RepPoints) differ in one module
+(`dense_boxes`).
 """
 
 from __future__ import annotations
@@ -10,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vision_research.deploy.errors import ExportError
-from vision_research.deploy.families.decode import build_decoder, build_priors
+from vision_research.deploy.families.dense_boxes import find_variant
 from vision_research.deploy.families.family import Family, inherits_unchanged
-from vision_research.deploy.ops.nms import BatchedNms
+from vision_research.deploy.families.plain_layers import plain_layers
+from vision_research.deploy.families.priors import build_priors
+from vision_research.deploy.families.select import build_nms, large_enough, to_image
 
 
 class DensePostprocess(nn.Module):
@@ -26,10 +29,13 @@ class DensePostprocess(nn.Module):
 
     def __init__(self, head: Any, with_score_factors: bool) -> None:
         super().__init__()
+        variant = find_variant(head)
+        assert variant is not None
         self.priors = build_priors(head.prior_generator)
-        self.decoder = build_decoder(head.bbox_coder)
+        self.boxes = variant.boxes(head)
         self.num_levels = len(self.priors)
         self.num_channels = int(head.cls_out_channels)
+        self.gives_scores = variant.activates
         self.use_sigmoid = bool(head.use_sigmoid_cls)
         self.with_score_factors = with_score_factors
         self.score_thr = float(head.test_cfg.get("score_thr", 0))
@@ -52,66 +58,58 @@ class DensePostprocess(nn.Module):
             Boxes (N, 4) float32, xyxy, pixels of the image; scores (N,) float32, descending; labels (N,) int64.
         """
         all_priors: list[Tensor] = []
-        all_deltas: list[Tensor] = []
+        all_predictions: list[Tensor] = []
         all_scores: list[Tensor] = []
         all_labels: list[Tensor] = []
         for level, grid in enumerate(self.priors):
-            class_map, box_map = maps[level][0], maps[self.num_levels + level][0]
+            class_map = maps[level][0]
             scores, labels, chosen = self._candidates(class_map)
             if self.with_score_factors:
                 factors = maps[2 * self.num_levels + level][0].permute(1, 2, 0).reshape(-1).sigmoid()
                 scores = scores * factors[chosen]
             all_priors.append(grid(class_map.size(1), class_map.size(2))[chosen])
-            all_deltas.append(box_map.permute(1, 2, 0).reshape(-1, 4)[chosen])
+            all_predictions.append(self.boxes.predictions(maps[self.num_levels + level][0], level)[chosen])
             all_scores.append(scores)
             all_labels.append(labels)
-        boxes = self.decoder(torch.cat(all_priors), torch.cat(all_deltas), clip)
+        boxes = self.boxes(torch.cat(all_priors), torch.cat(all_predictions), clip)
         return self._select(to_image(boxes, scale_factor), torch.cat(all_scores), torch.cat(all_labels))
 
     def _candidates(self, class_map: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`filter_scores_and_topk`: scores above the threshold, the best `nms_pre`; with labels and prior indices."""
-        logits = class_map.permute(1, 2, 0).reshape(-1, self.num_channels)
-        scores = logits.sigmoid() if self.use_sigmoid else logits.softmax(-1)[:, :-1]
-        above = scores > self.score_thr
-        where = torch.nonzero(above)
-        ranked, order = scores[above].sort(descending=True)
-        num_kept = min(self.nms_pre, where.size(0))
-        chosen = where[order[:num_kept]]
-        return ranked[:num_kept], chosen[:, 1], chosen[:, 0]
+        scores = self._activate(class_map.permute(1, 2, 0).reshape(-1, self.num_channels))
+        return best_scores(scores, self.score_thr, self.nms_pre)
+
+    def _activate(self, logits: Tensor) -> Tensor:
+        if self.gives_scores:
+            return logits
+        return logits.sigmoid() if self.use_sigmoid else logits.softmax(-1)[:, :-1]
 
     def _select(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if self.min_bbox_size >= 0:
-            large = (boxes[:, 2] - boxes[:, 0] > self.min_bbox_size) & (boxes[:, 3] - boxes[:, 1] > self.min_bbox_size)
+            large = large_enough(boxes, self.min_bbox_size)
             boxes, scores, labels = boxes[large], scores[large], labels[large]
-        keep = self.nms(boxes, scores, labels, self.max_per_img)
+        keep, scores = self.nms(boxes, scores, labels, self.max_per_img)
         keep = keep[: self.max_per_img]
-        return boxes[keep], scores[keep], labels[keep]
+        return boxes[keep], scores[: self.max_per_img], labels[keep]
 
 
-def to_image(boxes: Tensor, scale_factor: tuple[float, float]) -> Tensor:
-    """(N, 4) boxes from pixels of the network's input to pixels of the image, as MMDetection's `scale_boxes`."""
-    x, y = 1 / scale_factor[0], 1 / scale_factor[1]
-    return boxes * torch.tensor([x, y, x, y], dtype=boxes.dtype, device=boxes.device)
+def best_scores(scores: Tensor, score_thr: float, limit: int) -> tuple[Tensor, Tensor, Tensor]:
+    """`filter_scores_and_topk`: the best scores above a threshold, descending.
 
+    Args:
+        scores: (priors, classes) float32.
+        score_thr: scores are above it.
+        limit: that many at most.
 
-def build_nms(config: Any) -> BatchedNms:
-    """The suppression that a test_cfg names.
-
-    Raises:
-        ExportError: another kind than plain NMS, or an argument that is not known.
+    Returns:
+        The (N,) float32 scores, their (N,) int64 labels and the (N,) int64 indices of their priors.
     """
-    options = dict(config)
-    kind = options.pop("type", "nms")
-    if "iou_thr" in options:
-        options["iou_threshold"] = options.pop("iou_thr")
-    known = {"iou_threshold", "class_agnostic", "split_thr", "score_threshold", "offset", "max_num"}
-    if kind != "nms" or not set(options) <= known or "iou_threshold" not in options:
-        raise ExportError(
-            f"test_cfg.nms={dict(config)} cannot be exported; known is dict(type='nms', iou_threshold=...) "
-            f"with any of {', '.join(sorted(known - {'iou_threshold'}))}."
-        )
-    options["iou_threshold"] = float(options["iou_threshold"])
-    return BatchedNms(**options)
+    above = scores > score_thr
+    where = torch.nonzero(above)
+    ranked, order = scores[above].sort(descending=True)
+    num_kept = min(limit, where.size(0))
+    chosen = where[order[:num_kept]]
+    return ranked[:num_kept], chosen[:, 1], chosen[:, 0]
 
 
 class DenseNetwork(nn.Module):
@@ -127,14 +125,15 @@ class DenseNetwork(nn.Module):
 
     def forward(self, tensor: Tensor) -> list[Tensor]:
         """From (1, 3, H, W) float32 to the maps of all levels, kind by kind."""
-        outputs = self.detector.bbox_head(self.detector.extract_feat(tensor))
+        with plain_layers():
+            outputs = self.detector.bbox_head(self.detector.extract_feat(tensor))
         return [level for kind in outputs for level in kind]
 
 
 class DenseFamily(Family):
     """RetinaNet, RTMDet and their like."""
 
-    name = "dense heads decoded by BaseDenseHead (RTMDet, RetinaNet, FCOS, ATSS)"
+    name = "dense heads decoded by BaseDenseHead (RTMDet, RetinaNet, FCOS, ATSS, GFL, TOOD, VFNet, SSD)"
 
     def refusals(self, detector: Any) -> list[str]:
         """Why this detector is not one of the family; empty where it is."""
@@ -143,10 +142,10 @@ class DenseFamily(Family):
         head = getattr(detector, "bbox_head", None)
         if not isinstance(head, BaseDenseHead):
             return ["it has no dense bbox_head"]
-        reasons = inherits_unchanged(
-            head, BaseDenseHead, ("predict", "predict_by_feat", "_predict_by_feat_single", "_bbox_post_process")
-        )
-        if getattr(head.loss_cls, "custom_cls_channels", False):
+        reasons = inherits_unchanged(head, BaseDenseHead, ("predict", "predict_by_feat", "_bbox_post_process"))
+        if find_variant(head) is None:
+            reasons.append(f"{type(head).__name__} has its own _predict_by_feat_single")
+        if getattr(getattr(head, "loss_cls", None), "custom_cls_channels", False):
             reasons.append(f"{type(head.loss_cls).__name__} activates the scores itself")
         return reasons
 

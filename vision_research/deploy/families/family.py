@@ -54,6 +54,11 @@ class Family(ABC):
         return None
 
 
+def overrides(instance: Any, base: type, methods: Sequence[str]) -> list[str]:
+    """The methods, of those named, that an object defines otherwise than a base class."""
+    return [method for method in methods if getattr(type(instance), method, None) is not getattr(base, method)]
+
+
 def inherits_unchanged(head: Any, base: type, methods: Sequence[str]) -> list[str]:
     """Name the methods that a head defines otherwise than its base: those the exported code would not reproduce.
 
@@ -65,9 +70,4 @@ def inherits_unchanged(head: Any, base: type, methods: Sequence[str]) -> list[st
     Returns:
         One reason for each method that was overridden.
     """
-    kind = type(head)
-    return [
-        f"{kind.__name__} has its own {method}"
-        for method in methods
-        if getattr(kind, method, None) is not getattr(base, method)
-    ]
+    return [f"{type(head).__name__} has its own {method}" for method in overrides(head, base, methods)]

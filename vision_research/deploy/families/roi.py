@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vision_research.deploy.families.decode import build_decoder, build_priors
-from vision_research.deploy.families.dense import build_nms
+from vision_research.deploy.families.coders import build_decoder
+from vision_research.deploy.families.family import inherits_unchanged
+from vision_research.deploy.families.priors import build_priors
+from vision_research.deploy.families.select import build_nms, large_enough
 from vision_research.deploy.ops.roi_align import map_roi_levels, roi_align
 
 
@@ -70,11 +72,10 @@ class Proposals(nn.Module):
 
     def _select(self, boxes: Tensor, scores: Tensor, levels: Tensor) -> Tensor:
         if self.min_bbox_size >= 0:
-            large = (boxes[:, 2] - boxes[:, 0] > self.min_bbox_size) & (boxes[:, 3] - boxes[:, 1] > self.min_bbox_size)
+            large = large_enough(boxes, self.min_bbox_size)
             boxes, scores, levels = boxes[large], scores[large], levels[large]
-        keep = self.nms(boxes, scores, levels, self.max_per_img)
-        keep = keep[: self.max_per_img]
-        return boxes[keep]
+        keep, _ = self.nms(boxes, scores, levels, self.max_per_img)
+        return boxes[keep[: self.max_per_img]]
 
 
 class RoiPooling(nn.Module):
@@ -82,13 +83,15 @@ class RoiPooling(nn.Module):
 
     Args:
         extractor: MMDetection's extractor, with mmcv's RoIAlign in it.
+        roi_scale: RoIs are widened by it before they are pooled, but read the level of their own size.
     """
 
-    def __init__(self, extractor: Any) -> None:
+    def __init__(self, extractor: Any, roi_scale: float = 1.0) -> None:
         super().__init__()
         layer = extractor.roi_layers[0]
         self.scales = [float(level.spatial_scale) for level in extractor.roi_layers]
         self.finest_scale = float(extractor.finest_scale)
+        self.roi_scale = roi_scale
         self.rows, self.columns = (int(size) for size in layer.output_size)
         self.sampling_ratio = int(layer.sampling_ratio)
         self.aligned = bool(layer.aligned)
@@ -97,6 +100,7 @@ class RoiPooling(nn.Module):
         """Pool (N, 4) RoIs, in pixels of the network's input, from (1, C, h, w) levels into (N, C, rows, columns)."""
         pooled = features[0].new_zeros(rois.size(0), features[0].size(1), self.rows, self.columns)
         levels = map_roi_levels(rois, len(self.scales), self.finest_scale)
+        rois = scale_rois(rois, self.roi_scale)
         for level, scale in enumerate(self.scales):
             chosen = torch.nonzero(levels == level).view(-1)
             if chosen.size(0) > 0:
@@ -109,3 +113,22 @@ class RoiPooling(nn.Module):
                     self.aligned,
                 )
         return pooled
+
+
+def scale_rois(rois: Tensor, scale: float) -> Tensor:
+    """Widen (N, 4) RoIs about their centres (`BaseRoIExtractor.roi_rescale`)."""
+    if scale == 1.0:
+        return rois
+    centres, sizes = (rois[:, :2] + rois[:, 2:]) * 0.5, (rois[:, 2:] - rois[:, :2]) * scale
+    return torch.cat([centres - sizes * 0.5, centres + sizes * 0.5], dim=-1)
+
+
+def pooling_refusals(extractor: Any) -> list[str]:
+    """Why the pooling of an RoI extractor cannot be exported; empty where it can."""
+    from mmdet.models.roi_heads.roi_extractors.single_level_roi_extractor import SingleRoIExtractor
+
+    reasons = inherits_unchanged(extractor, SingleRoIExtractor, ("forward", "map_roi_levels", "roi_rescale"))
+    layers = list(getattr(extractor, "roi_layers", []))
+    if any(type(layer).__name__ != "RoIAlign" or layer.pool_mode != "avg" for layer in layers):
+        reasons.append("its RoIs are pooled by another layer than RoIAlign with pool_mode='avg'")
+    return reasons

@@ -1,7 +1,7 @@
-"""Two-stage detectors: Faster R-CNN with MMDetection's RPN, a standard RoI head and any neck.
+"""Two-stage detectors: MMDetection's RPN, a standard or a cascade RoI head, and any neck.
 
-Traced: backbone, neck and RPN maps; and the box head on pooled RoIs. Scripted: everything whose counts depend on the
-image, from the choice of proposals to the final suppression.
+Traced: backbone, neck and RPN maps; and the box heads on pooled RoIs. Scripted: everything whose counts depend on the
+image, from the choice of proposals to the final suppression. The stages themselves are in `box_stages`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from vision_research.deploy.families.decode import build_decoder
-from vision_research.deploy.families.dense import build_nms, to_image
+from vision_research.deploy.families.box_stages import BoxStage, DoubleStage
 from vision_research.deploy.families.family import Family, inherits_unchanged
-from vision_research.deploy.families.roi import Proposals, RoiPooling
-from vision_research.deploy.tracing import trace
+from vision_research.deploy.families.plain_layers import plain_layers
+from vision_research.deploy.families.roi import Proposals, pooling_refusals
+from vision_research.deploy.families.select import MulticlassNms
 
 
 class TwoStagePostprocess(nn.Module):
@@ -24,23 +24,20 @@ class TwoStagePostprocess(nn.Module):
 
     Args:
         detector: MMDetection's two-stage detector.
-        box_head: the traced box head: (N, C, rows, columns) to class logits and deltas.
+        stages: of `BoxStage`, in their order.
     """
 
-    def __init__(self, detector: Any, box_head: nn.Module) -> None:
+    def __init__(self, detector: Any, stages: list[BoxStage]) -> None:
         super().__init__()
-        head, config = detector.roi_head.bbox_head, detector.roi_head.test_cfg
+        config = detector.roi_head.test_cfg
         self.proposals = Proposals(detector.rpn_head)
-        self.pooling = RoiPooling(detector.roi_head.bbox_roi_extractor)
-        self.box_head = box_head
-        self.decoder = build_decoder(head.bbox_coder)
-        self.num_features = len(detector.roi_head.bbox_roi_extractor.roi_layers)
+        self.stages = nn.ModuleList(stages)
+        self.num_stages = len(stages)
+        self.num_features = len(stages[0].pooling.scales)
         self.num_levels = len(detector.rpn_head.prior_generator.strides)
-        self.num_classes = int(head.num_classes)
-        self.class_agnostic = bool(head.reg_class_agnostic)
         self.score_thr = float(config.score_thr)
         self.max_per_img = int(config.max_per_img)
-        self.nms = build_nms(config.nms)
+        self.select = MulticlassNms(config.nms)
 
     def forward(
         self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float]
@@ -56,27 +53,29 @@ class TwoStagePostprocess(nn.Module):
             Boxes (N, 4) float32, xyxy, pixels of the image; scores (N,) float32, descending; labels (N,) int64.
         """
         first = self.num_features + self.num_levels
+        features = maps[: self.num_features]
         rois = self.proposals(maps[self.num_features : first], maps[first:], clip)
         # An exported graph takes no branch on a count, and its layers take no rows; a script's reshapes would not.
         if torch.jit.is_scripting() and rois.size(0) == 0:  # type: ignore[attr-defined]
             return rois, rois.new_zeros(0), rois.new_zeros(0, dtype=torch.int64)
-        logits, deltas = self.box_head(self.pooling(maps[: self.num_features], rois))
-        num_boxes = 1 if self.class_agnostic else self.num_classes
-        boxes = self.decoder(rois.repeat_interleave(num_boxes, dim=0), deltas.view(-1, 4), clip)
-        boxes = to_image(boxes, scale_factor).view(rois.size(0), num_boxes, 4)
-        return self._select(boxes.expand(-1, self.num_classes, 4).reshape(-1, 4), F.softmax(logits, dim=-1))
+        return self._detect(features, rois, clip, scale_factor)
 
-    def _select(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`multiclass_nms` on (R * classes, 4) boxes and (R, classes + 1) scores, the last one background."""
-        scores = scores[:, :-1]
-        labels = torch.arange(self.num_classes, device=scores.device).view(1, -1).expand_as(scores).reshape(-1)
-        scores = scores.reshape(-1)
-        above = torch.nonzero(scores > self.score_thr).view(-1)
-        boxes, scores, labels = boxes[above], scores[above], labels[above]
-        keep = self.nms(boxes, scores, labels, self.max_per_img)
-        if self.max_per_img > 0:
-            keep = keep[: self.max_per_img]
-        return boxes[keep], scores[keep], labels[keep]
+    def _detect(
+        self, features: list[Tensor], rois: Tensor, clip: tuple[int, int], scale_factor: tuple[float, float]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        boxes = rois[:, None]
+        factors: Tensor | None = None
+        total = rois.new_zeros(1)
+        for index, stage in enumerate(self.stages):
+            logits, deltas = stage(features, rois)
+            total = total + logits
+            if index < self.num_stages - 1:
+                rois = stage.refine(rois, logits, deltas, clip)
+            else:
+                boxes = stage.to_image(stage.decode(rois, deltas, clip), scale_factor)
+                factors = stage.factors(deltas)
+        scores = F.softmax(total / float(self.num_stages), dim=-1)[:, :-1]
+        return self.select(boxes, scores, self.score_thr, self.max_per_img, factors)  # type: ignore[no-any-return]
 
 
 class TwoStageNetwork(nn.Module):
@@ -84,83 +83,102 @@ class TwoStageNetwork(nn.Module):
 
     Args:
         detector: MMDetection's two-stage detector.
+        num_features: levels that RoIs are pooled from.
     """
 
-    def __init__(self, detector: Any) -> None:
+    def __init__(self, detector: Any, num_features: int) -> None:
         super().__init__()
         self.detector = detector
-        self.num_features = len(detector.roi_head.bbox_roi_extractor.roi_layers)
+        self.num_features = num_features
 
     def forward(self, tensor: Tensor) -> list[Tensor]:
         """From (1, 3, H, W) float32 to the features for RoIs, the objectness and the deltas of all levels."""
-        features = self.detector.extract_feat(tensor)
-        class_maps, box_maps = self.detector.rpn_head(features)
+        with plain_layers():
+            features = self.detector.extract_feat(tensor)
+            class_maps, box_maps = self.detector.rpn_head(features)
         return [*features[: self.num_features], *class_maps, *box_maps]
 
 
-class BoxHead(nn.Module):
-    """The shared head, where there is one, and the box head.
-
-    Args:
-        roi_head: MMDetection's RoI head.
-    """
-
-    def __init__(self, roi_head: Any) -> None:
-        super().__init__()
-        self.shared_head = roi_head.shared_head if roi_head.with_shared_head else nn.Identity()
-        self.bbox_head = roi_head.bbox_head
-
-    def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """From (N, C, rows, columns) to (N, classes + 1) logits and (N, 4 or 4 * classes) deltas."""
-        logits, deltas = self.bbox_head(self.shared_head(pooled))
-        return logits, deltas
-
-
 class TwoStageFamily(Family):
-    """Faster R-CNN and its like."""
+    """Faster R-CNN, Cascade R-CNN and their like."""
 
-    name = "two-stage with RPNHead, StandardRoIHead and a BBoxHead (Faster R-CNN)"
+    name = "two-stage with RPNHead, a standard, double or cascade RoI head and BBoxHeads (Faster R-CNN, Cascade R-CNN)"
 
     def refusals(self, detector: Any) -> list[str]:
         """Why this detector is not one of the family; empty where it is."""
-        from mmdet.models.dense_heads.rpn_head import RPNHead
-        from mmdet.models.roi_heads.bbox_heads.bbox_head import BBoxHead
-        from mmdet.models.roi_heads.roi_extractors.single_level_roi_extractor import SingleRoIExtractor
-        from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
-
-        rpn, roi_head = getattr(detector, "rpn_head", None), getattr(detector, "roi_head", None)
-        if rpn is None or not isinstance(roi_head, StandardRoIHead):
-            return ["it has no rpn_head with a StandardRoIHead"]
-        predict = ("predict", "predict_by_feat", "_predict_by_feat_single", "_bbox_post_process")
-        reasons = inherits_unchanged(rpn, RPNHead, predict)
-        reasons += inherits_unchanged(roi_head, StandardRoIHead, ("predict", "predict_bbox", "_bbox_forward"))
-        reasons += inherits_unchanged(roi_head.bbox_head, BBoxHead, ("predict_by_feat", "_predict_by_feat_single"))
-        reasons += inherits_unchanged(roi_head.bbox_roi_extractor, SingleRoIExtractor, ("forward", "map_roi_levels"))
+        roi_head = getattr(detector, "roi_head", None)
+        if getattr(detector, "rpn_head", None) is None or roi_head is None or not hasattr(roi_head, "with_mask"):
+            return ["it has no rpn_head with a roi_head"]
+        reasons = rpn_refusals(detector.rpn_head) + roi_head_refusals(roi_head)
         if roi_head.with_mask:
             reasons.append("its masks would be lost")
-        if roi_head.bbox_head.custom_cls_channels or not roi_head.bbox_head.with_reg:
-            reasons.append(f"{type(roi_head.bbox_head).__name__} does not give a softmax and box deltas")
-        reasons += _pooling_refusals(roi_head.bbox_roi_extractor)
         return reasons
 
     def network(self, detector: Any) -> nn.Module:
         """The part that is traced."""
-        return TwoStageNetwork(detector)
+        extractor = _listed(detector.roi_head.bbox_roi_extractor)[0]
+        return TwoStageNetwork(detector, len(extractor.roi_layers))
 
     def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
-        """The part that is scripted; the box head in it is traced on random RoIs."""
-        extractor = detector.roi_head.bbox_roi_extractor
-        rows, columns = extractor.roi_layers[0].output_size
-        pooled = torch.rand(3, outputs[0].size(1), rows, columns)
-        return TwoStagePostprocess(detector, trace(BoxHead(detector.roi_head), pooled))
+        """The part that is scripted; the box heads in it are traced on random RoIs."""
+        return TwoStagePostprocess(detector, build_stages(detector.roi_head, outputs[0].size(1)))
 
     def test_cfg(self, detector: Any) -> Any:
         """Where the final score threshold and count are set."""
         return detector.roi_head.test_cfg
 
 
-def _pooling_refusals(extractor: Any) -> list[str]:
-    layers = list(getattr(extractor, "roi_layers", []))
-    if any(type(layer).__name__ != "RoIAlign" or layer.pool_mode != "avg" for layer in layers):
-        return ["its RoIs are pooled by another layer than RoIAlign with pool_mode='avg'"]
-    return []
+def build_stages(roi_head: Any, num_channels: int) -> list[BoxStage]:
+    """The stages of an RoI head that `roi_head_refusals` does not refuse, for features of that many channels."""
+    shared = roi_head.shared_head if roi_head.with_shared_head else None
+    extractors, heads = _listed(roi_head.bbox_roi_extractor), _listed(roi_head.bbox_head)
+    if hasattr(roi_head, "reg_roi_scale_factor"):
+        scale = float(roi_head.reg_roi_scale_factor)
+        return [DoubleStage(extractors[0], heads[0], shared, num_channels, scale)]
+    return [BoxStage(extractor, head, shared, num_channels) for extractor, head in zip(extractors, heads, strict=True)]
+
+
+def rpn_refusals(rpn: Any) -> list[str]:
+    """Why the proposals of an RPN cannot be exported; empty where they can."""
+    from mmdet.models.dense_heads.rpn_head import RPNHead
+
+    if not isinstance(rpn, RPNHead):
+        return [f"its proposals come from a {type(rpn).__name__} and not from an RPNHead"]
+    return inherits_unchanged(
+        rpn, RPNHead, ("predict", "predict_by_feat", "_predict_by_feat_single", "_bbox_post_process")
+    )
+
+
+def roi_head_refusals(roi_head: Any) -> list[str]:
+    """Why the boxes of an RoI head cannot be exported; empty where they can."""
+    from mmdet.models.roi_heads import CascadeRoIHead, DoubleHeadRoIHead, StandardRoIHead
+
+    if isinstance(roi_head, CascadeRoIHead):
+        reasons = inherits_unchanged(roi_head, CascadeRoIHead, ("predict_bbox", "_refine_roi", "_bbox_forward"))
+    elif isinstance(roi_head, DoubleHeadRoIHead):
+        reasons = inherits_unchanged(roi_head, DoubleHeadRoIHead, ("predict_bbox", "_bbox_forward"))
+    elif isinstance(roi_head, StandardRoIHead):
+        reasons = inherits_unchanged(roi_head, StandardRoIHead, ("predict_bbox", "_bbox_forward"))
+    else:
+        return [f"{type(roi_head).__name__} is no StandardRoIHead and no CascadeRoIHead"]
+    reasons += inherits_unchanged(roi_head, StandardRoIHead, ("predict",))
+    for head in _listed(roi_head.bbox_head):
+        reasons += _box_head_refusals(head)
+    for extractor in _listed(roi_head.bbox_roi_extractor):
+        reasons += pooling_refusals(extractor)
+    return list(dict.fromkeys(reasons))
+
+
+def _box_head_refusals(head: Any) -> list[str]:
+    from mmdet.models.roi_heads.bbox_heads.bbox_head import BBoxHead
+
+    methods = ("predict_by_feat", "_predict_by_feat_single", "regress_by_class")
+    reasons = inherits_unchanged(head, BBoxHead, methods)
+    if getattr(head, "custom_cls_channels", False) or getattr(head, "custom_activation", False):
+        reasons.append(f"{type(head.loss_cls).__name__} activates the scores itself")
+    return reasons
+
+
+def _listed(part: Any) -> list[Any]:
+    """The parts of all stages, of which a standard head has one."""
+    return list(part) if isinstance(part, nn.ModuleList | list) else [part]

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vision_research.deploy.families.decode import build_priors
-from vision_research.deploy.families.dense import DenseNetwork, build_nms
+from vision_research.deploy.families.dense import DenseNetwork
 from vision_research.deploy.families.family import Family, inherits_unchanged
+from vision_research.deploy.families.priors import build_priors
+from vision_research.deploy.families.select import build_nms, divide_to_image
 
 
 class YoloxPostprocess(nn.Module):
@@ -50,10 +51,9 @@ class YoloxPostprocess(nn.Module):
         best, labels = torch.max(class_scores, 1)
         valid = objectness * best >= self.score_thr
         scores, boxes, labels = best[valid] * objectness[valid], boxes[valid], labels[valid]
-        x, y = scale_factor
-        boxes = boxes / torch.tensor([x, y, x, y], dtype=boxes.dtype, device=boxes.device)
-        keep = self.nms(boxes, scores, labels, -1)
-        return boxes[keep], scores[keep], labels[keep]
+        boxes = divide_to_image(boxes, scale_factor)
+        keep, scores = self.nms(boxes, scores, labels, -1)
+        return boxes[keep], scores, labels[keep]
 
     def _decode(self, maps: list[Tensor]) -> Tensor:
         deltas = _flatten(maps, 4)

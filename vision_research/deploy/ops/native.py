@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vision_research.deploy.families.roi import RoiPooling
+from vision_research.deploy.families.roi import RoiPooling, scale_rois
 from vision_research.deploy.ops.nms import BatchedNms, nms
 from vision_research.deploy.ops.roi_align import map_roi_levels, roi_align
 
@@ -71,7 +71,7 @@ class NativeNms(nn.Module):
         self.offset = plain.offset
         self.max_num = plain.max_num
 
-    def forward(self, boxes: Tensor, scores: Tensor, groups: Tensor, limit: int) -> Tensor:
+    def forward(self, boxes: Tensor, scores: Tensor, groups: Tensor, limit: int) -> tuple[Tensor, Tensor]:
         """Suppress as `BatchedNms.forward`."""
         limits = [bound for bound in (limit, self.max_num, self.NO_LIMIT) if bound > 0]
         separated = boxes
@@ -83,7 +83,7 @@ class NativeNms(nn.Module):
             # The last pixel belongs to a box: the operators have no such flag, but corners may move.
             separated = torch.cat([separated[:, :2], separated[:, 2:] + self.offset], dim=-1)
         kept: Tensor = native_nms(separated, scores, self.iou_threshold, self.score_threshold, min(limits))
-        return kept
+        return kept, scores[kept]
 
 
 class NativeRoiPooling(nn.Module):
@@ -97,6 +97,7 @@ class NativeRoiPooling(nn.Module):
         super().__init__()
         self.scales = plain.scales
         self.finest_scale = plain.finest_scale
+        self.roi_scale = plain.roi_scale
         self.rows, self.columns = plain.rows, plain.columns
         self.sampling_ratio = plain.sampling_ratio
         self.aligned = plain.aligned
@@ -104,6 +105,7 @@ class NativeRoiPooling(nn.Module):
     def forward(self, features: list[Tensor], rois: Tensor) -> Tensor:
         """Pool as `RoiPooling.forward`."""
         levels = map_roi_levels(rois, len(self.scales), self.finest_scale)
+        rois = scale_rois(rois, self.roi_scale)
         parts, places = [], []
         for level, scale in enumerate(self.scales):
             chosen = torch.nonzero(levels == level).view(-1)

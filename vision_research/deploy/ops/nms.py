@@ -84,6 +84,14 @@ def nms(
     return keep[:limit] if limit > 0 else keep
 
 
+def separate_groups(boxes: Tensor, groups: Tensor) -> Tensor:
+    """Shift (N, 4) boxes so that those of different (N,) groups cannot overlap.
+
+    The very arithmetic of mmcv: rounding of the shifted coordinates decides near the threshold.
+    """
+    return boxes + (groups.to(boxes.dtype) * (boxes.max() + 1.0))[:, None]
+
+
 class BatchedNms(nn.Module):
     """`mmcv.ops.batched_nms` for one `nms` dict of a test_cfg.
 
@@ -113,7 +121,7 @@ class BatchedNms(nn.Module):
         self.offset = offset
         self.max_num = max_num
 
-    def forward(self, boxes: Tensor, scores: Tensor, groups: Tensor, limit: int) -> Tensor:
+    def forward(self, boxes: Tensor, scores: Tensor, groups: Tensor, limit: int) -> tuple[Tensor, Tensor]:
         """Suppress boxes within their group (class or pyramid level).
 
         Args:
@@ -123,16 +131,17 @@ class BatchedNms(nn.Module):
             limit: the caller uses the first `limit` kept boxes only, so no more are looked for; -1 for all.
 
         Returns:
-            (K,) int64 indices of the kept boxes, best score first.
+            (K,) int64 indices of the kept boxes, best score first, and their (K,) float32 scores.
         """
+        keep = self._keep(boxes, scores, groups, limit)
+        return keep, scores[keep]
+
+    def _keep(self, boxes: Tensor, scores: Tensor, groups: Tensor, limit: int) -> Tensor:
         if boxes.size(0) == 0:
             return groups
         if self.max_num > 0:
             limit = min(limit, self.max_num) if limit > 0 else self.max_num
-        separated = boxes
-        if not self.class_agnostic:
-            # The very arithmetic of mmcv: rounding of the shifted coordinates decides near the threshold.
-            separated = boxes + (groups.to(boxes.dtype) * (boxes.max() + 1.0))[:, None]
+        separated = boxes if self.class_agnostic else separate_groups(boxes, groups)
         if boxes.size(0) < self.split_thr:
             return self._suppress(separated, scores, limit)
         # mmcv sorts the survivors of all groups, and torch's sort is not stable: how equal scores come out depends on

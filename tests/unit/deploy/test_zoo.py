@@ -1,0 +1,82 @@
+"""Zoo configs of every family: the exported module, saved and loaded again, predicts what the detector does."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from vision_research.deploy.detections import Detections, compare
+from vision_research.deploy.detector import build_exported, find_family
+from vision_research.deploy.input_spec import read_input_spec
+from vision_research.deploy.reference import PythonDetector
+from vision_research.deploy.verify import FROM_TENSOR
+
+
+def _load_zoo() -> ModuleType:
+    """benchmarks/export_zoo.py, which no package holds."""
+    path = Path(__file__).parents[3] / "benchmarks" / "export_zoo.py"
+    spec = importlib.util.spec_from_file_location("export_zoo", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["export_zoo"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+zoo = _load_zoo()
+
+# One small config of each family in the quick round.
+QUICK = {
+    "fcos/fcos_r18_fpn_gn-head-center-normbbox-centeronreg-giou_8xb8-amp-lsj-200e_coco",
+    "yolo/yolov3_mobilenetv2_8xb24-320-300e_coco",
+    "cascade_rcnn/cascade-rcnn_r18_fpn_8xb8-amp-lsj-200e_coco",
+}
+
+
+def _cases() -> list[Any]:
+    return [
+        pytest.param(config, id=config.name, marks=() if config.name in QUICK else pytest.mark.slow)
+        for configs in zoo.ZOO.values()
+        for config in configs
+    ]
+
+
+@pytest.fixture(scope="module")
+def pictures() -> dict[str, NDArray[np.uint8]]:
+    return {"landscape": zoo.draw(1, 130, 180), "portrait": zoo.draw(2, 180, 130)}
+
+
+@pytest.mark.parametrize("config", _cases())
+def test_the_loaded_module_predicts_what_the_detector_does(
+    config: Any, pictures: dict[str, NDArray[np.uint8]], without_profiling: None
+) -> None:
+    loaded = zoo.zoo_config(config)
+    pipeline = loaded.test_dataloader.dataset.pipeline
+    detector = zoo.perturbed_detector(config, loaded)
+    spec = read_input_spec(pipeline, loaded.model.data_preprocessor)
+    module = _reloaded(build_exported(detector, spec, torch.from_numpy(zoo.draw(3, 120, 160))))
+    reference = PythonDetector(detector, pipeline, spec, find_family(detector))
+
+    for name, picture in pictures.items():
+        expected = reference.predict(reference.prepare(picture))
+        difference = compare(Detections(*module(torch.from_numpy(picture))), expected)
+        assert difference.within(FROM_TENSOR), (name, difference)
+        assert difference.num_expected >= 50 and len(expected.labels.unique()) >= 5, (name, difference)
+
+
+def _reloaded(module: torch.jit.ScriptModule) -> Callable[..., Any]:
+    buffer = io.BytesIO()
+    torch.jit.save(module, buffer)
+    buffer.seek(0)
+    loaded: Callable[..., Any] = torch.jit.load(buffer)
+    return loaded

@@ -1,0 +1,105 @@
+"""Autograd functions of mmcv and MMDetection, computed in plain torch while a network is traced.
+
+A trace would record such a function by its Python name, which no file can hold. Within `plain_layers` the names under
+which mmcv and MMDetection call deformable convolutions and TOOD's mean mean ours.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vision_research.deploy.ops.deform_conv import deform_conv2d
+
+
+@contextmanager
+def plain_layers() -> Iterator[None]:
+    """Within the block mmcv's deformable convolutions and MMDetection's autograd functions are ours."""
+    from mmcv.ops.deform_conv import DeformConv2dFunction
+    from mmcv.ops.modulated_deform_conv import ModulatedDeformConv2dFunction
+    from mmdet.models.utils.misc import SigmoidGeometricMean
+
+    replaced = [
+        *_replace(DeformConv2dFunction, _deform_conv2d),
+        *_replace(ModulatedDeformConv2dFunction, _modulated_deform_conv2d),
+        *_replace(SigmoidGeometricMean, _sigmoid_geometric_mean),
+    ]
+    try:
+        yield
+    finally:
+        for module, name, original in replaced:
+            setattr(module, name, original)
+
+
+def _replace(function: type, ours: Callable[..., Tensor]) -> list[tuple[types.ModuleType, str, Any]]:
+    """Put ours where `function.apply` stands as a module's global; returns what stood where."""
+    found = [
+        (module, name, value)
+        for key, module in list(sys.modules.items())
+        if key.partition(".")[0] in ("mmcv", "mmdet") and isinstance(module, types.ModuleType)
+        for name, value in list(vars(module).items())
+        if isinstance(value, types.BuiltinMethodType | types.MethodType) and value.__self__ is function
+    ]
+    for module, name, _ in found:
+        setattr(module, name, ours)
+    return found
+
+
+def _deform_conv2d(
+    feature: Tensor,
+    offset: Tensor,
+    weight: Tensor,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    deform_groups: int = 1,
+    bias: bool = False,
+    im2col_step: int = 32,
+) -> Tensor:
+    """In the order of `DeformConv2dFunction.forward`; its `bias` says that there is none."""
+    place = (_pair(stride), _pair(padding), _pair(dilation), groups, deform_groups)
+    return _current_deform_conv2d()(feature, offset, weight, None, None, *place)
+
+
+def _modulated_deform_conv2d(
+    feature: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    deform_groups: int = 1,
+) -> Tensor:
+    """In the order of `ModulatedDeformConv2dFunction.forward`."""
+    place = (_pair(stride), _pair(padding), _pair(dilation), groups, deform_groups)
+    return _current_deform_conv2d()(feature, offset, weight, bias, mask, *place)
+
+
+def _current_deform_conv2d() -> Callable[..., Tensor]:
+    """Scripted within a trace, where it stays one loop; in Python elsewhere, which `torch.export` follows."""
+    return _scripted_deform_conv2d() if torch.jit.is_tracing() else deform_conv2d
+
+
+@functools.cache
+def _scripted_deform_conv2d() -> Callable[..., Tensor]:
+    scripted: Callable[..., Tensor] = torch.jit.script(deform_conv2d)
+    return scripted
+
+
+def _sigmoid_geometric_mean(first: Tensor, second: Tensor) -> Tensor:
+    return (first.sigmoid() * second.sigmoid()).sqrt()
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (int(value), int(value)) if isinstance(value, int) else (int(value[0]), int(value[1]))

@@ -1,0 +1,83 @@
+"""Priors of MMDetection as scriptable modules: the same arithmetic, on whatever feature sizes come.
+
+`build_priors` reads a prior generator and refuses one whose grid it does not know. The modules know tensors only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vision_research.deploy.errors import ExportError
+from vision_research.deploy.families.family import overrides
+
+
+class AnchorGrid(nn.Module):
+    """Anchors of one pyramid level (`AnchorGenerator.single_level_grid_priors`).
+
+    Args:
+        base_anchors: (A, 4) float32, xyxy around the cell's origin, pixels of the network's input.
+        stride: pixels per cell (x, y).
+    """
+
+    def __init__(self, base_anchors: Tensor, stride: tuple[int, int]) -> None:
+        super().__init__()
+        self.stride_x, self.stride_y = stride
+        self.base_anchors: Tensor
+        self.register_buffer("base_anchors", base_anchors.clone())
+
+    def forward(self, height: int, width: int) -> Tensor:
+        """All anchors of a (height, width) feature map: (height * width * A, 4) float32, rows first."""
+        anchors = self.base_anchors
+        x = torch.arange(width, device=anchors.device).to(anchors.dtype) * self.stride_x
+        y = torch.arange(height, device=anchors.device).to(anchors.dtype) * self.stride_y
+        shift_x, shift_y = x.repeat(height), y.view(-1, 1).repeat(1, width).view(-1)
+        shifts = torch.stack([shift_x, shift_y, shift_x, shift_y], dim=-1)
+        return (anchors[None, :, :] + shifts[:, None, :]).view(-1, 4)
+
+
+class PointGrid(nn.Module):
+    """Points of one pyramid level (`MlvlPointGenerator.single_level_grid_priors`).
+
+    Args:
+        offset: of the point in its cell, in cells.
+        stride: pixels per cell (x, y).
+    """
+
+    def __init__(self, offset: float, stride: tuple[int, int]) -> None:
+        super().__init__()
+        self.offset = offset
+        self.stride_x, self.stride_y = stride
+        # Carries the device and the dtype, which a module without parameters would not know.
+        self.anchor: Tensor
+        self.register_buffer("anchor", torch.zeros(1))
+
+    def forward(self, height: int, width: int) -> Tensor:
+        """All points of a (height, width) feature map: (height * width, 2) float32, x and y, rows first."""
+        x = ((torch.arange(width, device=self.anchor.device) + self.offset) * self.stride_x).to(self.anchor.dtype)
+        y = ((torch.arange(height, device=self.anchor.device) + self.offset) * self.stride_y).to(self.anchor.dtype)
+        return torch.stack([x.repeat(height), y.view(-1, 1).repeat(1, width).view(-1)], dim=-1)
+
+
+def build_priors(generator: Any) -> nn.ModuleList:
+    """One scriptable prior grid for each level of an MMDetection prior generator.
+
+    Base anchors are read, so a generator may make them as it likes (SSD's, YOLO's); what counts is whose grid it lays.
+
+    Raises:
+        ExportError: a generator that lays its own grid.
+    """
+    from mmdet.models.task_modules.prior_generators import AnchorGenerator, MlvlPointGenerator
+
+    strides = [(int(stride[0]), int(stride[1])) for stride in generator.strides]
+    grid = ("grid_priors", "single_level_grid_priors")
+    if isinstance(generator, AnchorGenerator) and not overrides(generator, AnchorGenerator, grid):
+        return nn.ModuleList(map(AnchorGrid, generator.base_anchors, strides))
+    if isinstance(generator, MlvlPointGenerator) and not overrides(generator, MlvlPointGenerator, grid):
+        return nn.ModuleList(PointGrid(float(generator.offset), stride) for stride in strides)
+    raise ExportError(
+        f"Priors of {type(generator).__name__} cannot be exported; known are AnchorGenerator, MlvlPointGenerator and "
+        "what inherits their grid."
+    )

@@ -1,0 +1,105 @@
+"""The last step of most detectors: boxes of the image, and which of them are kept.
+
+Scripted, and shared by the families. Knows tensors and MMDetection's test_cfg only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vision_research.deploy.errors import ExportError
+from vision_research.deploy.ops.nms import BatchedNms
+from vision_research.deploy.ops.soft_nms import BatchedSoftNms
+
+_GROUPS = {"iou_threshold", "class_agnostic", "split_thr", "offset"}
+_KINDS: dict[str, tuple[type[nn.Module], set[str]]] = {
+    "nms": (BatchedNms, _GROUPS | {"score_threshold", "max_num"}),
+    "soft_nms": (BatchedSoftNms, _GROUPS | {"sigma", "min_score", "method"}),
+}
+
+
+def build_nms(config: Any) -> nn.Module:
+    """The suppression that a test_cfg names.
+
+    Returns:
+        A module from (N, 4) boxes, (N,) scores, (N,) groups and a limit to the indices of the kept boxes, best score
+        first, and their scores, which some kinds lower.
+
+    Raises:
+        ExportError: another kind, or an argument that is not known.
+    """
+    options = dict(config)
+    kind = options.pop("type", "nms")
+    if "iou_thr" in options:
+        options["iou_threshold"] = options.pop("iou_thr")
+    module, known = _KINDS.get(kind, (None, set()))
+    if module is None or not set(options) <= known or "iou_threshold" not in options:
+        raise ExportError(
+            f"test_cfg.nms={dict(config)} cannot be exported; known is "
+            + " and ".join(
+                f"dict(type='{name}', iou_threshold=...) with any of {', '.join(sorted(keys - {'iou_threshold'}))}"
+                for name, (_, keys) in _KINDS.items()
+            )
+            + "."
+        )
+    options["iou_threshold"] = float(options["iou_threshold"])
+    return module(**options)
+
+
+def to_image(boxes: Tensor, scale_factor: tuple[float, float]) -> Tensor:
+    """(N, 4) boxes from pixels of the network's input to pixels of the image, as MMDetection's `scale_boxes`."""
+    x, y = 1 / scale_factor[0], 1 / scale_factor[1]
+    return boxes * torch.tensor([x, y, x, y], dtype=boxes.dtype, device=boxes.device)
+
+
+def divide_to_image(boxes: Tensor, scale_factor: tuple[float, float]) -> Tensor:
+    """As `to_image`, for the heads that divide by the factor, which rounds otherwise."""
+    x, y = scale_factor
+    return boxes / torch.tensor([x, y, x, y], dtype=boxes.dtype, device=boxes.device)
+
+
+def large_enough(boxes: Tensor, min_size: float) -> Tensor:
+    """(N,) bool: whether both sides of (N, 4) boxes are longer than `min_size`, in their pixels."""
+    return (boxes[:, 2] - boxes[:, 0] > min_size) & (boxes[:, 3] - boxes[:, 1] > min_size)
+
+
+class MulticlassNms(nn.Module):
+    """`multiclass_nms`: every class of every box is a candidate.
+
+    Args:
+        config: `nms` of a test_cfg.
+    """
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.nms = build_nms(config)
+
+    def forward(
+        self, boxes: Tensor, scores: Tensor, score_thr: float, max_per_img: int, factors: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Keep the best.
+
+        Args:
+            boxes: (R, 1, 4) float32 where classes share a box, else (R, classes, 4); xyxy.
+            scores: (R, classes) float32, without background.
+            score_thr: candidates score more than this.
+            max_per_img: that many at most; not positive for all.
+            factors: (R,) float32 that scores are multiplied by, after the threshold.
+
+        Returns:
+            Boxes (N, 4) float32; scores (N,) float32, descending; labels (N,) int64.
+        """
+        num_classes = scores.size(1)
+        above = torch.nonzero(scores > score_thr)
+        rows, labels = above[:, 0], above[:, 1]
+        kept = boxes.expand(-1, num_classes, 4)[rows, labels]
+        best = scores[rows, labels]
+        if factors is not None:
+            best = best * factors[rows]
+        keep, best = self.nms(kept, best, labels, max_per_img)
+        if max_per_img > 0:
+            keep, best = keep[:max_per_img], best[:max_per_img]
+        return kept[keep], best, labels[keep]

@@ -1,0 +1,107 @@
+"""YOLOv3: an anchor head with one map a level, in which boxes, objectness and classes lie side by side.
+
+Differs from `dense` in ranking the candidates of all levels together, and in a threshold on the objectness as well.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vision_research.deploy.errors import ExportError
+from vision_research.deploy.families.dense import DenseNetwork, best_scores
+from vision_research.deploy.families.family import Family, inherits_unchanged
+from vision_research.deploy.families.priors import build_priors
+from vision_research.deploy.families.select import build_nms, large_enough, to_image
+
+
+class YoloV3Postprocess(nn.Module):
+    """`YOLOV3Head.predict_by_feat` for one image: from the head's maps to detections.
+
+    Args:
+        head: MMDetection's YOLOv3 head.
+    """
+
+    def __init__(self, head: Any) -> None:
+        super().__init__()
+        if type(head.bbox_coder).__name__ != "YOLOBBoxCoder":
+            raise ExportError(f"Boxes of {type(head.bbox_coder).__name__} cannot be exported for a YOLOV3Head.")
+        self.priors = build_priors(head.prior_generator)
+        self.strides = [float(stride) for stride in head.featmap_strides]
+        self.num_values = int(head.num_attrib)
+        self.conf_thr = float(head.test_cfg.get("conf_thr", -1))
+        self.score_thr = float(head.test_cfg.get("score_thr", 0))
+        self.nms_pre = int(head.test_cfg.get("nms_pre", -1))
+        self.min_bbox_size = float(head.test_cfg.get("min_bbox_size", -1))
+        self.max_per_img = int(head.test_cfg.max_per_img)
+        self.nms = build_nms(head.test_cfg.nms)
+
+    def forward(
+        self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Detect.
+
+        Args:
+            maps: one for each level, (1, anchors * (5 + classes), h, w) float32.
+            clip: not used, YOLOv3 does not clip its boxes.
+            scale_factor: pixels of the network's input per pixel of the image (x, y).
+
+        Returns:
+            Boxes (N, 4) float32, xyxy, pixels of the image; scores (N,) float32, descending; labels (N,) int64.
+        """
+        all_boxes: list[Tensor] = []
+        all_values: list[Tensor] = []
+        for level, grid in enumerate(self.priors):
+            values = maps[level][0].permute(1, 2, 0).reshape(-1, self.num_values)
+            anchors = grid(maps[level].size(2), maps[level].size(3))
+            all_boxes.append(self._decode(anchors, values[:, :4], self.strides[level]))
+            all_values.append(values[:, 4:].sigmoid())
+        boxes, values = torch.cat(all_boxes), torch.cat(all_values)
+        if self.conf_thr > 0:
+            confident = values[:, 0] >= self.conf_thr
+            boxes, values = boxes[confident], values[confident]
+        scores, labels, chosen = best_scores(values[:, 1:], self.score_thr, self.nms_pre)
+        return self._select(to_image(boxes[chosen], scale_factor), scores * values[chosen, 0], labels)
+
+    def _decode(self, anchors: Tensor, predictions: Tensor, stride: float) -> Tensor:
+        """`YOLOBBoxCoder.decode`: a shift of the centre within its cell, and log-scales of the anchor."""
+        centres = (anchors[:, :2] + anchors[:, 2:]) * 0.5 + (predictions[:, :2].sigmoid() - 0.5) * stride
+        halves = (anchors[:, 2:] - anchors[:, :2]) * 0.5 * predictions[:, 2:].exp()
+        return torch.cat([centres - halves, centres + halves], dim=-1)
+
+    def _select(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if self.min_bbox_size >= 0:
+            large = large_enough(boxes, self.min_bbox_size)
+            boxes, scores, labels = boxes[large], scores[large], labels[large]
+        keep, scores = self.nms(boxes, scores, labels, self.max_per_img)
+        keep = keep[: self.max_per_img]
+        return boxes[keep], scores[: self.max_per_img], labels[keep]
+
+
+class YoloV3Family(Family):
+    """YOLOv3."""
+
+    name = "YOLOV3Head (YOLOv3)"
+
+    def refusals(self, detector: Any) -> list[str]:
+        """Why this detector is not one of the family; empty where it is."""
+        from mmdet.models.dense_heads import YOLOV3Head
+
+        head = getattr(detector, "bbox_head", None)
+        if not isinstance(head, YOLOV3Head):
+            return ["its bbox_head is no YOLOV3Head"]
+        return inherits_unchanged(head, YOLOV3Head, ("predict", "predict_by_feat", "_bbox_post_process"))
+
+    def network(self, detector: Any) -> nn.Module:
+        """The part that is traced."""
+        return DenseNetwork(detector)
+
+    def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
+        """The part that is scripted."""
+        return YoloV3Postprocess(detector.bbox_head)
+
+    def test_cfg(self, detector: Any) -> Any:
+        """Where the final score threshold and count are set."""
+        return detector.bbox_head.test_cfg

@@ -1,0 +1,113 @@
+"""Deformable convolution in plain torch, with the arithmetic of mmcv's CPU kernel: columns by sampling, then a product.
+
+Written for `torch.jit.script`: a trace would unroll the loop over the taps, and graphs of a hundred thousand nodes take
+minutes to optimise. Knows nothing of detectors.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def deform_conv2d(
+    feature: Tensor,
+    offset: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    mask: Tensor | None = None,
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int] = (0, 0),
+    dilation: tuple[int, int] = (1, 1),
+    groups: int = 1,
+    deform_groups: int = 1,
+) -> Tensor:
+    """Convolve with samples that lie beside their places in the kernel.
+
+    Args:
+        feature: (B, C, H, W) float32.
+        offset: (B, deform_groups * taps * 2, h, w) float32: down and right, cells, tap by tap.
+        weight: (O, C / groups, rows, columns) float32; rows * columns are the taps.
+        bias: (O,) float32.
+        mask: (B, deform_groups * taps, h, w) float32 that samples are multiplied by.
+        stride: cells from one output to the next (rows, columns).
+        padding: cells added around the map.
+        dilation: cells from one tap to the next.
+        groups: of channels that are convolved apart.
+        deform_groups: of channels that have offsets of their own.
+
+    Returns:
+        (B, O, h, w) float32.
+    """
+    columns = weight.size(3)
+    taps = weight.size(2) * columns
+    batch, height, width = offset.size(0), offset.size(2), offset.size(3)
+    # (deform_groups, taps, places), where the places of all images lie in a row.
+    offset = offset.reshape(batch, deform_groups, taps, 2, -1).permute(1, 2, 3, 0, 4)
+    offset = offset.reshape(deform_groups, taps, 2, -1)
+    down, right, image = _places(batch, height, width, stride, padding, feature.device)
+    sampled: list[Tensor] = []
+    for group, cells in enumerate(feature.permute(0, 2, 3, 1).chunk(deform_groups, dim=3)):
+        for tap in range(taps):
+            y = down + tap // columns * dilation[0] + offset[group, tap, 0]
+            x = right + tap % columns * dilation[1] + offset[group, tap, 1]
+            values = _sample(cells, image, y, x)
+            if mask is not None:
+                values = values * mask[:, group * taps + tap].reshape(-1, 1)
+            sampled.append(values)
+    # (channels * taps, places): channels outside, taps inside, as the weight lies.
+    matrix = torch.stack(sampled).reshape(deform_groups, taps, -1, feature.size(1) // deform_groups)
+    matrix = matrix.permute(0, 3, 1, 2).reshape(groups, feature.size(1) // groups * taps, -1)
+    kernels = weight.reshape(groups, weight.size(0) // groups, -1)
+    output = torch.cat([kernels[group].mm(matrix[group]) for group in range(groups)])
+    if bias is not None:
+        output = output + bias[:, None]
+    return output.reshape(-1, batch, height, width).transpose(0, 1)
+
+
+def _places(
+    batch: int, height: int, width: int, stride: tuple[int, int], padding: tuple[int, int], device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The row, the column and the image of every output, each (batch * height * width,) int64."""
+    shape = (batch, height, width)
+    down = torch.arange(height, device=device) * stride[0] - padding[0]
+    right = torch.arange(width, device=device) * stride[1] - padding[1]
+    image = torch.arange(batch, device=device)
+    return (
+        down[None, :, None].expand(shape).reshape(-1),
+        right[None, None, :].expand(shape).reshape(-1),
+        image[:, None, None].expand(shape).reshape(-1),
+    )
+
+
+def _sample(cells: Tensor, image: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    """Bilinear samples, zero outside of the map.
+
+    Args:
+        cells: (B, H, W, C) float32.
+        image: (P,) int64.
+        y: (P,) float32 row.
+        x: (P,) float32 column.
+
+    Returns:
+        (P, C) float32.
+    """
+    inside = (y > -1) & (x > -1) & (y < cells.size(1)) & (x < cells.size(2))
+    top, left = y.floor(), x.floor()
+    below, beside = y - top, x - left
+    above, before = 1 - below, 1 - beside
+    return (
+        _corner(cells, image, top, left, above * before, inside)
+        + _corner(cells, image, top, left + 1, above * beside, inside)
+        + _corner(cells, image, top + 1, left, below * before, inside)
+        + _corner(cells, image, top + 1, left + 1, below * beside, inside)
+    )
+
+
+def _corner(cells: Tensor, image: Tensor, row: Tensor, column: Tensor, share: Tensor, inside: Tensor) -> Tensor:
+    height, width = cells.size(1), cells.size(2)
+    inside = inside & (row >= 0) & (row <= height - 1) & (column >= 0) & (column <= width - 1)
+    # Clamped, then weighted by zero: a place outside must not be read.
+    place = row.clamp(0, height - 1).to(torch.int64) * width + column.clamp(0, width - 1).to(torch.int64)
+    values = cells.reshape(-1, cells.size(3)).index_select(0, image * (height * width) + place)
+    return values * torch.where(inside, share, torch.zeros_like(share))[:, None]

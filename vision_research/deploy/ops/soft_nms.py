@@ -1,0 +1,118 @@
+"""Soft suppression with the arithmetic of `mmcv.ops.soft_nms`, in plain torch: scores are lowered, not boxes dropped.
+
+Each step chooses the best box left and lowers the scores of those that it overlaps, so steps cannot be taken at once.
+Written for `torch.jit.script`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vision_research.deploy.ops.nms import separate_groups
+
+
+def soft_nms(
+    boxes: Tensor, scores: Tensor, iou_threshold: float, sigma: float, min_score: float, method: str, offset: int
+) -> tuple[Tensor, Tensor]:
+    """Choose boxes one after another, lowering the scores of those that overlap the chosen one.
+
+    Args:
+        boxes: (N, 4) float32, xyxy.
+        scores: (N,) float32.
+        iou_threshold: an IoU from it on lowers a score (`naive` and `linear`).
+        sigma: width of the Gaussian (`gaussian`).
+        min_score: a box whose score falls below it is dropped.
+        method: `naive` drops, `linear` multiplies by one minus the IoU, `gaussian` by a Gaussian of it.
+        offset: 0, or 1 where a box's last pixel belongs to it.
+
+    Returns:
+        (K,) int64 indices in the order chosen, and their (K,) float32 lowered scores, descending.
+    """
+    areas = (boxes[:, 2] - boxes[:, 0] + offset) * (boxes[:, 3] - boxes[:, 1] + offset)
+    waiting = torch.arange(boxes.size(0), device=boxes.device)
+    left = scores
+    chosen = [waiting[:0]]
+    lowered = [scores[:0]]
+    while waiting.numel() > 0:
+        best = left.argmax().view(1)
+        index = waiting[best]
+        chosen.append(index)
+        lowered.append(left[best])
+        low = torch.maximum(boxes[waiting, :2], boxes[index, :2])
+        high = torch.minimum(boxes[waiting, 2:], boxes[index, 2:])
+        sides = (high - low + offset).clamp(min=0.0)
+        inter = sides[:, 0] * sides[:, 1]
+        overlap = inter / (areas[index] + areas[waiting] - inter)
+        if method == "gaussian":
+            weight = torch.exp(-(overlap * overlap) / sigma)
+        else:
+            reduced = torch.zeros_like(overlap) if method == "naive" else 1.0 - overlap
+            weight = torch.where(overlap >= iou_threshold, reduced, torch.ones_like(overlap))
+        left = left * weight
+        stays = (left >= min_score) & (waiting != index)
+        waiting, left = waiting[stays], left[stays]
+    return torch.cat(chosen), torch.cat(lowered)
+
+
+class BatchedSoftNms(nn.Module):
+    """`mmcv.ops.batched_nms` for an `nms` dict of type `soft_nms`.
+
+    Args:
+        iou_threshold: an IoU from it on lowers a score.
+        sigma: width of the Gaussian.
+        min_score: boxes below it are dropped.
+        method: `naive`, `linear` or `gaussian`.
+        class_agnostic: whether boxes of different groups lower each other.
+        split_thr: from that many boxes on, each group is treated by itself.
+        offset: 0, or 1 where a box's last pixel belongs to it.
+    """
+
+    def __init__(
+        self,
+        iou_threshold: float,
+        sigma: float = 0.5,
+        min_score: float = 1e-3,
+        method: str = "linear",
+        class_agnostic: bool = False,
+        split_thr: int = 10000,
+        offset: int = 0,
+    ) -> None:
+        super().__init__()
+        self.iou_threshold = iou_threshold
+        self.sigma = sigma
+        self.min_score = min_score
+        self.method = method
+        self.class_agnostic = class_agnostic
+        self.split_thr = split_thr
+        self.offset = offset
+
+    def forward(self, boxes: Tensor, scores: Tensor, groups: Tensor, limit: int) -> tuple[Tensor, Tensor]:
+        """Suppress boxes within their group (class or pyramid level).
+
+        Args:
+            boxes: (N, 4) float32, xyxy.
+            scores: (N,) float32.
+            groups: (N,) int64.
+            limit: not used; a score is known only when all better ones are.
+
+        Returns:
+            (K,) int64 indices of the kept boxes, best first, and their (K,) float32 lowered scores.
+        """
+        if boxes.size(0) == 0:
+            return groups, scores
+        separated = boxes if self.class_agnostic else separate_groups(boxes, groups)
+        if boxes.size(0) < self.split_thr:
+            return self._suppress(separated, scores)
+        kept = [groups[:0]]
+        lowered = [scores[:0]]
+        for group in torch.unique(groups):
+            members = torch.nonzero(groups == group).view(-1)
+            keep, left = self._suppress(separated[members], scores[members])
+            kept.append(members[keep])
+            lowered.append(left)
+        best, order = torch.cat(lowered).sort(descending=True)
+        return torch.cat(kept)[order], best
+
+    def _suppress(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+        return soft_nms(boxes, scores, self.iou_threshold, self.sigma, self.min_score, self.method, self.offset)
