@@ -41,7 +41,7 @@ def test_a_box_head_that_is_off_is_reported_by_image_and_amount(
 ) -> None:
     module, reference = exported
     # Boxes shift by a hundredth of their anchors' width; scores, and so most counts, stay.
-    module.postprocess.decoder.means[0, 0] = 0.01
+    module.postprocess.boxes.decoder.means[0, 0] = 0.01
     module.save(str(tmp_path / "model.ts"))
 
     with pytest.raises(ExportError) as error:

@@ -32,7 +32,7 @@ class DensePostprocess(nn.Module):
         variant = find_variant(head)
         assert variant is not None
         self.priors = build_priors(head.prior_generator)
-        self.boxes = variant.boxes(head)
+        self.boxes: Any = variant.boxes(head)
         self.num_levels = len(self.priors)
         self.num_channels = int(head.cls_out_channels)
         self.gives_scores = variant.activates

@@ -88,7 +88,8 @@ def _modulated_deform_conv2d(
 
 def _current_deform_conv2d() -> Callable[..., Tensor]:
     """Scripted within a trace, where it stays one loop; in Python elsewhere, which `torch.export` follows."""
-    return _scripted_deform_conv2d() if torch.jit.is_tracing() else deform_conv2d
+    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return _scripted_deform_conv2d() if tracing else deform_conv2d
 
 
 @functools.cache

@@ -31,7 +31,7 @@ class TwoStagePostprocess(nn.Module):
         super().__init__()
         config = detector.roi_head.test_cfg
         self.proposals = Proposals(detector.rpn_head)
-        self.stages = nn.ModuleList(stages)
+        self.stages: Any = nn.ModuleList(stages)
         self.num_stages = len(stages)
         self.num_features = len(stages[0].pooling.scales)
         self.num_levels = len(detector.rpn_head.prior_generator.strides)
@@ -75,7 +75,8 @@ class TwoStagePostprocess(nn.Module):
                 boxes = stage.to_image(stage.decode(rois, deltas, clip), scale_factor)
                 factors = stage.factors(deltas)
         scores = F.softmax(total / float(self.num_stages), dim=-1)[:, :-1]
-        return self.select(boxes, scores, self.score_thr, self.max_per_img, factors)  # type: ignore[no-any-return]
+        found: tuple[Tensor, Tensor, Tensor] = self.select(boxes, scores, self.score_thr, self.max_per_img, factors)
+        return found
 
 
 class TwoStageNetwork(nn.Module):
