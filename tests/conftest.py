@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,10 @@ from s3_server import CREDENTIALS, S3Server
 
 from vision_research.config.compose import conf_dir, register
 from vision_research.config.schema import TrainConfig
+from vision_research.storage.s3.client import s3_client
+from vision_research.storage.s3.settings import S3Settings, set_default_settings
 
+_numbers = count()
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -49,3 +53,20 @@ def s3_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """The credentials of the servers in the environment, where boto3 looks first."""
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def s3_settings(s3_server: S3Server, s3_credentials: None) -> Iterator[S3Settings]:
+    """How the test server is reached, for `s3://` in this process too."""
+    settings = S3Settings(endpoint_url=s3_server.endpoint, give_up_after_s=5)
+    set_default_settings(settings)
+    yield settings
+    set_default_settings(None)
+
+
+@pytest.fixture
+def bucket(s3_settings: S3Settings) -> str:
+    """The address of a new, empty bucket."""
+    name = f"bucket-{next(_numbers)}"
+    s3_client(s3_settings).create_bucket(Bucket=name)
+    return f"s3://{name}"

@@ -17,6 +17,7 @@ import vision_research.engine.hooks.l1_loss
 import vision_research.engine.hooks.pipeline_stage
 import vision_research.engine.hooks.progress
 import vision_research.engine.hooks.throughput
+import vision_research.engine.look_ahead
 import vision_research.engine.loops
 import vision_research.evaluation.coco_metric
 import vision_research.storage.local_backend

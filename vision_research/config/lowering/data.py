@@ -6,7 +6,7 @@ from typing import Any
 
 from vision_research.config.addresses import absolute, join
 from vision_research.config.lowering.inputs import LoweringInputs
-from vision_research.config.lowering.pipelines import needs_instances, test_pipeline, train_pipeline
+from vision_research.config.lowering.pipelines import image_backend, needs_instances, test_pipeline, train_pipeline
 from vision_research.config.lowering.storage import backend_args
 from vision_research.config.schema import DataConfig, DataKind, StorageConfig, TrainConfig
 
@@ -20,7 +20,7 @@ def lower_data(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
         dataset = evaluation_dataset(data, config.storage, inputs.classes, split)
         dataset |= {"pipeline": test_pipeline(config)}
         splits[f"{split}_dataloader"] = {
-            **_loader(config, inputs, data.val_batch_size),
+            **_loader(config, inputs, data.val_batch_size, prefix),
             "drop_last": False,
             "sampler": {"type": "DefaultSampler", "shuffle": False},
             "dataset": dataset,
@@ -85,20 +85,29 @@ def _train_loader(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]
         dataset = {"type": "RepeatDataset", "times": data.repeat, "dataset": dataset}
     sampler = "InfiniteSampler" if config.schedule.max_iters is not None else "DefaultSampler"
     return {
-        **_loader(config, inputs, data.batch_size),
+        **_loader(config, inputs, data.batch_size, data.train_prefix),
         "sampler": {"type": sampler, "shuffle": True},
         "dataset": dataset,
     }
 
 
-def _loader(config: TrainConfig, inputs: LoweringInputs, batch_size: int) -> dict[str, Any]:
+def _loader(config: TrainConfig, inputs: LoweringInputs, batch_size: int, prefix: str | None) -> dict[str, Any]:
     data = config.data
     return {
+        **_look_ahead(config, prefix),
         "batch_size": batch_size,
         "num_workers": data.num_workers,
         "persistent_workers": data.persistent_workers and data.num_workers > 0,
         "pin_memory": inputs.on_gpu,
     }
+
+
+def _look_ahead(config: TrainConfig, prefix: str | None) -> dict[str, Any]:
+    backend = image_backend(config, prefix)
+    if backend is None or config.storage.prefetch == 0 or config.data.num_workers == 0:
+        return {}
+    announced = {"num_workers": config.data.num_workers, "num_images": config.storage.prefetch}
+    return {"batch_sampler": {"type": "LookAheadBatchSampler", **announced, "backend_args": backend}}
 
 
 def _dataset(

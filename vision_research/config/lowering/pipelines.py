@@ -30,7 +30,7 @@ def train_pipeline(
         body.append(_pad(config))
     load = {
         "type": "LoadImageOrSkip",
-        "backend_args": _image_backend(config, config.data.train_prefix),
+        "backend_args": image_backend(config, config.data.train_prefix),
         "skipped_file": str(WorkDir(inputs.work_dir).skipped_images),
         "max_skipped": config.data.max_bad_images,
     }
@@ -53,7 +53,7 @@ def test_pipeline(config: TrainConfig) -> list[dict[str, Any]]:
         body += [_pad(config)] if _letterbox(config) else []
     meta_keys = (*TEST_META_KEYS, "instances") if needs_instances(config.data) else TEST_META_KEYS
     return [
-        {"type": "LoadImageOrSkip", "backend_args": _image_backend(config, config.data.val_prefix), "skip": False},
+        {"type": "LoadImageOrSkip", "backend_args": image_backend(config, config.data.val_prefix), "skip": False},
         *body,
         _annotations(config),
         {"type": "PackDetInputs", "meta_keys": meta_keys},
@@ -68,7 +68,13 @@ def needs_instances(data: DataConfig) -> bool:
     return data.kind is DataKind.voc or data.limit_val is not None
 
 
-def _image_backend(config: TrainConfig, prefix: str | None) -> dict[str, Any] | None:
+def image_backend(config: TrainConfig, prefix: str | None) -> dict[str, Any] | None:
+    """Return the back end that the images of a split are read with; None is the local one.
+
+    Args:
+        config: the run.
+        prefix: folder of the split's own images, or None.
+    """
     images = config.data.img_prefix if prefix is None else prefix
     return backend_args(config.storage, join(config.data.root, images))
 

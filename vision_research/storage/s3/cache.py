@@ -83,6 +83,13 @@ class DiskCache:
             os.utime(path, (time.time(), confirmed))
         return entry
 
+    def confirmed(self, name: str) -> float | None:
+        """Return when the version that is there was last said to be the current one; None where there is none."""
+        try:
+            return self._path(name).stat().st_mtime
+        except OSError:
+            return None
+
     def write(self, name: str, body: bytes, etag: str) -> None:
         """Keep an object. Where the disk is full or read-only that is said once, and the object is not kept.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from vision_research.storage.s3.cache import DiskCache
+from vision_research.storage.s3.prefetch import Prefetcher
 from vision_research.storage.s3.reader import fetch
 from vision_research.storage.s3.settings import S3Settings, hand_down_settings
 from vision_research.storage.s3.uri import S3Uri
@@ -25,7 +26,7 @@ def begin_run(settings: S3Settings) -> None:
 
 
 def read_object(uri: S3Uri, settings: S3Settings) -> bytes:
-    """Read an object, from the cache where it holds the current version.
+    """Read an object: one that was announced as it comes in, another from the cache where that holds its version.
 
     Once in a run the server is asked whether a cached version is still the current one; its bytes are sent only if
     it is not.
@@ -35,10 +36,28 @@ def read_object(uri: S3Uri, settings: S3Settings) -> bytes:
         S3GaveUpError: the server was away for too long.
         S3Error: it was refused.
     """
+    prefetcher = _prefetchers.get(settings)
+    coming = None if prefetcher is None else prefetcher.take(uri)
+    return _read(uri, settings) if coming is None else coming
+
+
+def prefetch_object(address: str, settings: S3Settings) -> None:
+    """Begin to read an object that this process will ask for, unless the cache has it."""
+    uri = S3Uri.parse(address)
+    if settings.cache_dir is not None:
+        confirmed = _cache(settings.cache_dir, settings.cache_size_gb).confirmed(_cache_name(uri, settings))
+        if confirmed is not None and confirmed >= _run_started():
+            return
+    if settings not in _prefetchers:
+        _prefetchers[settings] = Prefetcher(partial(_read, settings=settings))
+    _prefetchers[settings].announce(uri)
+
+
+def _read(uri: S3Uri, settings: S3Settings) -> bytes:
     if settings.cache_dir is None:
         return _body(fetch(uri, settings).body)
     kept = _cache(settings.cache_dir, settings.cache_size_gb)
-    name = f"{settings.endpoint_url or ''} {uri}"
+    name = _cache_name(uri, settings)
     entry = kept.read(name)
     if entry is not None and entry.confirmed >= _run_started():
         return entry.body
@@ -49,6 +68,15 @@ def read_object(uri: S3Uri, settings: S3Settings) -> bytes:
         return entry.body
     kept.write(name, fetched.body, fetched.etag)
     return fetched.body
+
+
+_prefetchers: dict[S3Settings, Prefetcher] = {}
+# A forked child has none of its parent's threads.
+os.register_at_fork(after_in_child=_prefetchers.clear)
+
+
+def _cache_name(uri: S3Uri, settings: S3Settings) -> str:
+    return f"{settings.endpoint_url or ''} {uri}"
 
 
 @cache

@@ -17,13 +17,13 @@ def refusal(backend: S3Backend, address: str) -> str:
     return str(caught.value)
 
 
-def test_no_such_bucket(settings: S3Settings) -> None:
+def test_no_such_bucket(s3_settings: S3Settings) -> None:
     said = refusal(S3Backend(), "s3://nowhere/key")
 
-    assert said.startswith(f"There is no bucket 'nowhere' at {settings.endpoint_url}.")
+    assert said.startswith(f"There is no bucket 'nowhere' at {s3_settings.endpoint_url}.")
 
 
-def test_no_credentials(settings: S3Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_credentials(s3_settings: S3Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
@@ -36,7 +36,7 @@ def test_no_credentials(settings: S3Settings, monkeypatch: pytest.MonkeyPatch, t
 
 
 @pytest.mark.parametrize(("name", "timeout"), [("AWS_ACCESS_KEY_ID", 11), ("AWS_SECRET_ACCESS_KEY", 12)])
-def test_wrong_credentials(name: str, timeout: float, settings: S3Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_credentials(name: str, timeout: float, s3_settings: S3Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "wrong")
 
     said = refusal(S3Backend(read_timeout_s=timeout), "s3://data1/key")
@@ -45,11 +45,11 @@ def test_wrong_credentials(name: str, timeout: float, settings: S3Settings, monk
     assert "wrong" not in said
 
 
-def test_a_region_that_is_none(settings: S3Settings) -> None:
+def test_a_region_that_is_none(s3_settings: S3Settings) -> None:
     said = refusal(S3Backend(region="eu_west"), "s3://data1/key")
 
     assert said.startswith("storage.region=eu_west: ")
 
 
-def test_a_profile_that_does_not_exist(settings: S3Settings) -> None:
+def test_a_profile_that_does_not_exist(s3_settings: S3Settings) -> None:
     assert refusal(S3Backend(profile="nobody"), "s3://data1/key").startswith("storage.profile=nobody: ")

@@ -132,17 +132,17 @@ def test_a_local_copy_lives_as_long_as_it_is_used(bucket: str) -> None:
 
 
 @pytest.mark.parametrize("key", ODD_KEYS)
-def test_any_character_in_a_key_stands_for_itself(key: str, bucket: str, settings: S3Settings) -> None:
+def test_any_character_in_a_key_stands_for_itself(key: str, bucket: str, s3_settings: S3Settings) -> None:
     fileio.put(key.encode(), f"{bucket}/{key}")
 
     assert fileio.get(f"{bucket}/{key}") == key.encode()
     assert list(fileio.list_dir_or_file(bucket, list_dir=False, recursive=True)) == [key]
     # boto3, with no word of ours, sees the same name.
-    theirs = boto3.client("s3", endpoint_url=settings.endpoint_url).list_objects_v2(Bucket=bucket[5:])
+    theirs = boto3.client("s3", endpoint_url=s3_settings.endpoint_url).list_objects_v2(Bucket=bucket[5:])
     assert [item["Key"] for item in theirs["Contents"]] == [key]
 
 
-def test_a_list_goes_on_over_pages(bucket: str, settings: S3Settings) -> None:
+def test_a_list_goes_on_over_pages(bucket: str, s3_settings: S3Settings) -> None:
     backend = S3Backend()
     for number in range(1005):
         backend.put(b"", f"{bucket}/many/{number:05}")
@@ -164,11 +164,11 @@ def test_a_presigned_address_needs_no_credentials(bucket: str) -> None:
     assert urlopen(fileio.generate_presigned_url(f"{bucket}/object")).read() == b"content"
 
 
-def test_a_missing_object_is_named_with_its_server(bucket: str, settings: S3Settings) -> None:
+def test_a_missing_object_is_named_with_its_server(bucket: str, s3_settings: S3Settings) -> None:
     with pytest.raises(S3NotFoundError) as caught:
         fileio.get(f"{bucket}/none")
 
-    assert str(caught.value) == f"There is no {bucket}/none ({settings.endpoint_url})."
+    assert str(caught.value) == f"There is no {bucket}/none ({s3_settings.endpoint_url})."
 
 
 def test_an_unreachable_server_is_given_up_in_time(s3_credentials: None) -> None:
