@@ -49,14 +49,15 @@ def _make_client(settings: S3Settings) -> Any:
 
     # It says on every process's console where it found the credentials.
     logging.getLogger("botocore.credentials").setLevel(logging.WARNING)
+    connect_s, read_s = settings.timeouts_s
     config = Config(
         signature_version="s3v4",
-        connect_timeout=settings.connect_timeout_s,
-        read_timeout=settings.read_timeout_s,
+        connect_timeout=connect_s,
+        read_timeout=read_s,
         max_pool_connections=settings.max_connections,
         tcp_keepalive=True,
         # Ours go on for longer, and cover the body too; this one serves the parts of a multipart upload.
-        retries={"mode": "standard", "total_max_attempts": 5},
+        retries={"mode": "standard", "total_max_attempts": 3},
     )
     try:
         session = boto3.Session(profile_name=settings.profile, region_name=settings.region)

@@ -95,9 +95,10 @@ def _make_pool(settings: S3Settings) -> Any:
     from botocore.httpsession import get_cert_path
     from urllib3 import PoolManager, Timeout
 
+    connect_s, read_s = settings.timeouts_s
     return PoolManager(
         maxsize=settings.max_connections,
-        timeout=Timeout(connect=settings.connect_timeout_s, read=settings.read_timeout_s),
+        timeout=Timeout(connect=connect_s, read=read_s),
         # `persist` makes a request again, and knows for how long; a redirect would lose the signature.
         retries=False,
         # What botocore trusts: AWS_CA_BUNDLE, else the authorities it brings.

@@ -19,8 +19,8 @@ class S3Settings:
         endpoint_url: of a server that is not AWS; None is AWS, or what `AWS_ENDPOINT_URL_S3` says.
         region: None is what boto3 finds.
         profile: section of the AWS configuration files; None is what boto3 finds.
-        connect_timeout_s: until a connection stands.
-        read_timeout_s: without a byte, before a request counts as lost and is made again.
+        connect_timeout_s: until a connection stands; never more than a quarter of `give_up_after_s`.
+        read_timeout_s: without a byte, before a request counts as lost and is made again; likewise.
         give_up_after_s: a request that failed all the time is given up then.
         max_connections: open at once, for each process.
         cache_dir: folder of the disk cache that all processes of this machine share; None reads every time.
@@ -36,6 +36,11 @@ class S3Settings:
     max_connections: int = 32
     cache_dir: str | None = None
     cache_size_gb: float = 50.0
+
+    @property
+    def timeouts_s(self) -> tuple[float, float]:
+        """Until a connection stands, and without a byte: short enough that a request is made again before it is over."""
+        return min(self.connect_timeout_s, self.give_up_after_s / 4), min(self.read_timeout_s, self.give_up_after_s / 4)
 
     @property
     def where(self) -> str:
