@@ -17,11 +17,20 @@ class Fault(Enum):
     none = "none"
     unavailable = "unavailable"  # 503 SlowDown
     expired = "expired"  # 400 ExpiredToken
+    denied = "denied"  # 403 AccessDenied
+    skewed = "skewed"  # 403 RequestTimeTooSkewed: the clocks differ by more than 15 minutes
+    elsewhere = "elsewhere"  # 400 AuthorizationHeaderMalformed, with the bucket's region
     cut = "cut"  # the body ends halfway, and the connection with it
     silent = "silent"  # no byte ever comes
 
 
-_REFUSALS = {Fault.unavailable: (503, "SlowDown"), Fault.expired: (400, "ExpiredToken")}
+_REFUSALS = {
+    Fault.unavailable: (503, "SlowDown"),
+    Fault.expired: (400, "ExpiredToken"),
+    Fault.denied: (403, "AccessDenied"),
+    Fault.skewed: (403, "RequestTimeTooSkewed"),
+    Fault.elsewhere: (400, "AuthorizationHeaderMalformed"),
+}
 
 
 class S3Proxy:
@@ -126,5 +135,6 @@ async def _chunks(reader: asyncio.StreamReader) -> bytes:
 
 
 def _refusal(status: int, code: str) -> bytes:
-    body = f"<Error><Code>{code}</Code><Message>as the test asked</Message></Error>".encode()
+    text = f"<Code>{code}</Code><Message>as the test asked</Message><Region>eu-south-2</Region>"
+    body = f"<Error>{text}</Error>".encode()
     return f"HTTP/1.1 {status} {code}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body

@@ -9,19 +9,28 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from vision_research.config.addresses import is_s3
 from vision_research.engine.environment import checks
+from vision_research.engine.storage_checks import s3_checks
+from vision_research.storage.s3.settings import S3Settings
+
+PLACES = ("data.root", "work_dir", "storage.checkpoints")
+SETTINGS = ("endpoint_url", "region", "profile")
+WORDS = ("tracking.uri", *PLACES, "storage", *(f"storage.{name}" for name in SETTINGS))
 
 
 def main() -> int:
     """Print one line a check, then what to type about each problem; return 1 where `train` would refuse."""
     parser = argparse.ArgumentParser(prog="python -m vision_research.doctor", description=__doc__)
-    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="tracking.uri=URI, work_dir=DIR, data.root=DIR")
+    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="as train takes them: " + ", ".join(WORDS))
     words = dict(word.partition("=")[::2] for word in parser.parse_args().words)
-    unknown = words.keys() - {"tracking.uri", "work_dir", "data.root"}
+    unknown = words.keys() - set(WORDS)
     if unknown:
-        parser.error(f"{', '.join(sorted(unknown))}: type tracking.uri=URI, work_dir=DIR or data.root=DIR")
-    data_root = Path(words["data.root"]) if "data.root" in words else None
-    found = checks(Path(words.get("work_dir", ".")), data_root, words.get("tracking.uri"))
+        parser.error(f"{', '.join(sorted(unknown))}: type one of {', '.join(f'{word}=...' for word in WORDS)}")
+    local = {key: Path(words[key]) for key in PLACES if key in words and not is_s3(words[key])}
+    found = checks(local.get("work_dir", Path()), local.get("data.root"), words.get("tracking.uri"))
+    settings = S3Settings(**{name: words[key] for name in SETTINGS if (key := f"storage.{name}") in words})
+    found += s3_checks({key: words[key] for key in PLACES if key in words}, settings)
     table = Table("", "check", "found", box=None)
     for check in found:
         table.add_row("ok" if check.ok else check.severity.value, check.name, check.found if check.ok else "see below")

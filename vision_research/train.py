@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from vision_research.config.compose import Composition, command, exit_on_problem
 from vision_research.config.schema import TrainConfig
 from vision_research.launch.sweep import sweep_closed
@@ -15,6 +17,15 @@ def refuse_wrong_packages() -> None:
     require_detection_packages()
 
 
+@exit_on_problem
+def bring_resumed_run() -> None:
+    """Fetch a run that is to be resumed from S3: its own words are in its folder, and Hydra needs them."""
+    if any(word.startswith("resume=s3:/") for word in sys.argv[1:]):
+        from vision_research.flow.resume_from_s3 import resume_words
+
+        sys.argv[1:] = resume_words(sys.argv[1:])
+
+
 @command("train")
 def main(composition: Composition[TrainConfig]) -> float | None:
     """Run one training and return its metric, for Hydra's sweepers."""
@@ -25,5 +36,6 @@ def main(composition: Composition[TrainConfig]) -> float | None:
 
 if __name__ == "__main__":
     refuse_wrong_packages()
+    bring_resumed_run()
     with sweep_closed():
         main()

@@ -9,6 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+RESUMABLE_PATTERNS = ("epoch_*.pth", "iter_*.pth")
+"""Checkpoints that a training can go on from."""
+
+CHECKPOINT_PATTERNS = (*RESUMABLE_PATTERNS, "best_*.pth")
+"""All checkpoints; the best ones are saved without the optimizer."""
+
 
 @dataclass(frozen=True)
 class WorkDir:
@@ -49,6 +55,17 @@ class WorkDir:
     def environment(self) -> Path:
         """`pip freeze` of the environment that ran."""
         return self.root / "environment.txt"
+
+    @property
+    def s3_folder(self) -> Path:
+        """One line: the address in S3 at which a copy of the folder is kept; absent where none is."""
+        return self.root / "s3_folder.txt"
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The files that define the run and its record: what a machine needs, beside a checkpoint, to go on with it."""
+        defining = (self.config_yaml, self.overrides, self.launch_json, self.environment, self.run_json)
+        return (*defining, self.s3_folder, self.config_py)
 
     @property
     def spool(self) -> Path:

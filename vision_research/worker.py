@@ -19,6 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     work_dir = WorkDir(options.work_dir.resolve())
     from vision_research.engine import tasks
+    from vision_research.engine.outcome import said
 
     try:
         if options.task == "train":
@@ -26,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             tasks.export(work_dir)
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(said(error), file=sys.stderr)
         return 1
     return 0
 

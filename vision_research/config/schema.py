@@ -340,12 +340,13 @@ class TrainConfig:
     """One training run.
 
     Attributes:
-        model: an MMDetection detector, and beside it `weights` (none, backbone) and `recipe` (what its authors
-            trained it with: optimizer, base batch size, image size).
+        model: an MMDetection detector, and beside it `weights` (none, backbone, or a checkpoint to start from,
+            here or in S3) and `recipe` (what its authors trained it with: optimizer, base batch size, image size).
         image_size: [height, width] that images are brought to.
         seed: of Python, NumPy, torch and the samplers.
-        work_dir: folder of the run; null makes a new one under `storage.runs`.
-        resume: true goes on with the last run of the same command; a work_dir goes on with that one.
+        work_dir: folder of the run; null makes a new one under `storage.runs`. One in S3 (`s3://BUCKET/runs/NAME`) is a
+            copy of `storage.runs`/NAME, kept up to date while the run goes on.
+        resume: true goes on with the last run of the same command; a work_dir, here or in S3, goes on with that one.
         log_interval: iterations between two logged lines.
     """
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from vision_research.config.addresses import is_s3
 from vision_research.config.errors import ConfigError
+from vision_research.config.lowering.model import weights_file
 from vision_research.config.lowering.schedule import recipe_optimizer
 from vision_research.config.schema import DataKind, Device, Precision, TrainConfig
 from vision_research.config.secrets import secret_problems
@@ -122,8 +123,8 @@ def _hardware(config: TrainConfig) -> Iterator[str]:
 
 def _model(config: TrainConfig) -> Iterator[str]:
     weights = config.model.get("weights")
-    if weights not in ("none", "backbone"):
-        yield f"model.weights={weights}: is one of none, backbone. Type model.weights=backbone"
+    if weights not in ("none", "backbone") and weights_file(config) is None:
+        yield f"model.weights={weights}: is none, backbone, or a checkpoint (FILE.pth, s3://BUCKET/KEY.pth)"
     if "type" not in config.model:
         yield "model has no type. Type model=rtmdet_tiny, or model=zoo/FAMILY/CONFIG"
     for path, key in _left_over(config.model, "model"):
@@ -157,6 +158,12 @@ def _storage(config: TrainConfig) -> Iterator[str]:
             yield f"storage.{key}={value}: has to be over 0"
     if storage.endpoint_url is not None and not storage.endpoint_url.startswith(("http://", "https://")):
         yield f"storage.endpoint_url={storage.endpoint_url}: is an address. Type storage.endpoint_url=https://HOST:PORT"
+    if storage.checkpoints is not None and not is_s3(storage.checkpoints):
+        yield f"storage.checkpoints={storage.checkpoints}: is a folder in S3. Type storage.checkpoints=s3://BUCKET/runs"
+    if is_s3(storage.runs):
+        yield f"storage.runs={storage.runs}: is a folder of this machine. Type storage.checkpoints={storage.runs}"
+    if storage.checkpoints is not None and is_s3(config.work_dir):
+        yield f"storage.checkpoints={storage.checkpoints} with work_dir={config.work_dir}: two copies. Type one of them"
     if config.data.kind is DataKind.digits and is_s3(config.data.root):
         yield f"data.root={config.data.root}: the digits are made on this machine. Type data.root=FOLDER"
 

@@ -40,7 +40,7 @@ def write_failure(path: Path, error: BaseException, *, is_consequence: bool = Fa
         Whether this rank was the first.
     """
     rank = int(os.environ.get("RANK", "0"))
-    cause = {"cause": str(error) or type(error).__name__, "error_type": type(error).__name__, "rank": rank}
+    cause = {"cause": said(error), "error_type": type(error).__name__, "rank": rank}
     record = {"status": "FAILED", **cause, **fields, "is_consequence": is_consequence, "attempt": _attempt()}
     content = json.dumps(record, indent=2) + "\n"
     if _create(path, content):
@@ -50,6 +50,14 @@ def write_failure(path: Path, error: BaseException, *, is_consequence: bool = Fa
         return False
     path.unlink(missing_ok=True)
     return _create(path, content)
+
+
+def said(error: BaseException) -> str:
+    """Return what an error says, without the traceback that torch puts around one from a loader worker."""
+    text = str(error)
+    if text.startswith("Caught ") and "Original Traceback" in text:
+        text = text.rpartition(f"{type(error).__name__}: ")[2].strip()
+    return text or type(error).__name__
 
 
 def _create(path: Path, content: str) -> bool:

@@ -22,5 +22,6 @@ import vision_research.engine.loops
 import vision_research.evaluation.coco_metric
 import vision_research.storage.local_backend
 import vision_research.storage.s3.backend
+import vision_research.storage.s3.checkpoint_loader
 import vision_research.tracking.spool_backend
 import vision_research.transforms.load_image  # noqa: F401

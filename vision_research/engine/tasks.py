@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from dataclasses import asdict
@@ -16,15 +17,18 @@ from vision_research.engine.checkpoints import describe_checkpoints, find_resuma
 from vision_research.engine.console import quiet_console, quiet_warnings
 from vision_research.engine.distributed import prepare_distributed
 from vision_research.engine.hooks.finite_loss import NonFiniteLossError, NonFiniteWeightsError
-from vision_research.engine.hooks.graceful_stop import TrainingStopped
+from vision_research.engine.hooks.graceful_stop import TrainingStopped, save_now
 from vision_research.engine.hooks.progress import ProgressHook
 from vision_research.engine.loader_workers import end_workers
 from vision_research.engine.outcome import write_failure, write_outcome
 from vision_research.engine.stop_signal import catch_stop_signals
 from vision_research.storage.checkpoint_types import allow_checkpoint_types, load_checkpoint_safely
+from vision_research.storage.s3.errors import S3GaveUpError
 from vision_research.work_dir import WorkDir, write_json
 
 logger = logging.getLogger(__name__)
+
+OUTAGE = S3GaveUpError.__name__
 
 
 class WorkDirRunner(Runner):
@@ -65,6 +69,7 @@ def train(work_dir: WorkDir, resume: Path | None) -> None:
         # The rank whose loss was not finite knows the images; the one that saves may be the first to fail.
         is_consequence = isinstance(error, NonFiniteWeightsError)
         write_failure(work_dir.outcome, error, is_consequence=is_consequence, **_progress(runner), **images)
+        _save_after_outage(work_dir, runner)
         raise
     else:
         _record_end(work_dir, "FINISHED", runner)
@@ -119,6 +124,17 @@ def _record_end(work_dir: WorkDir, status: str, runner: Any, **fields: Any) -> N
     if is_main_process():
         record = {**_progress(runner), **describe_checkpoints(work_dir.root), **fields}
         write_outcome(work_dir.outcome, status, **record)
+
+
+def _save_after_outage(work_dir: WorkDir, runner: Any) -> None:
+    """Save what was learned when the data's server is gone: no fault of the training, which can go on when it is back.
+
+    The rank that saves may not be the one that noticed first, and then fails of a closed connection; the outcome says
+    what the cause was. Not in a validation: with EMA that works on swapped weights, and a checkpoint precedes it.
+    """
+    is_outage = work_dir.outcome.is_file() and json.loads(work_dir.outcome.read_text())["error_type"] == OUTAGE
+    if is_outage and is_main_process() and _progress(runner) and runner.iter > 0 and runner.model.training:
+        save_now(runner, runner.iter)
 
 
 def _progress(runner: Any) -> dict[str, Any]:

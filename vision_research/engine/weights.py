@@ -12,7 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlparse
 
+from vision_research.config.addresses import is_s3
 from vision_research.config.errors import EnvironmentProblem
+from vision_research.storage.s3.path import as_path
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ def ensure_weights(source: str, timeout_s: float = 20.0) -> Path:
     """Have the file of an address on this machine: one download, before the ranks start, into torch's own cache.
 
     Args:
-        source: a path or an http(s) address, as `resolve_source` gives it.
+        source: a path, an http(s) address or one in S3, as `resolve_source` gives it.
         timeout_s: how long the server may keep silent.
 
     Returns:
@@ -53,6 +55,8 @@ def ensure_weights(source: str, timeout_s: float = 20.0) -> Path:
     Raises:
         EnvironmentProblem: it cannot be had; with the ways to go on.
     """
+    if is_s3(source):
+        return _ensure_in_cache(source)
     address = urlparse(source)
     if address.scheme not in ("http", "https"):
         if not Path(source).is_file():
@@ -75,6 +79,15 @@ def ensure_weights(source: str, timeout_s: float = 20.0) -> Path:
             f"model.weights=none. With them: copy the file from a machine that has it to {target} and type it again"
         ) from error
     return target
+
+
+def _ensure_in_cache(source: str) -> Path:
+    path = as_path(source)
+    try:
+        path.read_bytes()  # into the disk cache, from which all ranks then read
+    except FileNotFoundError as error:
+        raise EnvironmentProblem(f"model.weights: {error} Type model.weights=none to train without") from error
+    return path
 
 
 @contextmanager

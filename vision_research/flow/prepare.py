@@ -17,12 +17,13 @@ from vision_research.config.lowering.storage import s3_settings
 from vision_research.config.schema import DataKind, Tracker, TrainConfig
 from vision_research.config.validate import validate
 from vision_research.datasets.facts import DatasetFacts, gather_facts
+from vision_research.flow.resume_from_s3 import bring
 from vision_research.flow.run_folder import choose_work_dir
 from vision_research.launch.devices import Hardware, resolve_hardware
 from vision_research.launch.plan import LaunchPlan, training_plan
 from vision_research.storage.s3.objects import begin_run
 from vision_research.storage.s3.path import as_path
-from vision_research.storage.s3.settings import S3Settings
+from vision_research.storage.s3.settings import S3Settings, default_settings
 from vision_research.tracking.uri import resolve_uri
 from vision_research.work_dir import WorkDir
 
@@ -70,6 +71,8 @@ def prepare(composition: Composition[TrainConfig]) -> PreparedRun:
     validate(config)
     begin_run(S3Settings(**s3_settings(config.storage)))
     hardware = resolve_hardware(config.hw)
+    if config.resume is True and is_s3(config.work_dir) and hardware.node_rank == 0:
+        bring(str(config.work_dir), config.storage.runs, default_settings())
     work_dir = choose_work_dir(composition, hardware.node_rank)
     facts = look_at_data(config)
     inputs = LoweringInputs(
@@ -84,7 +87,7 @@ def prepare(composition: Composition[TrainConfig]) -> PreparedRun:
     logger.info("%s", learning_rate(config, inputs).explanation)
     logger.info("%s", _rhythm(config))
     _check_machine(config, work_dir)
-    _fetch_weights(mmengine["model"])
+    _fetch_weights(mmengine)
     from vision_research.engine.preflight import preflight
 
     preflight(mmengine)
@@ -149,10 +152,12 @@ def _check_stage_length(config: TrainConfig, inputs: LoweringInputs) -> None:
         )
 
 
-def _fetch_weights(model: dict[str, Any]) -> None:
+def _fetch_weights(mmengine: dict[str, Any]) -> None:
     from vision_research.engine.weights import ensure_weights, resolve_source
 
-    for init_cfg in pretrained_parts(model):
+    if mmengine["load_from"] is not None:
+        ensure_weights(mmengine["load_from"])
+    for init_cfg in pretrained_parts(mmengine["model"]):
         # Written back: for `torchvision://` MMEngine would import torchvision in every rank.
         init_cfg["checkpoint"] = resolve_source(init_cfg["checkpoint"])
         ensure_weights(init_cfg["checkpoint"])

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from vision_research.config.addresses import is_s3
 from vision_research.config.compose import Composition, key_of
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import TrainConfig
@@ -29,6 +30,8 @@ def choose_work_dir(composition: Composition[TrainConfig], node_rank: int = 0) -
         ConfigError: the folder belongs to another run, or there is nothing to resume.
     """
     resume, typed = composition.config.resume, composition.config.work_dir
+    if typed is not None and is_s3(typed):
+        typed = str(folder_of_copy(typed, composition.config.storage.runs))
     if isinstance(resume, str):
         return _existing(Path(resume), f"resume={resume}")
     if resume:
@@ -48,6 +51,11 @@ def choose_work_dir(composition: Composition[TrainConfig], node_rank: int = 0) -
     if composition.sweep_dir is not None:
         return WorkDir(composition.sweep_dir / composition.job_name)
     return _new(composition)
+
+
+def folder_of_copy(address: str, runs: str) -> Path:
+    """Return the folder of this machine that an address in S3 holds the copy of."""
+    return Path(runs).absolute() / address.rstrip("/").rpartition("/")[2]
 
 
 @contextmanager

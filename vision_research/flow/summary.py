@@ -15,6 +15,8 @@ def print_summary(run: PreparedRun, outcome: Outcome, recorder: Recorder) -> Non
         best = f"{outcome.best_value:.4f} at epoch {outcome.best['epoch']}, iteration {outcome.best['iteration']}"
         lines.append((f"best {run.config.schedule.monitor}", best))
     lines.append(("work_dir", str(run.work_dir.root)))
+    if run.work_dir.s3_folder.is_file():
+        lines.append(("copy in S3", run.work_dir.s3_folder.read_text(encoding="utf-8").strip()))
     if outcome.model is not None:
         lines.append(("artifact", str(outcome.model)))
     if recorder.how_to_open:

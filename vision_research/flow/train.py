@@ -8,6 +8,7 @@ import sys
 from vision_research.config.compose import Composition
 from vision_research.config.errors import UserError
 from vision_research.config.schema import ExportFormat, TrainConfig
+from vision_research.flow.copy_in_s3 import copied
 from vision_research.flow.export import export_best
 from vision_research.flow.outcome import Outcome, read_outcome
 from vision_research.flow.prepare import PreparedRun, prepare
@@ -38,10 +39,10 @@ def train(composition: Composition[TrainConfig]) -> float | None:
     run = prepare(composition)
     if run.hardware.node_rank > 0:
         return follow(run)
-    with owned(run.work_dir), recording(run) as recorder:
+    with owned(run.work_dir), copied(run) as copy, recording(run) as recorder:
         write_folder(run)
         recorder.add_inputs()
-        outcome = _launch(run)
+        outcome = copy.complete(_launch(run))
         recorder.add_outcome(outcome)
     print_summary(run, outcome, recorder)
     return conclude(outcome)

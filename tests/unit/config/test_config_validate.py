@@ -41,7 +41,7 @@ def test_good_runs_pass(typed: Compose, overrides: list[str]) -> None:
         ("export.shape=[100,100]", r"Type export.shape=\[96,96\]"),
         ("hw.num_procs=0", "hw.num_procs=0: has to be 1 or more"),
         ("hw=2x8gpu", "Type hw.rdzv_endpoint=HOST:29400"),
-        ("model.weights=imagenet", "model.weights=imagenet: is one of none, backbone"),
+        ("model.weights=imagenet", "model.weights=imagenet: is none, backbone, or a checkpoint"),
         ("+model.backbone._delete_=true", "model.backbone._delete_: MMEngine's _delete_ has no meaning here"),
         ("resume=3", "resume=3: is true, false or a work_dir"),
         ("log_interval=0", "log_interval=0: has to be 1 or more"),

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
 import mmengine.fileio as fileio
 import pytest
 from mmengine.dataset import DefaultSampler, InfiniteSampler
+from s3_server import S3Server
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from vision_research.engine.batch_order import base_sampler, iterate_from, rewind
 from vision_research.engine.look_ahead import AnnouncedBatch, LookAheadBatchSampler
 from vision_research.storage.s3 import objects
+from vision_research.storage.s3.backend import S3Backend
+from vision_research.storage.s3.client import s3_client
 from vision_research.storage.s3.settings import S3Settings
-
-ARGS = {"num_workers": 2, "num_images": 8, "backend_args": {"backend": "s3"}}
 
 
 def batches(length: int, num_images: int = 8) -> list[AnnouncedBatch]:
@@ -53,8 +56,8 @@ class Images(Dataset[bytes]):
         return index, body, sum(len(one._coming) for one in objects._prefetchers.values())
 
 
-def loader(bucket: str, s3_settings: S3Settings, sampler: Any = DefaultSampler) -> DataLoader[Any]:
-    args = {"backend": "s3", "endpoint_url": s3_settings.endpoint_url, "give_up_after_s": 5}
+def loader(bucket: str, settings: S3Settings, sampler: Any = DefaultSampler) -> DataLoader[Any]:
+    args = {"backend": "s3", "endpoint_url": settings.endpoint_url, "give_up_after_s": settings.give_up_after_s}
     images = Images(f"{bucket}/images", 40, args)
     inner = sampler(images, shuffle=True, seed=3)
     ahead = LookAheadBatchSampler(inner, 4, 2, 8, args)
@@ -94,3 +97,20 @@ def test_an_endless_order_is_rewound(images: str, s3_settings: S3Settings) -> No
 
     assert base_sampler(loading).indices is not None
     assert [[index for index, _, _ in batch] for batch in islice(loading, 5)] == first
+
+
+def test_a_server_killed_in_the_middle_of_an_epoch_costs_no_image(
+    own_s3_server: S3Server, s3_credentials: None
+) -> None:
+    settings = S3Settings(endpoint_url=own_s3_server.endpoint, give_up_after_s=60)
+    s3_client(settings).create_bucket(Bucket="images")
+    for number in range(40):
+        S3Backend(**asdict(settings)).put(str(number).encode(), f"s3://images/images/{number}.jpg")
+    batches = iter(loader("s3://images", settings))
+    samples = [*next(batches), *next(batches)]
+    own_s3_server.kill()
+    threading.Timer(1.0, own_s3_server.start).start()
+    samples += [sample for batch in batches for sample in batch]
+
+    assert sorted(index for index, _, _ in samples) == list(range(40)), "each exactly once"
+    assert all(body == str(index).encode() for index, body, _ in samples)

@@ -20,7 +20,7 @@ def lower_data(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
         dataset = evaluation_dataset(data, config.storage, inputs.classes, split)
         dataset |= {"pipeline": test_pipeline(config)}
         splits[f"{split}_dataloader"] = {
-            **_loader(config, inputs, data.val_batch_size, prefix),
+            **_loader(config, inputs, data.val_batch_size, _prefix(data, split)),
             "drop_last": False,
             "sampler": {"type": "DefaultSampler", "shuffle": False},
             "dataset": dataset,
@@ -40,10 +40,9 @@ def evaluation_dataset(
         classes: names, in the order of the labels.
         split: `val` or `test`; without a test split that is the validation split.
     """
-    is_test = split == "test" and data.test_ann is not None
     limit = data.limit_val if split == "val" else None
-    prefix = data.test_prefix if is_test else data.val_prefix
-    return {**_dataset(data, storage, classes, _ann_file(data, split), prefix, limit), "test_mode": True}
+    dataset = _dataset(data, storage, classes, _ann_file(data, split), _prefix(data, split), limit)
+    return {**dataset, "test_mode": True}
 
 
 def evaluation_metric(data: DataConfig, storage: StorageConfig, split: str, with_mask: bool) -> dict[str, Any]:
@@ -70,6 +69,10 @@ def evaluation_metric(data: DataConfig, storage: StorageConfig, split: str, with
 
 def _ann_file(data: DataConfig, split: str) -> str:
     return data.test_ann if split == "test" and data.test_ann is not None else data.val_ann
+
+
+def _prefix(data: DataConfig, split: str) -> str | None:
+    return data.test_prefix if split == "test" and data.test_ann is not None else data.val_prefix
 
 
 def _train_loader(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
+from vision_research.config.addresses import absolute
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering.inputs import LoweringInputs
 from vision_research.config.lowering.tuples import restore_paths
@@ -27,9 +28,19 @@ def lower_model(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
     _scale_batch_augments(model, config.image_size, recipe.get("image_size"))
     if config.model.get("weights", "none") == "none":
         _from_scratch(model)
+    elif weights_file(config) is not None:
+        _without_pretrained_parts(model)
     if not inputs.on_gpu:
         _without_sync_bn(model)
     return model
+
+
+def weights_file(config: TrainConfig) -> str | None:
+    """Return the checkpoint of a whole detector that the training starts from; None where there is none."""
+    weights = config.model.get("weights")
+    if isinstance(weights, str) and weights.endswith((".pth", ".pt", ".ckpt")):
+        return absolute(weights)
+    return None
 
 
 def pretrained_sources(model: dict[str, Any]) -> list[str]:
@@ -69,15 +80,20 @@ def _set_num_classes(model: dict[str, Any], num_classes: int) -> None:
 
 def _from_scratch(model: dict[str, Any]) -> None:
     """Train every layer: frozen layers with random weights, and statistics that never move, learn nothing."""
+    _without_pretrained_parts(model)
     for node in _nodes(model):
-        if isinstance(node.get("init_cfg"), dict) and node["init_cfg"].get("type") == "Pretrained":
-            node["init_cfg"] = None
         if node.get("frozen_stages", -1) >= 0:
             node["frozen_stages"] = -1
         if node.get("norm_eval"):
             node["norm_eval"] = False
         if isinstance(node.get("norm_cfg"), dict) and node["norm_cfg"].get("requires_grad") is False:
             node["norm_cfg"]["requires_grad"] = True
+
+
+def _without_pretrained_parts(model: dict[str, Any]) -> None:
+    for node in _nodes(model):
+        if isinstance(node.get("init_cfg"), dict) and node["init_cfg"].get("type") == "Pretrained":
+            node["init_cfg"] = None
 
 
 def _without_sync_bn(model: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vision_research.config.lowering.inputs import LoweringInputs
+from vision_research.config.lowering.model import weights_file
 from vision_research.config.lowering.pipelines import final_pipeline
 from vision_research.config.lowering.schedule import length
 from vision_research.config.schema import Tracker, TrainConfig
@@ -34,7 +35,7 @@ def lower_runtime(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]
         "visualizer": {"type": "DetLocalVisualizer", "vis_backends": backends, "name": "visualizer"},
         "log_processor": {"type": "LogProcessor", "window_size": config.log_interval, "by_epoch": by_epoch},
         "log_level": "INFO",
-        "load_from": None,
+        "load_from": weights_file(config),
         "resume": False,
         "find_unused_parameters": config.hw.find_unused_parameters
         or _recipe(config).get("find_unused_parameters", False),

@@ -70,7 +70,7 @@ class GracefulStopHook(Hook):
         if not self.every_n_train_iters(runner, self.check_interval):
             return
         if self._agreed(self._wanted(runner)):
-            path = self._save(runner)
+            path = save_now(runner, runner.iter + 1)
             # No rank may leave before the checkpoint is whole.
             dist.barrier()
             raise TrainingStopped(f"stopped as asked after iteration {runner.iter + 1}; saved {path}")
@@ -107,21 +107,28 @@ class GracefulStopHook(Hook):
         self._pending = flag, torch.distributed.all_reduce(flag, async_op=True)
         return agreed
 
-    def _save(self, runner: Any) -> Path:
-        hook = _checkpoint_hook(runner)
-        path = Path(hook.out_dir) / f"iter_{runner.iter + 1}.pth"
-        runner.logger.info("Stop requested: saving %s", path)
-        if not hook.by_epoch:
-            hook._save_checkpoint(runner)
-            return path
-        # Named by iteration and kept out of `keep_ckpt_ids`, whose numbers are epochs; deleted after the epoch's own.
-        runner.message_hub.update_info("last_ckpt", str(path))
-        meta = {"epoch": runner.epoch, "iter": runner.iter + 1}
-        backend_args = {"backend_args": hook.backend_args}
-        runner.save_checkpoint(os.fspath(path.parent), path.name, meta=meta, by_epoch=False, **backend_args)
-        if dist.is_main_process():
-            write_atomic(WorkDir(Path(runner.work_dir)).last_checkpoint, str(path))
+
+def save_now(runner: Any, num_iters: int) -> Path:
+    """Save a checkpoint to go on from, between two iterations; return its path.
+
+    Args:
+        runner: MMEngine's.
+        num_iters: iterations done. Inside of an `after_train_iter` that is one more than the runner says.
+    """
+    hook = _checkpoint_hook(runner)
+    path = Path(hook.out_dir) / f"iter_{num_iters}.pth"
+    runner.logger.info("Saving %s to go on from", path)
+    if not hook.by_epoch and num_iters == runner.iter + 1:
+        hook._save_checkpoint(runner)
         return path
+    # Named by iteration and kept out of `keep_ckpt_ids`, whose numbers are epochs; deleted after the epoch's own.
+    runner.message_hub.update_info("last_ckpt", str(path))
+    meta = {"epoch": runner.epoch, "iter": num_iters}
+    backend_args = {"backend_args": hook.backend_args}
+    runner.save_checkpoint(os.fspath(path.parent), path.name, meta=meta, by_epoch=False, **backend_args)
+    if dist.is_main_process():
+        write_atomic(WorkDir(Path(runner.work_dir)).last_checkpoint, str(path))
+    return path
 
 
 def _checkpoint_hook(runner: Any) -> CheckpointHook:

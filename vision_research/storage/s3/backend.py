@@ -21,7 +21,7 @@ from vision_research.storage.s3.listing import has_any, list_folder
 from vision_research.storage.s3.objects import read_object
 from vision_research.storage.s3.reader import fetch
 from vision_research.storage.s3.settings import default_settings
-from vision_research.storage.s3.transfer import copy_object, download, upload, upload_bytes
+from vision_research.storage.s3.transfer import copy_object, download, remove, upload, upload_bytes
 from vision_research.storage.s3.uri import S3Uri
 
 Address = str | Path
@@ -185,12 +185,7 @@ class S3Backend(BaseStorageBackend):
             if self.isdir(filepath):
                 raise IsADirectoryError("filepath should be a file")
             raise FileNotFoundError(f"filepath {filepath} does not exist")
-        persist(
-            lambda: s3_client(self._settings).delete_object(Bucket=uri.bucket, Key=uri.key),
-            "s3:DeleteObject",
-            uri,
-            self._settings,
-        )
+        remove(uri, self._settings)
 
     def rmtree(self, dir_path: Address) -> None:
         """Remove all objects of a folder."""

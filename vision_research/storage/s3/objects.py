@@ -41,6 +41,16 @@ def read_object(uri: S3Uri, settings: S3Settings) -> bytes:
     return _read(uri, settings) if coming is None else coming
 
 
+def read_current(uri: S3Uri, settings: S3Settings) -> bytes:
+    """Read an object as it is now, past the cache: one that others change while we run.
+
+    Raises:
+        S3NotFoundError: there is no such object.
+        S3Error: it was refused, or the server was away for too long.
+    """
+    return _body(fetch(uri, settings).body)
+
+
 def prefetch_object(address: str, settings: S3Settings) -> None:
     """Begin to read an object that this process will ask for, unless the cache has it."""
     uri = S3Uri.parse(address)

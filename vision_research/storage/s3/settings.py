@@ -39,7 +39,7 @@ class S3Settings:
 
     @property
     def timeouts_s(self) -> tuple[float, float]:
-        """Until a connection stands, and without a byte: short enough that a request is made again before it is over."""
+        """Until a connection stands, and without a byte: so short that a request is made again before all is over."""
         return min(self.connect_timeout_s, self.give_up_after_s / 4), min(self.read_timeout_s, self.give_up_after_s / 4)
 
     @property

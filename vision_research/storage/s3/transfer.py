@@ -5,10 +5,14 @@ from __future__ import annotations
 import io
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from vision_research.storage.s3.client import persist, s3_client
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.storage.s3.uri import S3Uri
+
+PART_BYTES = 16 * 1024 * 1024
+"""Of an upload in parts; with the 10,000 parts that S3 takes, an object may have 160 GB."""
 
 
 def upload_bytes(content: bytes, uri: S3Uri, settings: S3Settings) -> None:
@@ -18,7 +22,7 @@ def upload_bytes(content: bytes, uri: S3Uri, settings: S3Settings) -> None:
         S3Error: it was refused, or the server was away for too long; nothing is there under that key then, or what was.
     """
     persist(
-        lambda: s3_client(settings).upload_fileobj(io.BytesIO(content), uri.bucket, uri.key),
+        lambda: s3_client(settings).upload_fileobj(io.BytesIO(content), uri.bucket, uri.key, Config=_transfer()),
         "s3:PutObject",
         uri,
         settings,
@@ -34,7 +38,22 @@ def upload(path: Path, uri: S3Uri, settings: S3Settings) -> None:
     """
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
-    persist(lambda: s3_client(settings).upload_file(str(path), uri.bucket, uri.key), "s3:PutObject", uri, settings)
+    persist(
+        lambda: s3_client(settings).upload_file(str(path), uri.bucket, uri.key, Config=_transfer()),
+        "s3:PutObject",
+        uri,
+        settings,
+    )
+
+
+def remove(uri: S3Uri, settings: S3Settings) -> None:
+    """Remove an object; one that is not there is no error of S3.
+
+    Raises:
+        S3Error: it was refused, or the server was away for too long.
+    """
+    client = s3_client(settings)
+    persist(lambda: client.delete_object(Bucket=uri.bucket, Key=uri.key), "s3:DeleteObject", uri, settings)
 
 
 def download(uri: S3Uri, path: Path, settings: S3Settings) -> None:
@@ -65,3 +84,9 @@ def copy_object(source: S3Uri, target: S3Uri, settings: S3Settings) -> None:
     """
     origin = {"Bucket": source.bucket, "Key": source.key}
     persist(lambda: s3_client(settings).copy(origin, target.bucket, target.key), "s3:PutObject", source, settings)
+
+
+def _transfer() -> Any:
+    from boto3.s3.transfer import TransferConfig
+
+    return TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=4)

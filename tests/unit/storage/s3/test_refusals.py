@@ -18,9 +18,9 @@ def refusal(backend: S3Backend, address: str) -> str:
 
 
 def test_no_such_bucket(s3_settings: S3Settings) -> None:
-    said = refusal(S3Backend(), "s3://nowhere/key")
+    said = refusal(S3Backend(), "s3://nobucket/key")
 
-    assert said.startswith(f"There is no bucket 'nowhere' at {s3_settings.endpoint_url}.")
+    assert said.startswith(f"There is no bucket 'nobucket' at {s3_settings.endpoint_url}.")
 
 
 def test_no_credentials(s3_settings: S3Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

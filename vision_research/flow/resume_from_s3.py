@@ -1,0 +1,55 @@
+"""A run that comes back from its copy in S3, to go on on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vision_research.config.addresses import is_s3
+from vision_research.config.errors import ConfigError
+from vision_research.config.schema import StorageConfig
+from vision_research.flow.run_folder import folder_of_copy
+from vision_research.storage.s3.mirror import bring_back, has_run
+from vision_research.storage.s3.settings import S3Settings, default_settings
+from vision_research.storage.s3.uri import S3Uri
+from vision_research.work_dir import WorkDir, write_atomic
+
+# What has to be known to reach a run before its own words can be read.
+_SETTINGS = {"endpoint_url": str, "region": str, "profile": str, "give_up_after_s": float}
+
+
+def resume_words(argv: Sequence[str], runs: str = StorageConfig.runs) -> list[str]:
+    """Bring a run back that is to be resumed from S3, and name its folder here in the words typed.
+
+    This comes before anything is composed: what the run was started with is in its folder.
+
+    Args:
+        argv: the words of the command.
+        runs: folder of runs, where `storage.runs` is not typed.
+
+    Raises:
+        ConfigError: there is no run.
+        S3Error: it may not be read, or the server was away for too long.
+    """
+    typed = dict(word.partition("=")[::2] for word in argv)
+    address = typed.get("resume", "").strip("'\"")
+    if not is_s3(address):
+        return list(argv)
+    named = {key: make(typed[f"storage.{key}"]) for key, make in _SETTINGS.items() if f"storage.{key}" in typed}
+    folder = bring(address, typed.get("storage.runs", runs), default_settings(**named))
+    return [f"resume={folder}" if word.startswith("resume=") else word for word in argv]
+
+
+def bring(address: str, runs: str, settings: S3Settings) -> Path:
+    """Make the folder of a run on this machine from its copy; return it.
+
+    Raises:
+        ConfigError: there is no run.
+        S3Error: it may not be read, or the server was away for too long.
+    """
+    folder, remote = folder_of_copy(address, runs), S3Uri.parse(address)
+    if not has_run(remote, settings):
+        raise ConfigError(f"resume={address}: there is no run in it (no config.py). Type the address of a run")
+    bring_back(remote, WorkDir(folder), settings)
+    write_atomic(WorkDir(folder).s3_folder, f"{address.rstrip('/')}\n")
+    return folder

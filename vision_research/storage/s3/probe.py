@@ -1,0 +1,96 @@
+"""Proves what may be done at an address in S3, and how fast: list, read, write.
+
+Owns the trying and what is said about it; what a failure means for a run is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from statistics import median
+
+from vision_research.config.errors import UserError
+from vision_research.storage.s3.listing import list_folder
+from vision_research.storage.s3.objects import read_current
+from vision_research.storage.s3.reader import fetch
+from vision_research.storage.s3.settings import S3Settings
+from vision_research.storage.s3.transfer import remove, upload_bytes
+from vision_research.storage.s3.uri import S3Uri
+
+_SCRATCH_BYTES = 4_000_000
+_LARGEST_READ_BYTES = 64_000_000
+_NUM_LATENCIES = 7
+
+
+@dataclass(frozen=True)
+class Probed:
+    """One thing that was tried.
+
+    Attributes:
+        action: `list`, `read` or `write`.
+        ok: whether it worked.
+        found: how fast it was, or what failed and what to type.
+    """
+
+    action: str
+    ok: bool
+    found: str
+
+
+def probe(address: str, settings: S3Settings) -> Iterator[Probed]:
+    """Try a folder; what fails leaves nothing behind, and does not keep the rest from being tried.
+
+    Args:
+        address: `s3://BUCKET/KEY`, a folder.
+        settings: how S3 is reached.
+    """
+    folder = S3Uri.parse(address)
+    actions: dict[str, Callable[[S3Uri, S3Settings], str]] = {"list": _list, "read": _read, "write": _write}
+    for action, attempt in actions.items():
+        try:
+            yield Probed(action, True, attempt(folder, settings))
+        except UserError as error:
+            yield Probed(action, False, str(error))
+
+
+def _list(folder: S3Uri, settings: S3Settings) -> str:
+    started = time.perf_counter()
+    count = sum(1 for _ in islice(list_folder(folder, settings, recursive=True), 1000))
+    elapsed_ms = (time.perf_counter() - started) * 1000
+    return f"{count}{' or more' if count == 1000 else ''} objects, the first page in {elapsed_ms:.0f} ms"
+
+
+def _read(folder: S3Uri, settings: S3Settings) -> str:
+    found = [entry for entry in islice(list_folder(folder, settings, recursive=True), 1000) if entry.size]
+    if not found:
+        return "no object to read is there"
+    smallest = folder.child(min(found, key=lambda entry: entry.size).name)
+    latencies = [_seconds(lambda: fetch(smallest, settings, byte_range=(0, 1))) for _ in range(_NUM_LATENCIES)]
+    fitting = [entry for entry in found if entry.size <= _LARGEST_READ_BYTES]
+    largest = max(fitting or found[:1], key=lambda entry: entry.size)
+    seconds = _seconds(lambda: read_current(folder.child(largest.name), settings))
+    return (
+        f"{median(latencies) * 1000:.1f} ms a request, {largest.size / 1e6 / seconds:.1f} MB/s over one connection "
+        f"({largest.size / 1e6:.2f} MB)"
+    )
+
+
+def _write(folder: S3Uri, settings: S3Settings) -> str:
+    scratch = folder.child(f".vision_research-doctor-{uuid.uuid4().hex}")
+    content = os.urandom(_SCRATCH_BYTES)
+    seconds = _seconds(lambda: upload_bytes(content, scratch, settings))
+    try:
+        same = read_current(scratch, settings) == content
+    finally:
+        remove(scratch, settings)
+    return f"{_SCRATCH_BYTES / 1e6 / seconds:.1f} MB/s, {'read back equal' if same else 'READ BACK DIFFERENT'}, removed"
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
