@@ -14,7 +14,9 @@ from vision_research.deploy.errors import ExportError
 from vision_research.deploy.families.dense import DenseFamily
 from vision_research.deploy.families.detr import DetrFamily
 from vision_research.deploy.families.family import Family
+from vision_research.deploy.families.mask2former import MaskQueryFamily
 from vision_research.deploy.families.paa import PaaFamily
+from vision_research.deploy.families.solo import SoloFamily
 from vision_research.deploy.families.two_stage import TwoStageFamily
 from vision_research.deploy.families.yolo_v3 import YoloV3Family
 from vision_research.deploy.families.yolox import YoloxFamily
@@ -29,6 +31,8 @@ FAMILIES: tuple[Family, ...] = (
     YoloxFamily(),
     TwoStageFamily(),
     DetrFamily(),
+    SoloFamily(),
+    MaskQueryFamily(),
 )
 
 # A trace that depends on the size is off by whole cells; the same kernels on the same values differ by nothing at all.

@@ -21,6 +21,7 @@ class InputSpec:
         scale: width and height that the resized image must fit in, in pixels; mmcv's rule reads them as long and short
             edge when `keep_ratio` is set.
         keep_ratio: whether both sides are scaled alike.
+        resizes_floats: whether the image becomes float32 before it is resized, so that grey levels are not rounded.
         canvas: height and width of the network's input where it is fixed, else None: it follows the image.
         pad_divisor: sides of the padded image, before normalisation, are multiples of it.
         pad_to_square: whether the image is padded to a square before normalisation.
@@ -36,6 +37,7 @@ class InputSpec:
 
     scale: tuple[int, int]
     keep_ratio: bool = True
+    resizes_floats: bool = False
     canvas: tuple[int, int] | None = None
     pad_divisor: int = 1
     pad_to_square: bool = False
@@ -70,7 +72,7 @@ def read_input_spec(pipeline: Sequence[Mapping[str, Any]], preprocessor: Mapping
         elif kind == "Pad" and resized and not spec.pad_before_normalise:
             spec = _read_pad(spec, step)
         elif kind.startswith("Load"):
-            _check_load(step)
+            spec = _read_load(spec, step)
         elif kind != "PackDetInputs":
             raise ExportError(
                 f"The test pipeline holds {kind} at a place where the exported module cannot reproduce it. "
@@ -119,12 +121,13 @@ def _read_preprocessor(config: Mapping[str, Any]) -> InputSpec:
     )
 
 
-def _check_load(step: Mapping[str, Any]) -> None:
-    if step.get("to_float32") or step.get("color_type", "color") not in ("color", "color_ignore_orientation"):
+def _read_load(spec: InputSpec, step: Mapping[str, Any]) -> InputSpec:
+    if step.get("color_type", "color") not in ("color", "color_ignore_orientation"):
         raise ExportError(
-            f"The test pipeline loads images with {dict(step)}; the exported module takes 8-bit colour images: "
-            "leave to_float32 and color_type at their defaults."
+            f"The test pipeline loads images with {dict(step)}; the exported module takes colour images: "
+            "leave color_type at its default."
         )
+    return replace(spec, resizes_floats=True) if step.get("to_float32") else spec
 
 
 def _read_resize(spec: InputSpec, step: Mapping[str, Any]) -> InputSpec:

@@ -93,7 +93,7 @@ def describe_input(spec: InputSpec) -> dict[str, Any]:
         spec: its preprocessing.
     """
     canvas = None if spec.canvas is None else {"height": spec.canvas[0], "width": spec.canvas[1]}
-    rule = "bilinear as OpenCV resizes 8-bit images, " + (
+    rule = f"bilinear as OpenCV resizes {'float32' if spec.resizes_floats else '8-bit'} images, " + (
         "aspect ratio kept: long and short edge within the scale" if spec.keep_ratio else "to the scale"
     )
     return {

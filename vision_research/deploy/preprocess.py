@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from vision_research.deploy.input_spec import InputSpec
-from vision_research.deploy.ops.resize import resize_bilinear
+from vision_research.deploy.ops.resize import resize_bilinear, resize_floats
 
 
 class Preprocess(nn.Module):
@@ -24,6 +24,7 @@ class Preprocess(nn.Module):
         super().__init__()
         self.scale_width, self.scale_height = spec.scale
         self.keep_ratio = spec.keep_ratio
+        self.resizes_floats = spec.resizes_floats
         self.fixed_canvas = spec.canvas is not None
         self.canvas_height, self.canvas_width = spec.canvas or (0, 0)
         self.pad_divisor = spec.pad_divisor
@@ -53,7 +54,7 @@ class Preprocess(nn.Module):
         if image.dim() != 3 or image.size(2) != 3 or image.dtype != torch.uint8 or image.numel() == 0:
             raise ValueError(f"expected an (H, W, 3) uint8 BGR image, got {image.dtype} of shape {image.shape}")
         height, width = self.target_size(image.size(0), image.size(1))
-        resized = resize_bilinear(image, height, width)
+        resized = resize_floats(image, height, width) if self.resizes_floats else resize_bilinear(image, height, width)
         if self.pad_before_normalise:
             padded = self._pad_image(resized)
             clip = (padded.size(0), padded.size(1))
@@ -81,7 +82,7 @@ class Preprocess(nn.Module):
             height = max(height, width)
             width = height
         height, width = _round_up(height, self.pad_divisor), _round_up(width, self.pad_divisor)
-        padded = self.pad_value.expand(height, width, 3).clone()
+        padded = self.pad_value.to(image.dtype).expand(height, width, 3).clone()
         padded[: image.size(0), : image.size(1)] = image
         return padded
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from vision_research.deploy.detections import Detections
 from vision_research.deploy.families.family import Family
 from vision_research.deploy.input_spec import InputSpec
+from vision_research.deploy.ops.masks import mask_boxes
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class PythonDetector:
         self._spec = spec
         self._family = family
         self._test_cfg = family.test_cfg(detector)
+        # Mask2Former's spelling.
+        self._limit_key = "max_per_image" if "max_per_image" in self._test_cfg else "max_per_img"
         self.num_candidates = family.num_candidates(detector)
 
     @property
@@ -62,14 +65,14 @@ class PythonDetector:
     @property
     def max_per_img(self) -> int | None:
         """At most that many detections in an image; None where the head has no such limit."""
-        limit = self._test_cfg.get("max_per_img")
+        limit = self._test_cfg.get(self._limit_key)
         return None if limit is None else int(limit)
 
     @contextmanager
     def thresholds(self, score_thr: float | None, max_per_img: int | None) -> Iterator[None]:
         """Predict with other thresholds within the block; None keeps the detector's own."""
         saved = dict(self._test_cfg)
-        moved = {"score_thr": score_thr, "max_per_img": max_per_img}
+        moved = {"score_thr": score_thr, self._limit_key: max_per_img}
         self._test_cfg.update({key: value for key, value in moved.items() if value is not None})
         try:
             yield
@@ -82,7 +85,14 @@ class PythonDetector:
         from mmcv.transforms import Compose
 
         height, width = image.shape[:2]
-        loaded = {"img": image, "img_shape": (height, width), "ori_shape": (height, width), "img_id": 0, "img_path": ""}
+        pixels = image.astype(np.float32) if self._spec.resizes_floats else image
+        loaded = {
+            "img": pixels,
+            "img_shape": (height, width),
+            "ori_shape": (height, width),
+            "img_id": 0,
+            "img_path": "",
+        }
         packed = Compose(self._steps_for(height, width))(loaded)
         batch = {"inputs": [packed["inputs"]], "data_samples": [packed["data_samples"]]}
         batch = self._detector.data_preprocessor(batch, False)
@@ -105,8 +115,12 @@ class PythonDetector:
         found = samples[0].pred_instances
         if self._family.adds_threshold:
             found = found[found.scores > self.score_thr]
-        masks = found.masks if self._family.gives_masks else None
-        return Detections(found.bboxes.float(), found.scores.float(), found.labels.long(), masks)
+        boxes, scores, labels = found.bboxes.float(), found.scores.float(), found.labels.long()
+        if not self._family.gives_masks:
+            return Detections(boxes, scores, labels)
+        masks = _fill_image(found.masks.bool(), prepared.image_size)
+        # SOLO's heads give no boxes, but zeros in their place.
+        return Detections(boxes if boxes.any() else mask_boxes(masks), scores, labels, masks)
 
     def _steps_for(self, height: int, width: int) -> list[dict[str, Any]]:
         """The pipeline; on a fixed canvas, which no transform of mmcv fits both sides of, with this image's size."""
@@ -130,6 +144,12 @@ class PythonDetector:
         rows, columns = self._spec.canvas
         padding = [0, columns - tensor.shape[-1], 0, rows - tensor.shape[-2]]
         return torch.nn.functional.pad(tensor, padding, value=self._spec.tensor_pad_value)
+
+
+def _fill_image(masks: Tensor, image_size: tuple[int, int]) -> Tensor:
+    """Masks of the whole image: RTMDet-Ins may leave out its last rows or columns."""
+    missing = [image_size[1] - masks.shape[2], image_size[0] - masks.shape[1]]
+    return torch.nn.functional.pad(masks, [0, missing[0], 0, missing[1]]) if any(missing) else masks
 
 
 def _is_load(step: Mapping[str, Any]) -> bool:

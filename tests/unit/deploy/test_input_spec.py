@@ -46,7 +46,7 @@ def test_padding_in_the_pipeline_fixes_the_canvas() -> None:
         ([LOAD, {"type": "Pad", "size": (640, 640)}, RESIZE], "holds Pad at a place"),
         ([LOAD, RESIZE, RESIZE], "holds Resize at a place"),
         ([LOAD, PACK], "has no Resize"),
-        ([{"type": "LoadImageFromFile", "to_float32": True}, RESIZE], "leave to_float32"),
+        ([{"type": "LoadImageFromFile", "color_type": "grayscale"}, RESIZE], "leave color_type"),
         ([LOAD, {**RESIZE, "interpolation": "area"}], "only a bilinear cv2 resize"),
         ([LOAD, RESIZE, {"type": "Pad", "size": (9, 9), "padding_mode": "edge"}], "padding_mode='edge'"),
     ],
@@ -54,6 +54,11 @@ def test_padding_in_the_pipeline_fixes_the_canvas() -> None:
 def test_what_cannot_be_reproduced_is_refused_by_name(steps: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(ExportError, match=message):
         read_input_spec(steps, PREPROCESSOR)
+
+
+def test_floats_from_the_start_are_resized_as_floats() -> None:
+    assert read_input_spec([{**LOAD, "to_float32": True}, RESIZE, PACK], PREPROCESSOR).resizes_floats
+    assert not read_input_spec([LOAD, RESIZE, PACK], PREPROCESSOR).resizes_floats
 
 
 def test_another_data_preprocessor_is_refused() -> None:

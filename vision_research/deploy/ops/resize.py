@@ -36,6 +36,40 @@ def resize_bilinear(image: Tensor, height: int, width: int) -> Tensor:
     return _mix_rows(mixed[top], mixed[bottom], weights)
 
 
+def resize_floats(image: Tensor, height: int, width: int) -> Tensor:
+    """Resize as `cv2.resize` does once the image is float32.
+
+    Args:
+        image: (H, W, C) uint8.
+        height: rows of the result, at least 1.
+        width: columns of the result, at least 1.
+
+    Returns:
+        (height, width, C) float32.
+    """
+    levels = image.to(torch.float32)
+    left, right, across = _float_taps(image.size(1), width, image.device)
+    mixed = _interpolate(levels[:, left], levels[:, right], across[None, :, None])
+    top, bottom, down = _float_taps(image.size(0), height, image.device)
+    return _interpolate(mixed[top], mixed[bottom], down[:, None, None])
+
+
+def _interpolate(low: Tensor, high: Tensor, fraction: Tensor) -> Tensor:
+    # In double, rounded once: what OpenCV's fused multiply-add gives.
+    mixed = low.to(torch.float64) + fraction.to(torch.float64) * (high - low).to(torch.float64)
+    return mixed.to(torch.float32)
+
+
+def _float_taps(source: int, target: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    # Unlike with 8 bits, positions stay in double, and rows outside the image are treated as columns are.
+    centres = torch.arange(target, dtype=torch.float64, device=device) + 0.5
+    position = centres * (float(source) / float(target)) - 0.5
+    low = torch.floor(position)
+    fraction = torch.where((low < 0) | (low >= source - 1), torch.zeros_like(position), position - low)
+    low = low.to(torch.int64).clamp(0, source - 1)
+    return low, (low + 1).clamp(max=source - 1), fraction.to(torch.float32)
+
+
 def _halve(image: Tensor) -> Tensor:
     # OpenCV turns an exact halving on both axes into INTER_AREA: the rounded mean of two by two pixels.
     wide = image.to(torch.int32)

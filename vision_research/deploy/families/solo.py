@@ -1,0 +1,208 @@
+"""SOLO, Decoupled SOLO and SOLOv2: a mask for each cell of a grid, and matrix NMS.
+
+Traced: backbone, neck and head, up to the scores of all grid cells. Scripted: everything from the choice of cells on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from vision_research.deploy.families.family import Family, inherits_unchanged
+from vision_research.deploy.ops.masks import mask_boxes, resize_maps
+from vision_research.deploy.ops.matrix_nms import MatrixNms
+
+
+class SoloNetwork(nn.Module):
+    """Backbone, neck and head as one module from a tensor to scores and what masks are made of.
+
+    Args:
+        detector: MMDetection's detector.
+        gives_logits: whether the head leaves it to its `predict_by_feat` to activate the scores (SOLOv2).
+    """
+
+    def __init__(self, detector: Any, gives_logits: bool) -> None:
+        super().__init__()
+        self.detector = detector
+        self.gives_logits = gives_logits
+
+    def forward(self, tensor: Tensor) -> list[Tensor]:
+        """From (1, 3, H, W) float32 to the (cells, classes) scores of all levels, and the head's other outputs."""
+        outputs = self.detector.mask_head(self.detector.extract_feat(tensor))
+        score_maps = outputs[1] if self.gives_logits else outputs[-1]
+        if self.gives_logits:
+            score_maps = [_peaks(scores.sigmoid()) for scores in score_maps]
+        scores = torch.cat([level[0].permute(1, 2, 0).flatten(0, 1) for level in score_maps])
+        if not self.gives_logits:
+            return [scores, *(torch.cat([level[0] for level in maps]) for maps in outputs[:-1])]
+        kernels = torch.cat([level[0].permute(1, 2, 0).flatten(0, 1) for level in outputs[0]])
+        return [scores, kernels, outputs[2]]
+
+
+def _peaks(scores: Tensor) -> Tensor:
+    """Scores, zero where a neighbour scores more."""
+    highest = F.max_pool2d(scores, 2, stride=1, padding=1)
+    return scores * (highest[:, :, :-1, :-1] == scores)
+
+
+class CellMasks(nn.Module):
+    """SOLO: each cell has its own map."""
+
+    def forward(self, maps: list[Tensor], cells: Tensor) -> Tensor:
+        """From the (cells, h, w) maps of all to the (N, h, w) probabilities of some."""
+        return maps[0][cells]
+
+
+class CrossedMasks(nn.Module):
+    """Decoupled SOLO: a map for each column and each row of a grid, multiplied.
+
+    Args:
+        head: MMDetection's head.
+    """
+
+    def __init__(self, head: Any) -> None:
+        super().__init__()
+        columns, rows, start = [], [], 0
+        for side in head.num_grids:
+            index = torch.arange(side * side)
+            columns.append(index % side + start)
+            rows.append(torch.div(index, side, rounding_mode="floor") + start)
+            start += side
+        self.columns: Tensor
+        self.register_buffer("columns", torch.cat(columns))
+        self.rows: Tensor
+        self.register_buffer("rows", torch.cat(rows))
+
+    def forward(self, maps: list[Tensor], cells: Tensor) -> Tensor:
+        """From the (columns, h, w) and (rows, h, w) maps to the (N, h, w) probabilities of some cells."""
+        return maps[0][self.columns[cells]] * maps[1][self.rows[cells]]
+
+
+class KernelMasks(nn.Module):
+    """SOLOv2: each cell has a kernel that all share one feature map for.
+
+    Args:
+        head: MMDetection's head.
+    """
+
+    def __init__(self, head: Any) -> None:
+        super().__init__()
+        self.size = int(head.dynamic_conv_size)
+
+    def forward(self, maps: list[Tensor], cells: Tensor) -> Tensor:
+        """From the (cells, E) kernels and the (1, C, h, w) features to the (N, h, w) probabilities of some cells."""
+        kernels = maps[0][cells].view(cells.size(0), -1, self.size, self.size)
+        return F.conv2d(maps[1], kernels)[0].sigmoid()
+
+
+class SoloPostprocess(nn.Module):
+    """`_predict_by_feat_single` of SOLO's heads.
+
+    Args:
+        head: MMDetection's head; its grids and test_cfg are read.
+        masks: how masks of cells are made.
+    """
+
+    def __init__(self, head: Any, masks: nn.Module) -> None:
+        super().__init__()
+        config = head.test_cfg
+        self.masks = masks
+        self.stride = int(getattr(head, "mask_stride", 4))
+        self.score_thr = float(config.score_thr)
+        self.mask_thr = float(config.mask_thr)
+        self.max_per_img = int(config.max_per_img)
+        self.nms = MatrixNms(int(config.nms_pre), str(config.kernel), float(config.sigma), float(config.filter_thr))
+        sizes = [torch.full((side * side,), float(s)) for side, s in zip(head.num_grids, head.strides, strict=True)]
+        self.smallest: Tensor
+        self.register_buffer("smallest", torch.cat(sizes))
+
+    def forward(
+        self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float], image_size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Detect.
+
+        Args:
+            maps: (cells, classes) scores, then what masks are made of.
+            clip: height and width of the image in the network's input.
+            scale_factor: not used, masks are resized to the image's size.
+            image_size: height and width of the image.
+
+        Returns:
+            Boxes (N, 4) float32 around the masks, xyxy, pixels of the image; scores (N,) float32, descending; labels
+            (N,) int64; masks (N, height, width) bool.
+        """
+        scores, labels, probabilities = self._candidates(maps)
+        masks = probabilities > self.mask_thr
+        areas = masks.flatten(1).sum(1).to(scores.dtype)
+        scores = scores * ((probabilities * masks).flatten(1).sum(1) / areas)
+        scores, keep = self.nms(masks, labels, scores, areas)
+        if self.max_per_img > 0:
+            scores, keep = scores[: self.max_per_img], keep[: self.max_per_img]
+        kept = probabilities[keep]
+        kept = resize_maps(kept, kept.size(1) * self.stride, kept.size(2) * self.stride)[:, : clip[0], : clip[1]]
+        masks = resize_maps(kept, image_size[0], image_size[1]) > self.mask_thr
+        return mask_boxes(masks), scores, labels[keep], masks
+
+    def _candidates(self, maps: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores above the threshold, their labels and (N, h, w) probabilities, of masks larger than their stride."""
+        above = maps[0] > self.score_thr
+        where = torch.nonzero(above)
+        scores, cells, labels = maps[0][above], where[:, 0], where[:, 1]
+        if torch.jit.is_scripting() and scores.size(0) == 0:  # type: ignore[attr-defined]
+            # No convolution takes no kernels; one that is dropped below stands in.
+            cells = torch.zeros(1, dtype=torch.int64, device=scores.device)
+            return scores, labels, self.masks(maps[1:], cells)[:0]
+        probabilities = self.masks(maps[1:], cells)
+        areas = (probabilities > self.mask_thr).flatten(1).sum(1).to(scores.dtype)
+        large = areas > self.smallest[cells]
+        return scores[large], labels[large], probabilities[large]
+
+
+class SoloFamily(Family):
+    """SOLO, Decoupled SOLO, SOLOv2."""
+
+    name = "grids of masks with matrix NMS (SOLO, Decoupled SOLO, SOLOv2)"
+    gives_masks = True
+
+    def refusals(self, detector: Any) -> list[str]:
+        """Why this detector is not one of the family; empty where it is."""
+        from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
+
+        head = getattr(detector, "mask_head", None)
+        if getattr(detector, "bbox_head", None) is not None or _kind(head) is None:
+            return ["its masks come from no SOLOHead"]
+        base, _ = _kind(head)  # type: ignore[misc]
+        return [
+            *inherits_unchanged(head, BaseMaskHead, ("predict",)),
+            *inherits_unchanged(head, base, ("predict_by_feat", "_predict_by_feat_single", "resize_feats")),
+        ]
+
+    def network(self, detector: Any) -> nn.Module:
+        """The part that is traced."""
+        return SoloNetwork(detector, gives_logits=hasattr(detector.mask_head, "dynamic_conv_size"))
+
+    def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
+        """The part that is scripted."""
+        kind = _kind(detector.mask_head)
+        assert kind is not None
+        return SoloPostprocess(detector.mask_head, kind[1](detector.mask_head))
+
+    def test_cfg(self, detector: Any) -> Any:
+        """Where the first score threshold and the count are set."""
+        return detector.mask_head.test_cfg
+
+
+def _kind(head: Any) -> tuple[type, Callable[[Any], nn.Module]] | None:
+    """The class that a head decodes as, and how its masks are made; None where it is no head of SOLO's."""
+    from mmdet.models.dense_heads import DecoupledSOLOHead, SOLOHead, SOLOV2Head
+
+    kinds: tuple[tuple[type, Callable[[Any], nn.Module]], ...] = (
+        (SOLOV2Head, KernelMasks),
+        (DecoupledSOLOHead, CrossedMasks),
+        (SOLOHead, lambda head: CellMasks()),
+    )
+    return next((kind for kind in kinds if isinstance(head, kind[0])), None)
