@@ -77,9 +77,8 @@ def failure_of(error: Exception) -> Failure | None:
     if isinstance(error, botocore.ClientError):
         return answer_failure(error.response)
     name = type(error).__name__
-    lost = (botocore.HTTPClientError, botocore.ConnectionError, botocore.IncompleteReadError)
-    lost += (botocore.FlexibleChecksumError, urllib3.HTTPError)
-    if isinstance(error, lost):
+    broken = (botocore.IncompleteReadError, botocore.FlexibleChecksumError, urllib3.HTTPError)
+    if isinstance(error, (botocore.HTTPClientError, botocore.ConnectionError, *broken)):
         never = (botocore.SSLError, botocore.ProxyConnectionError, urllib3.SSLError)
         return Failure(name, None, _one_line(error), transient=not isinstance(error, never))
     if isinstance(error, botocore.BotoCoreError):
