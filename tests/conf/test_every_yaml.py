@@ -41,7 +41,7 @@ def test_the_glob_finds_every_option() -> None:
         "hw": 8,
         "tracking": 2,
         "storage": 2,
-        "export": 2,
+        "export": 6,
         "experiment": 2,
         "debug": 3,
     }

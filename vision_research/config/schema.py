@@ -60,10 +60,22 @@ class StorageKind(Enum):
 
 
 class ExportFormat(Enum):
-    """What the best checkpoint becomes at the end of training."""
+    """A file that a detector can become."""
 
     torchscript = "torchscript"
-    none = "none"
+    onnx = "onnx"
+    openvino = "openvino"
+    pt2 = "pt2"
+    tensorrt = "tensorrt"
+
+
+class ExportPrecision(Enum):
+    """Arithmetic of an exported network; preprocessing, decoding and suppression stay in fp32."""
+
+    fp32 = "fp32"
+    fp16 = "fp16"
+    bf16 = "bf16"
+    int8 = "int8"
 
 
 @dataclass
@@ -308,19 +320,30 @@ class ExportConfig:
     """What the best checkpoint becomes.
 
     Attributes:
-        format: `torchscript` or `none`.
-        shape: [height, width] of a fixed input tensor; null brings images to size as the test pipeline does.
+        formats: any of torchscript, onnx, openvino, pt2 and tensorrt; none exports nothing.
+        shape: of the input tensor: [height, width]; `dynamic` follows the image within `bounds`; null brings images to
+            size as the test pipeline does.
+        bounds: with `shape=dynamic`, smallest and largest [height, width] of the input tensor.
+        batch: images at once; `dynamic` takes any number.
+        precision: fp32, fp16, bf16, or int8 (calibrated on validation images).
+        preprocess: true takes HxWx3 uint8 images of any size, false the normalised tensor.
         score_thr: lowest score that is given out; null takes the detector's test_cfg.
+        thresholds: a `thresholds.json`, whose score threshold of each class is built in.
         verify: compare the artifact with the detector in Python.
         num_images: validation images to compare on.
         output: file to write; null is `export/model` with the format's suffix in the folder of the run.
     """
 
-    format: ExportFormat = ExportFormat.torchscript
-    shape: list[int] | None = None
+    formats: list[ExportFormat] = field(default_factory=lambda: [ExportFormat.torchscript])
+    shape: Any = None
+    bounds: list[list[int]] | None = None
+    batch: Any = 1
+    precision: ExportPrecision = ExportPrecision.fp32
+    preprocess: bool = True
     score_thr: float | None = None
+    thresholds: str | None = None
     verify: bool = True
-    num_images: int = 8
+    num_images: int = 32
     output: str | None = None
 
 

@@ -8,7 +8,7 @@ from vision_research.config.addresses import is_s3
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering.model import weights_file
 from vision_research.config.lowering.schedule import recipe_optimizer
-from vision_research.config.schema import DataKind, Device, Precision, TrainConfig
+from vision_research.config.schema import DataKind, Device, ExportConfig, ExportFormat, Precision, TrainConfig
 from vision_research.config.secrets import secret_problems
 
 
@@ -18,7 +18,7 @@ def validate(config: TrainConfig) -> None:
     Raises:
         ConfigError: names every problem, each with the key, the value, what is allowed and what to type.
     """
-    rules = (_schedule, _intervals, _augmentation, _data, _sizes, _hardware, _model, _tracking, _storage)
+    rules = (_schedule, _intervals, _augmentation, _data, _sizes, _export, _hardware, _model, _tracking, _storage)
     problems = [problem for rule in rules for problem in rule(config)]
     if problems:
         raise ConfigError(problems)
@@ -98,7 +98,8 @@ def _data(config: TrainConfig) -> Iterator[str]:
 
 def _sizes(config: TrainConfig) -> Iterator[str]:
     letterbox = bool((config.model.get("recipe") or {}).get("letterbox"))
-    for key, size in (("image_size", config.image_size), ("export.shape", config.export.shape)):
+    fixed = config.export.shape if _is_size(config.export.shape) else None
+    for key, size in (("image_size", config.image_size), ("export.shape", fixed)):
         if size is None:
             continue
         if not isinstance(size, list) or len(size) != 2 or min(size) < 32:
@@ -106,6 +107,42 @@ def _sizes(config: TrainConfig) -> Iterator[str]:
         elif letterbox and any(side % 32 for side in size):
             near = ",".join(str(round(side / 32) * 32) for side in size)
             yield f"{key}={size}: {config.model['type']} takes sides that are multiples of 32. Type {key}=[{near}]"
+
+
+def _export(config: TrainConfig) -> Iterator[str]:
+    yield from export_problems(config.export)
+
+
+def export_problems(export: ExportConfig) -> Iterator[str]:
+    """What is wrong with the words of an export by themselves, each with what to type."""
+    shape, bounds, batch = export.shape, export.bounds, export.batch
+    if len(set(export.formats)) < len(export.formats):
+        yield f"export.formats={_names(export.formats)}: names one twice"
+    if not (shape is None or shape == "dynamic" or _is_size(shape)):
+        yield f"export.shape={shape}: is [height, width], dynamic or null. Type export.shape=[640,640]"
+    if bounds is not None and not (
+        len(bounds) == 2 and all(map(_is_size, bounds)) and all(a <= b for a, b in zip(*bounds, strict=True))
+    ):
+        yield (
+            f"export.bounds={bounds}: is the smallest and the largest [height, width]. "
+            "Type export.bounds=[[320,320],[800,1344]]"
+        )
+    if (bounds is not None) != (shape == "dynamic"):
+        yield (
+            f"export.shape={_null(shape)} with export.bounds={_null(bounds)}: bounds are those of a dynamic shape. "
+            "Type export.shape=dynamic export.bounds=[[320,320],[800,1344]], or neither"
+        )
+    if not (batch == "dynamic" or (type(batch) is int and batch >= 1)):
+        yield f"export.batch={batch}: is a number of images or dynamic. Type export.batch=1"
+    yield from _positive("export.num_images", export.num_images)
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(type(side) is int and side >= 32 for side in value)
+
+
+def _names(formats: list[ExportFormat]) -> str:
+    return "[" + ",".join(chosen.value for chosen in formats) + "]"
 
 
 def _hardware(config: TrainConfig) -> Iterator[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vision_research.deploy.average_precision import Truth, truth_of
 from vision_research.deploy.errors import ExportError
 from vision_research.deploy.reference import PythonDetector
 
@@ -39,6 +40,15 @@ class Case:
     score_thr: float | None = None
     max_per_img: int | None = None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is run with the detector's own thresholds."""
+        return self.score_thr is None and self.max_per_img is None
+
+    def mirrored(self) -> Case:
+        """The same, left and right changed."""
+        return replace(self, name=f"{self.name}, mirrored", image=np.ascontiguousarray(self.image[:, ::-1]))
+
 
 def load_images(dataset: Any, pipeline: Sequence[Mapping[str, Any]], count: int) -> list[tuple[str, Image]]:
     """Load images spread evenly over a data set, with the pipeline's own loading transform.
@@ -59,18 +69,30 @@ def load_images(dataset: Any, pipeline: Sequence[Mapping[str, Any]], count: int)
     if len(dataset) == 0:
         raise ExportError("The validation data set is empty; the export needs images to be checked on.")
     load = TRANSFORMS.build(dict(pipeline[0]))
-    indices = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().astype(int))
-    images = []
-    for index in indices.tolist():
-        info = dataset.get_data_info(index)
-        images.append((str(info.get("img_path", f"image {index}")), load(info)["img"]))
+    images = [(_name(info), load(info)["img"]) for info in _spread(dataset, count)]
     mirrored = [(f"{name}, mirrored", np.ascontiguousarray(image[:, ::-1])) for name, image in images]
     flipped = [(f"{name}, upside down", np.ascontiguousarray(image[::-1])) for name, image in images]
-    return (images + mirrored + flipped)[:count]
+    both = [(f"{name}, turned", np.ascontiguousarray(image[::-1, ::-1])) for name, image in images]
+    return (images + mirrored + flipped + both)[:count]
+
+
+def load_truths(dataset: Any, count: int) -> dict[str, Truth]:
+    """What is annotated on the images that `load_images` loads, by their names; empty where nothing is."""
+    found = {_name(info): truth_of(info.get("instances") or []) for info in _spread(dataset, count)}
+    return found if any(len(truth.labels) for truth in found.values()) else {}
+
+
+def _spread(dataset: Any, count: int) -> list[Any]:
+    indices = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().astype(int))
+    return [dataset.get_data_info(index) for index in indices.tolist()]
+
+
+def _name(info: Mapping[str, Any]) -> str:
+    return str(info.get("img_path", f"image {info.get('img_id')}"))
 
 
 def build_cases(images: Sequence[tuple[str, Image]], reference: PythonDetector) -> list[Case]:
-    """The images as they are, one turned by 90 degrees, a black one, and a crowded one.
+    """The images as they are, one turned by 90 degrees, a small one, noise, a black one, and a crowded one.
 
     Args:
         images: names and (H, W, 3) uint8 BGR images that the artifact was not traced on.
@@ -79,9 +101,18 @@ def build_cases(images: Sequence[tuple[str, Image]], reference: PythonDetector) 
     cases = [Case(name, image) for name, image in images]
     first = images[0][1]
     cases.append(Case(f"{images[0][0]}, turned by 90 degrees", np.ascontiguousarray(np.rot90(first))))
+    cases.append(Case(f"{images[0][0]}, a third of its size", _shrink(first)))
+    cases.append(Case("noise", np.random.default_rng(0).integers(0, 256, first.shape, dtype=np.uint8)))
     cases += _black_cases(np.zeros_like(first), reference)
     cases.append(_crowd_case([image for _, image in images], reference))
     return cases
+
+
+def _shrink(image: Image) -> Image:
+    import mmcv
+
+    shrunk: Image = mmcv.imresize(image, (max(image.shape[1] // 3, 1), max(image.shape[0] // 3, 1)))
+    return shrunk
 
 
 def _black_cases(black: Image, reference: PythonDetector) -> list[Case]:

@@ -27,6 +27,11 @@ class Detections(NamedTuple):
     labels: Tensor
     masks: Tensor | None = None
 
+    def chosen(self, index: Tensor) -> Detections:
+        """Those at indices, or where a mask is true."""
+        masks = None if self.masks is None else self.masks[index]
+        return Detections(self.boxes[index], self.scores[index], self.labels[index], masks)
+
 
 @dataclass(frozen=True)
 class Tolerance:
@@ -36,11 +41,13 @@ class Tolerance:
         box_px: coordinates of a box, pixels of the image.
         score: of a detection.
         mask: share of a mask's pixels, as `Difference.mask`.
+        unmatched: share of the detections of both, over all images, that may lack a partner (`agreement.agree`).
     """
 
     box_px: float
     score: float
     mask: float = 0.0
+    unmatched: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ class Difference:
         score: largest difference of a score; infinite where the lists do not match up.
         mask: largest share of pixels in which two matched masks differ, of their union (a union under 1,000 pixels
             counts as 1,000); infinite where the lists do not match up; None where there are no masks.
+        unmatched: detections of either list without a partner, where lists need not match up (`agreement.agree`).
     """
 
     num_expected: int
@@ -61,6 +69,7 @@ class Difference:
     box_px: float
     score: float
     mask: float | None = None
+    unmatched: int = 0
 
     def within(self, tolerance: Tolerance) -> bool:
         """Whether the counts are equal and nothing differs by more than the tolerance."""
@@ -88,21 +97,16 @@ def compare(got: Detections, expected: Detections) -> Difference:
     box_px, score = 0.0, 0.0
     mask = None if expected.masks is None else 0.0
     for label in torch.unique(expected.labels):
-        ours, theirs = _chosen(got, got.labels == label), _chosen(expected, expected.labels == label)
-        theirs = _chosen(theirs, _match(ours, theirs))
+        ours, theirs = got.chosen(got.labels == label), expected.chosen(expected.labels == label)
+        theirs = theirs.chosen(_match(ours, theirs))
         box_px = max(box_px, float(_apart(ours.boxes, theirs.boxes)))
         score = max(score, float(_apart(ours.scores, theirs.scores)))
         if mask is not None:
-            mask = max(mask, _masks_apart(ours.masks, theirs.masks))
+            mask = max(mask, masks_apart(ours.masks, theirs.masks))
     return Difference(num_expected, num_got, box_px, score, mask)
 
 
-def _chosen(detections: Detections, index: Tensor) -> Detections:
-    masks = None if detections.masks is None else detections.masks[index]
-    return Detections(detections.boxes[index], detections.scores[index], detections.labels[index], masks)
-
-
-def _masks_apart(got: Tensor | None, expected: Tensor | None) -> float:
+def masks_apart(got: Tensor | None, expected: Tensor | None) -> float:
     """The largest share of differing pixels over pairs of (N, H, W) bool masks."""
     if got is None or expected is None or got.shape != expected.shape:
         return float("inf")

@@ -1,124 +1,174 @@
-"""Exports a detector: config and checkpoint in, a verified TorchScript file and its manifest out.
+"""Exports a detector: config and checkpoint in, verified files and their manifests out.
 
-Runs in a process of its own. Either both files are there and agree with the detector, or neither is.
+Runs in a process of its own. Either all files are there and agree with the detector, or none is.
 """
 
 from __future__ import annotations
 
+import importlib
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from vision_research.deploy.cases import Image, build_cases, load_images
-from vision_research.deploy.detector import build_exported, find_family
+from vision_research.deploy.bounds import bounds_of
+from vision_research.deploy.cases import Case, Image, build_cases, load_images, load_truths
+from vision_research.deploy.description import describe
+from vision_research.deploy.detector import DTYPES, Form, find_family
 from vision_research.deploy.errors import ExportError
-from vision_research.deploy.manifest import (
-    MASKS,
-    OUTPUT,
-    Manifest,
-    describe_artifact,
-    describe_input,
-    describe_verification,
-    manifest_path,
-    sha256,
-)
+from vision_research.deploy.expected import Expected
+from vision_research.deploy.families.family import Family
+from vision_research.deploy.formats.capabilities import refuse_impossible
+from vision_research.deploy.formats.job import Job
+from vision_research.deploy.input_spec import InputSpec
+from vision_research.deploy.manifest import Manifest, manifest_path
 from vision_research.deploy.reference import PythonDetector
-from vision_research.deploy.request import ExportRequest
-from vision_research.deploy.source import load_source
+from vision_research.deploy.request import FORMATS, ExportRequest
+from vision_research.deploy.source import Source, load_source
+from vision_research.deploy.thresholds import thresholds_of
 from vision_research.deploy.verify import Verification, verify
 from vision_research.deploy.weights import load_weights
 
-__all__ = ["CheckpointReader", "ExportRequest", "export_detector"]
+__all__ = ["CheckpointReader", "ExportRequest", "Exported", "export_detector"]
 
 logger = logging.getLogger(__name__)
 
 CheckpointReader = Callable[[Path, bool], Mapping[str, Any]]
 """Reads a checkpoint; the flag says whether the file is trusted."""
 
+# Images that int8 is calibrated on: what the makers of OpenVINO and ONNX Runtime recommend at the least, and a few.
+_NUM_CALIBRATION = 128
 
-def export_detector(request: ExportRequest, read_checkpoint: CheckpointReader) -> Manifest:
-    """Export a detector and check the artifact.
+
+@dataclass(frozen=True)
+class Exported:
+    """One file that was written.
+
+    Attributes:
+        path: of the file.
+        manifest: as it lies beside it.
+    """
+
+    path: Path
+    manifest: Manifest
+
+
+def export_detector(request: ExportRequest, read_checkpoint: CheckpointReader) -> tuple[Exported, ...]:
+    """Export a detector and check the artifacts.
 
     Args:
         request: what to export, and where to.
         read_checkpoint: how checkpoints are read, which storage knows and this package does not.
 
     Returns:
-        The manifest, as written beside the artifact.
+        The files, in the order of the formats asked for.
 
     Raises:
-        ExportError: the detector is not supported, config and checkpoint do not belong together, the shape does not
-            fit, the output cannot be written, or the artifact differs from the detector. No file is left behind then.
+        ExportError: the detector is not supported, a format cannot do what is asked, config and checkpoint do not
+            belong together, the shape does not fit, the output cannot be written, or an artifact differs from the
+            detector. No file is left behind then.
     """
-    with _temporary_beside(request.output) as temporary:
+    refuse_impossible(request)
+    with _temporary_beside(request) as folder:
         source = load_source(request.config)
         family = find_family(source.detector)
-        spec = source.input_spec(request.shape)
+        spec = source.input_spec(request.shape, request.bounds)
+        lowest = None if request.thresholds is None else thresholds_of(request.thresholds, source.classes)
         checkpoint = read_checkpoint(request.checkpoint, request.trust_checkpoint)
         load_weights(source.detector, checkpoint, source.classes, str(request.checkpoint))
-        test_cfg = family.test_cfg(source.detector)
         if request.score_thr is not None:
-            test_cfg.score_thr = request.score_thr
-        images = load_images(source.dataset, source.pipeline, request.num_images + 1)
-        logger.info("Tracing %s.", type(source.detector).__name__)
-        build_exported(source.detector, spec, torch.from_numpy(images[0][1])).save(str(temporary))
-        reference = PythonDetector(source.detector, source.pipeline, spec, family)
-        verification = _verify(temporary, reference, images[1:]) if request.verify else None
-        manifest = Manifest(
-            artifact=describe_artifact(temporary, request.output.name),
-            detector=type(source.detector).__name__,
-            classes=source.classes,
-            input=describe_input(spec),
-            thresholds={
-                "score_thr": reference.score_thr,
-                "nms_iou": _nms_iou(test_cfg),
-                "max_per_img": reference.max_per_img,
-            },
-            checkpoint={"file": request.checkpoint.name, "sha256": sha256(request.checkpoint)},
-            run_id=request.run_id,
-            output={**OUTPUT, **(MASKS if family.gives_masks else {})},
-            verification=describe_verification(verification) if verification else None,
-        )
-        temporary.replace(request.output)
-    manifest.write(manifest_path(request.output))
-    logger.info("Exported %s, %.1f MB.", request.output, manifest.artifact["size_bytes"] / 1e6)
-    return manifest
+            family.test_cfg(source.detector).score_thr = request.score_thr
+        reference = PythonDetector(source.detector, source.pipeline, spec, family, lowest)
+        job, images = _prepare(request, source, family, spec, lowest)
+        expected, cases = _questions(request, source, reference, images)
+        exported = [_export(name, request, job, expected, cases, source, folder) for name in request.formats]
+        for one in exported:
+            one.manifest.write(manifest_path(folder / one.path.name))
+        for file in sorted(folder.iterdir()):
+            file.replace(request.output.parent / file.name)
+    for one in exported:
+        logger.info("Exported %s, %.1f MB.", one.path, one.manifest.artifact["size_bytes"] / 1e6)
+    return tuple(exported)
 
 
-def _nms_iou(test_cfg: Any) -> float | None:
-    """The IoU above which a box suppresses another; None where the detector suppresses nothing."""
-    nms = test_cfg.get("nms") or {}
-    return nms.get("iou_threshold", nms.get("iou_thr"))
+def _prepare(
+    request: ExportRequest, source: Source, family: Family, spec: InputSpec, lowest: tuple[float, ...] | None
+) -> tuple[Job, list[tuple[str, Image]]]:
+    """What the writers are given, and the images that are left to check on."""
+    num_calibration = _NUM_CALIBRATION if request.precision == "int8" else 0
+    calibration = [image for _, image in load_images(source.dataset, source.pipeline, num_calibration)]
+    images = load_images(source.dataset, source.pipeline, request.num_images + 1)
+    precision = request.precision if request.precision in DTYPES else "fp32"
+    form = Form(request.batch, request.preprocess, precision, lowest)
+    taken = [images[0][1], *calibration]
+    return Job(source.detector, spec, form, request.precision, family.gives_masks, taken), images[1:]
+
+
+def _questions(
+    request: ExportRequest, source: Source, reference: PythonDetector, images: Sequence[tuple[str, Image]]
+) -> tuple[Expected, list[Case]]:
+    if not request.verify:
+        return Expected(reference), []
+    truths = load_truths(source.dataset, request.num_images + 1)
+    return Expected(reference, truths), build_cases(images, reference)
+
+
+def _export(
+    name: str,
+    request: ExportRequest,
+    job: Job,
+    expected: Expected,
+    cases: Sequence[Case],
+    source: Source,
+    folder: Path,
+) -> Exported:
+    path = request.path_of(name)
+    logger.info("Writing %s as %s.", type(source.detector).__name__, name)
+    importlib.import_module(f"vision_research.deploy.formats.{name}").write(job, folder / path.name)
+    verification = _verify(name, folder / path.name, job, expected, cases) if request.verify else None
+    return Exported(path, describe(name, request, job, source, expected.reference, folder / path.name, verification))
+
+
+def _verify(name: str, artifact: Path, job: Job, expected: Expected, cases: Sequence[Case]) -> Verification:
+    # A script's thresholds can be moved for the crowded image; a graph has its own.
+    asked = (
+        list(cases) if name == "torchscript" else list({case.name: case for case in cases if case.is_plain}.values())
+    )
+    logger.info("Checking it on %d images, reloaded in a process that has its runtime alone.", len(asked))
+    verification = verify(artifact, expected, asked, job.form, bounds_of(name, job.precision))
+    found = [case.overall for case in verification.cases]
+    logger.info(
+        "It agrees: boxes within %.2g px, scores within %.2g, %.2g%% without a partner; %.3f s, in Python %.3f s.",
+        max(one.box_px for one in found),
+        max(one.score for one in found),
+        100 * verification.unmatched_share,
+        verification.artifact_s,
+        verification.python_s,
+    )
+    return verification
 
 
 @contextmanager
-def _temporary_beside(output: Path) -> Iterator[Path]:
-    """A file in a hidden folder beside the output; folder and file are gone afterwards, unless the file was renamed."""
+def _temporary_beside(request: ExportRequest) -> Iterator[Path]:
+    """A hidden folder beside the output, which is gone afterwards with what is still in it."""
+    output = request.output
     if output.suffix == ".json":
         raise ExportError(f"{output} is where the manifest would lie; name the model otherwise, for instance model.ts.")
+    if (
+        len(request.formats) == 1
+        and output.suffix in FORMATS.values()
+        and request.path_of(request.formats[0]) != output
+    ):
+        raise ExportError(
+            f"{output} is no name for {request.formats[0]}. Type export.output={request.path_of(request.formats[0])}."
+        )
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.")
     except OSError as error:
         raise ExportError(f"Cannot write {output}: {error.strerror}. Choose another folder for the export.") from error
     with folder as name:
-        yield Path(name, output.name)
-
-
-def _verify(artifact: Path, reference: PythonDetector, images: list[tuple[str, Image]]) -> Verification:
-    cases = build_cases(images, reference)
-    logger.info("Checking it on %d images, reloaded in a process that has torch alone.", len(cases))
-    verification = verify(artifact, reference, cases)
-    logger.info(
-        "It agrees: boxes within %.2g px, scores within %.2g; %.3f s an image, in Python %.3f s.",
-        max(case.from_image.box_px for case in verification.cases),
-        max(case.from_image.score for case in verification.cases),
-        verification.artifact_s,
-        verification.python_s,
-    )
-    return verification
+        yield Path(name)

@@ -23,6 +23,7 @@ class InputSpec:
         keep_ratio: whether both sides are scaled alike.
         resizes_floats: whether the image becomes float32 before it is resized, so that grey levels are not rounded.
         canvas: height and width of the network's input where it is fixed, else None: it follows the image.
+        bounds: smallest and largest height and width of an input that follows the image; None sets none.
         pad_divisor: sides of the padded image, before normalisation, are multiples of it.
         pad_to_square: whether the image is padded to a square before normalisation.
         pad_before_normalise: whether the pipeline pads, so that boxes are clipped at the padded image and not at the
@@ -39,6 +40,7 @@ class InputSpec:
     keep_ratio: bool = True
     resizes_floats: bool = False
     canvas: tuple[int, int] | None = None
+    bounds: tuple[tuple[int, int], tuple[int, int]] | None = None
     pad_divisor: int = 1
     pad_to_square: bool = False
     pad_before_normalise: bool = False
@@ -48,6 +50,24 @@ class InputSpec:
     bgr_to_rgb: bool = False
     tensor_divisor: int = 1
     tensor_pad_value: float = 0.0
+
+    @property
+    def largest(self) -> tuple[int, int] | None:
+        """Height and width that the resized image must fit in, besides the scale."""
+        return self.canvas or (self.bounds[1] if self.bounds else None)
+
+    @property
+    def divisor(self) -> int:
+        """What the sides of an input that follows the image are multiples of."""
+        return self.pad_divisor if self.pad_divisor % self.tensor_divisor == 0 else self.tensor_divisor
+
+    @property
+    def tensor_bounds(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Smallest and largest height and width of the network's input."""
+        if self.canvas or self.bounds:
+            return (self.canvas, self.canvas) if self.canvas else self.bounds  # type: ignore[return-value]
+        longest = -(-max(self.scale) // self.divisor) * self.divisor
+        return (self.divisor, self.divisor), (longest, longest)
 
 
 def read_input_spec(pipeline: Sequence[Mapping[str, Any]], preprocessor: Mapping[str, Any]) -> InputSpec:
@@ -100,11 +120,50 @@ def with_fixed_canvas(spec: InputSpec, shape: tuple[int, int], divisor: int) -> 
         below = [max(side // divisor, 1) * divisor for side in shape]
         above = [max(-(-side // divisor), 1) * divisor for side in shape]
         raise ExportError(
-            f"shape={shape[0]},{shape[1]} (height,width) must be multiples of {divisor} for this detector. "
-            f"Nearest: shape={below[0]},{below[1]} or shape={above[0]},{above[1]}."
+            f"export.shape=[{shape[0]},{shape[1]}] (height,width) must be multiples of {divisor} for this detector. "
+            f"Nearest: export.shape=[{below[0]},{below[1]}] or export.shape=[{above[0]},{above[1]}]."
         )
     scale = spec.scale if spec.keep_ratio else (shape[1], shape[0])
     return replace(spec, scale=scale, canvas=shape, pad_divisor=1, pad_to_square=False, tensor_divisor=1)
+
+
+def with_bounds(spec: InputSpec, bounds: tuple[tuple[int, int], tuple[int, int]], divisor: int) -> InputSpec:
+    """The same preprocessing onto an input that follows the image: as small as the divisor lets it, within bounds.
+
+    Args:
+        spec: the preprocessing of the config.
+        bounds: smallest and largest height and width, in pixels.
+        divisor: what all must be multiples of.
+
+    Raises:
+        ExportError: a side is not a multiple of the divisor (the message names the nearest bounds that are), or the
+            pipeline knows one size only.
+    """
+    if any(side % divisor for shape in bounds for side in shape):
+        low, high = ([max(round(side / divisor), 1) * divisor for side in shape] for shape in bounds)
+        raise ExportError(
+            f"export.bounds={_typed(bounds)} must be multiples of {divisor} for this detector. "
+            f"Nearest: export.bounds={_typed((low, high))}."
+        )
+    if not spec.keep_ratio:
+        height, width = spec.scale[1], spec.scale[0]
+        raise ExportError(
+            f"The test pipeline brings every image to {height}x{width}, so no shape is dynamic. "
+            f"Type export.shape=[{height},{width}] or export.shape=null."
+        )
+    return replace(
+        spec,
+        canvas=None,
+        bounds=bounds,
+        pad_divisor=divisor if spec.pad_before_normalise else 1,
+        pad_to_square=False,
+        tensor_divisor=divisor,
+    )
+
+
+def _typed(bounds: Sequence[Sequence[int]]) -> str:
+    """As a person types it."""
+    return str([list(shape) for shape in bounds]).replace(" ", "")
 
 
 def _read_preprocessor(config: Mapping[str, Any]) -> InputSpec:

@@ -27,6 +27,9 @@ class Preprocess(nn.Module):
         self.resizes_floats = spec.resizes_floats
         self.fixed_canvas = spec.canvas is not None
         self.canvas_height, self.canvas_width = spec.canvas or (0, 0)
+        self.is_limited = spec.largest is not None
+        self.limit_height, self.limit_width = spec.largest or (0, 0)
+        self.least_height, self.least_width = spec.bounds[0] if spec.bounds else (0, 0)
         self.pad_divisor = spec.pad_divisor
         self.pad_to_square = spec.pad_to_square
         self.pad_before_normalise = spec.pad_before_normalise
@@ -63,6 +66,15 @@ class Preprocess(nn.Module):
         tensor = self._pad_tensor(self._normalise(padded))
         return tensor, clip, (width / image.size(1), height / image.size(0))
 
+    @torch.jit.export
+    def batch(self, images: Tensor) -> tuple[Tensor, tuple[int, int], tuple[float, float]]:
+        """Preprocess (B, H, W, 3) images of one size, B at least 1; otherwise as `forward`."""
+        tensor, clip, scale_factor = self.forward(images[0])
+        tensors = [tensor]
+        for index in range(1, images.size(0)):
+            tensors.append(self.forward(images[index])[0])
+        return torch.cat(tensors), clip, scale_factor
+
     def target_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width that an image is resized to (`mmcv.rescale_size`, bounded by a fixed canvas), at least 1."""
         if not self.keep_ratio:
@@ -70,8 +82,8 @@ class Preprocess(nn.Module):
         long_edge = max(self.scale_width, self.scale_height)
         short_edge = min(self.scale_width, self.scale_height)
         factor = min(long_edge / max(height, width), short_edge / min(height, width))
-        if self.fixed_canvas:
-            factor = min(factor, min(self.canvas_height / height, self.canvas_width / width))
+        if self.is_limited:
+            factor = min(factor, min(self.limit_height / height, self.limit_width / width))
         return max(int(height * factor + 0.5), 1), max(int(width * factor + 0.5), 1)
 
     def _pad_image(self, image: Tensor) -> Tensor:
@@ -93,7 +105,7 @@ class Preprocess(nn.Module):
         return (tensor - self.mean) / self.std if self.normalises else tensor
 
     def _pad_tensor(self, tensor: Tensor) -> Tensor:
-        height, width = tensor.size(1), tensor.size(2)
+        height, width = max(tensor.size(1), self.least_height), max(tensor.size(2), self.least_width)
         if self.fixed_canvas:
             height, width = self.canvas_height, self.canvas_width
         bottom = _round_up(height, self.tensor_divisor) - tensor.size(1)

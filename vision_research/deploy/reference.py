@@ -43,15 +43,24 @@ class PythonDetector:
     Args:
         detector: built by MMDetection, weights loaded, on the CPU.
         pipeline: its test pipeline, MMEngine transform configs.
-        spec: the preprocessing to follow where it differs from the pipeline: a fixed canvas.
+        spec: the preprocessing to follow where it differs from the pipeline: a fixed canvas, or bounds.
         family: how the detector is exported; knows where its `score_thr` and `max_per_img` are.
+        lowest_scores: of each class, in the order of the labels; None gives out all.
     """
 
-    def __init__(self, detector: Any, pipeline: Sequence[Mapping[str, Any]], spec: InputSpec, family: Family) -> None:
+    def __init__(
+        self,
+        detector: Any,
+        pipeline: Sequence[Mapping[str, Any]],
+        spec: InputSpec,
+        family: Family,
+        lowest_scores: tuple[float, ...] | None = None,
+    ) -> None:
         self._detector = detector.eval()
         self._steps = [dict(step) for step in pipeline if not _is_load(step)]
         self._spec = spec
         self._family = family
+        self._lowest_scores = lowest_scores
         self._test_cfg = family.test_cfg(detector)
         # Mask2Former's spelling.
         self._limit_key = "max_per_image" if "max_per_image" in self._test_cfg else "max_per_img"
@@ -67,6 +76,13 @@ class PythonDetector:
         """At most that many detections in an image; None where the head has no such limit."""
         limit = self._test_cfg.get(self._limit_key)
         return None if limit is None else int(limit)
+
+    @property
+    def nms_iou(self) -> float | None:
+        """The IoU above which a box suppresses another; None where the detector suppresses nothing."""
+        nms = self._test_cfg.get("nms") or {}
+        iou: float | None = nms.get("iou_threshold", nms.get("iou_thr"))
+        return iou
 
     @contextmanager
     def thresholds(self, score_thr: float | None, max_per_img: int | None) -> Iterator[None]:
@@ -108,6 +124,13 @@ class PythonDetector:
         scale_factor = (float(prepared.scale_factor[0]), float(prepared.scale_factor[1]))
         return (clip, scale_factor, prepared.image_size) if self._family.gives_masks else (clip, scale_factor)
 
+    def as_tensor(self, prepared: Prepared) -> Prepared:
+        """The same input, nothing known of the image that it was: boxes are clipped at the tensor, in its pixels."""
+        size = (int(prepared.tensor.shape[-2]), int(prepared.tensor.shape[-1]))
+        sample = prepared.data_samples[0].clone()
+        sample.set_metainfo({"img_shape": size, "ori_shape": size, "scale_factor": (1.0, 1.0), "pad_shape": size})
+        return Prepared(prepared.tensor, size, (1.0, 1.0), size, [sample])
+
     @torch.no_grad()
     def predict(self, prepared: Prepared) -> Detections:
         """Run the detector on what `prepare` gave."""
@@ -115,6 +138,8 @@ class PythonDetector:
         found = samples[0].pred_instances
         if self._family.adds_threshold:
             found = found[found.scores > self.score_thr]
+        if self._lowest_scores is not None:
+            found = found[found.scores >= found.scores.new_tensor(self._lowest_scores)[found.labels]]
         boxes, scores, labels = found.bboxes.float(), found.scores.float(), found.labels.long()
         if not self._family.gives_masks:
             return Detections(boxes, scores, labels)
@@ -123,10 +148,10 @@ class PythonDetector:
         return Detections(boxes if boxes.any() else mask_boxes(masks), scores, labels, masks)
 
     def _steps_for(self, height: int, width: int) -> list[dict[str, Any]]:
-        """The pipeline; on a fixed canvas, which no transform of mmcv fits both sides of, with this image's size."""
-        if self._spec.canvas is None:
+        """The pipeline; where it has to fit two sides, which no transform of mmcv does, with this image's."""
+        if self._spec.largest is None:
             return self._steps
-        rows, columns = self._spec.canvas
+        rows, columns = self._spec.largest
         size = self._spec.scale
         if self._spec.keep_ratio:
             from mmcv.image.geometric import rescale_size
@@ -135,13 +160,19 @@ class PythonDetector:
             size = rescale_size((width, height), min(factor, rows / height, columns / width))
         replaced = {"Resize": {"scale": size, "keep_ratio": False}}
         if self._spec.pad_before_normalise:
-            replaced["Pad"] = {"size": (columns, rows), "size_divisor": None, "pad_to_square": False}
+            fixed = {"size": (columns, rows), "size_divisor": None}
+            follows = {"size": None, "size_divisor": self._spec.pad_divisor}
+            replaced["Pad"] = {**(fixed if self._spec.canvas else follows), "pad_to_square": False}
         return [{**step, **replaced.get(str(step["type"]), {})} for step in self._steps]
 
     def _fill_canvas(self, tensor: Tensor) -> Tensor:
-        if self._spec.canvas is None or self._spec.pad_before_normalise:
-            return tensor
-        rows, columns = self._spec.canvas
+        """What is left to pad after the data preprocessor, which knows neither a canvas nor bounds."""
+        rows, columns = tensor.shape[-2:]
+        if self._spec.canvas is not None:
+            rows, columns = self._spec.canvas
+        elif self._spec.bounds is not None:
+            divisor, least = self._spec.tensor_divisor, self._spec.bounds[0]
+            rows, columns = (-(-max(a, b) // divisor) * divisor for a, b in zip((rows, columns), least, strict=True))
         padding = [0, columns - tensor.shape[-1], 0, rows - tensor.shape[-2]]
         return torch.nn.functional.pad(tensor, padding, value=self._spec.tensor_pad_value)
 

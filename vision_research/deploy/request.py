@@ -30,10 +30,10 @@ class ExportRequest:
         precision: of `PRECISIONS`; `int8` is calibrated on validation images.
         preprocess: whether the artifact takes (H, W, 3) uint8 BGR images, or the normalised tensor.
         score_thr: detections score more than this; None keeps the config's.
-        thresholds: for each class, the lowest score that is given out, applied to what the suppression keeps; None
-            gives out all.
+        thresholds: for each class, its name and the lowest score that is given out, applied to what the suppression
+            keeps; None gives out all.
         verify: whether the artifact is compared with the detector in Python before it is kept.
-        num_images: validation images to compare on, besides the black and the crowded one.
+        num_images: validation images to compare on, besides those that are made of them.
         run_id: of the tracked run that the model comes from.
         trust_checkpoint: unpickle a checkpoint that holds more than weights and MMEngine's own records.
     """
@@ -48,11 +48,18 @@ class ExportRequest:
     precision: str = "fp32"
     preprocess: bool = True
     score_thr: float | None = None
-    thresholds: tuple[float, ...] | None = None
+    thresholds: tuple[tuple[str, float], ...] | None = None
     verify: bool = True
-    num_images: int = 8
+    num_images: int = 32
     run_id: str | None = None
     trust_checkpoint: bool = False
+
+    def path_of(self, name: str) -> Path:
+        """The file of a format: the output, with that format's suffix where it has one."""
+        suffix = FORMATS[name]
+        if self.output.suffix in FORMATS.values():
+            return self.output.with_suffix(suffix)
+        return self.output.with_name(self.output.name + suffix)
 
     def to_json(self) -> str:
         """As one line of JSON."""

@@ -5,6 +5,7 @@ Knows the manifest and the runners; a runtime that is not installed is named wit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,11 @@ class Artifact:
             raise ExportError(
                 f"{self.path.name} takes an (H, W, 3) uint8 BGR image, not {image.dtype} of shape {image.shape}."
             )
-        return Detections(*(torch.from_numpy(output) for output in self.runner.run({"image": image})))
+        if self.manifest.batch == 1:
+            return _detections(self.runner.run({"image": image}))
+        images = np.stack([image] * (self.manifest.batch or 1))
+        *padded, counts = self.runner.run({"images": images})
+        return _detections([output[0, : int(counts[0])] for output in padded])
 
 
 def load_artifact(path: Path) -> Artifact:
@@ -64,13 +69,17 @@ def load_artifact(path: Path) -> Artifact:
 
     Raises:
         ExportError: there is no such file, its suffix is none of ours, it has no readable manifest, its runtime is not
-            installed, or the runtime refuses the file.
+            installed, the runtime refuses the file, or it takes no images.
     """
     if path.suffix not in RUNNERS:
         raise ExportError(f"{path} is no exported model: its suffix must be one of {', '.join(sorted(RUNNERS))}.")
     if not path.is_file():
         raise ExportError(f"There is no exported model at {path}; python -m vision_research.export makes one.")
     manifest = _read_manifest(path)
+    if manifest.input.get("layout") != "HWC":
+        raise ExportError(
+            f"{path.name} takes the normalised tensor, not images. Export it again with export.preprocess=true."
+        )
     try:
         runner = RUNNERS[path.suffix].load(str(path))
     except ImportError as error:
@@ -86,6 +95,10 @@ def load_artifact(path: Path) -> Artifact:
             "It is truncated or no exported model: export it again."
         ) from error
     return Artifact(path, manifest, runner)
+
+
+def _detections(outputs: Sequence[NDArray[np.generic]]) -> Detections:
+    return Detections(*(torch.from_numpy(output) for output in outputs))
 
 
 def _read_manifest(path: Path) -> Manifest:

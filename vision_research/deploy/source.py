@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_research.deploy.errors import ExportError
-from vision_research.deploy.input_spec import InputSpec, read_input_spec, with_fixed_canvas
+from vision_research.deploy.input_spec import InputSpec, read_input_spec, with_bounds, with_fixed_canvas
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,22 @@ class Source:
     dataset: Any
     classes: list[str]
 
-    def input_spec(self, shape: tuple[int, int] | None) -> InputSpec:
-        """The preprocessing; with `shape` (height, width), on a canvas of that size.
+    def input_spec(
+        self, shape: tuple[int, int] | None, bounds: tuple[tuple[int, int], tuple[int, int]] | None = None
+    ) -> InputSpec:
+        """The preprocessing.
+
+        Args:
+            shape: height and width of a fixed canvas, or None.
+            bounds: smallest and largest of an input that follows the image, or None.
 
         Raises:
             ExportError: the pipeline cannot be exported, or the detector cannot take that size.
         """
         spec = read_input_spec(self.pipeline, self.preprocessor)
-        return spec if shape is None else with_fixed_canvas(spec, shape, self._size_divisor(spec))
+        if shape is not None:
+            return with_fixed_canvas(spec, shape, self._size_divisor(spec))
+        return spec if bounds is None else with_bounds(spec, bounds, self._size_divisor(spec))
 
     def _size_divisor(self, spec: InputSpec) -> int:
         """What the config pads to; where it pads to a fixed size instead (RTMDet), the coarsest stride."""

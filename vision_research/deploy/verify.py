@@ -1,33 +1,29 @@
-"""Holds a saved artifact against the detector in Python, in a process that has torch alone."""
+"""Holds a saved artifact against the detector in Python, in a process that has the artifact's runtime alone."""
 
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import sys
-import tempfile
-import time
-import types
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from vision_research.deploy.agreement import agree
+from vision_research.deploy.average_precision import AveragePrecision
+from vision_research.deploy.bounds import EXACT, Bounds
 from vision_research.deploy.cases import Case
-from vision_research.deploy.consumer import serve
+from vision_research.deploy.consume import Reply, Request, run_consumer
 from vision_research.deploy.detections import Detections, Difference, Tolerance, compare
+from vision_research.deploy.detector import Form
 from vision_research.deploy.errors import ExportError
-from vision_research.deploy.mask_bits import pack_masks, unpack_masks
-from vision_research.deploy.reference import Prepared, PythonDetector
+from vision_research.deploy.expected import Answer, Expected
+from vision_research.deploy.mask_bits import unpack_masks
 
 logger = logging.getLogger(__name__)
-
-FROM_TENSOR = Tolerance(box_px=0.01, score=1e-4, mask=0.002)
-FROM_IMAGE = Tolerance(box_px=0.5, score=0.01, mask=0.02)
 
 
 @dataclass(frozen=True)
@@ -36,13 +32,20 @@ class CaseResult:
 
     Attributes:
         name: of the image.
-        from_tensor: difference from the normalised tensor on.
-        from_image: difference from the raw image on.
+        from_tensor: difference from the normalised tensor on; None where only the whole can be run.
+        from_image: difference from the raw image on; None where the artifact takes the tensor.
     """
 
     name: str
-    from_tensor: Difference
-    from_image: Difference
+    from_tensor: Difference | None
+    from_image: Difference | None
+
+    @property
+    def overall(self) -> Difference:
+        """From what the artifact takes."""
+        found = self.from_image or self.from_tensor
+        assert found is not None
+        return found
 
 
 @dataclass(frozen=True)
@@ -51,128 +54,146 @@ class Verification:
 
     Attributes:
         cases: every image.
+        bounds: what they were held to.
         python_s: median seconds of the detector in Python, preprocessing included.
-        artifact_s: median seconds of the artifact, preprocessing included.
+        artifact_s: median seconds of the artifact, for as many images as it takes at once.
+        average_precision: of the detector and of the artifact, where there are annotations.
     """
 
     cases: tuple[CaseResult, ...]
+    bounds: Bounds
     python_s: float
     artifact_s: float
+    average_precision: AveragePrecision | None = None
+
+    @property
+    def unmatched_share(self) -> float:
+        """Of the detections of both sides on all images, those without a partner."""
+        found = [case.overall for case in self.cases]
+        return sum(one.unmatched for one in found) / max(sum(one.num_expected + one.num_got for one in found), 1)
 
 
-def verify(artifact: Path, reference: PythonDetector, cases: Sequence[Case]) -> Verification:
+def verify(
+    artifact: Path, expected: Expected, cases: Sequence[Case], form: Form | None = None, bounds: Bounds = EXACT
+) -> Verification:
     """Compare an artifact, reloaded in another process, with the detector in Python.
 
     Args:
-        artifact: the TorchScript file.
-        reference: the detector in Python.
+        artifact: the file.
+        expected: what the detector in Python answers.
         cases: images with their thresholds.
+        form: what the artifact takes and gives; None is one image at a time.
+        bounds: how far it may be off.
 
     Returns:
-        The differences measured, all within tolerance.
+        The differences measured, all within bounds.
 
     Raises:
-        ExportError: a difference is above tolerance (the message says by how much, on which image), the artifact does
-            not run, or it needed more than torch.
+        ExportError: a difference is above its bound (the message says by how much, on which image), the artifact does
+            not run, or it needed more than its runtime.
     """
-    prepared, expected, seconds = _run_reference(reference, cases)
-    requests = [_request(case, item, reference) for case, item in zip(cases, prepared, strict=True)]
-    answer = run_consumer(artifact, requests)
-    results = tuple(
-        _compare_case(case, got, wanted) for case, got, wanted in zip(cases, answer["results"], expected, strict=True)
+    form = form or Form()
+    groups = [_group(case, form) for case in cases]
+    answers = [[expected.answer(case, form.preprocess) for case in group] for group in groups]
+    requests = [_request(group, found, form, artifact, expected) for group, found in zip(groups, answers, strict=True)]
+    replies = run_consumer(artifact, requests)
+    results, pairs = [], []
+    for group, found, reply in zip(groups, answers, replies, strict=True):
+        got = _per_image(reply, group, found, form)
+        for case, answer, one in zip(group, found, got, strict=True):
+            results.append(_compare_case(case, answer, one, reply, form, bounds, expected))
+            pairs.append((case, answer.detections, one))
+    verification = Verification(
+        tuple(results),
+        bounds,
+        median(answer.seconds for found in answers for answer in found),
+        median(reply.seconds for reply in replies),
+        expected.average_precision(pairs),
     )
-    failures = [line for result in results for line in _failures(result)]
-    if failures:
+    if failures := _failures(verification):
         raise ExportError("The exported model does not predict what the detector does:\n" + "\n".join(failures))
-    return Verification(results, median(seconds), median(answer["seconds"]))
+    return verification
 
 
-def run_consumer(artifact: Path, requests: list[dict[str, Any]]) -> dict[str, Any]:
-    """Run an artifact in a fresh process that imports torch only (`consumer.serve`).
-
-    Args:
-        artifact: the TorchScript file.
-        requests: as `consumer.serve` reads them.
-
-    Returns:
-        Its answer: `results` and `seconds`.
-
-    Raises:
-        ExportError: the process failed, or had imported more than torch.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        asked, answered = Path(folder, "requests.pt"), Path(folder, "replies.pt")
-        torch.save(requests, asked)
-        process = multiprocessing.get_context("spawn").Process(
-            target=serve, args=(str(artifact), str(asked), str(answered), torch.get_num_threads())
-        )
-        with _empty_main():
-            process.start()
-        process.join()
-        if process.exitcode != 0 or not answered.exists():
-            raise ExportError(f"The process that loads the exported model ended with exit code {process.exitcode}.")
-        answer: dict[str, Any] = torch.load(answered, weights_only=True)
-    if "error" in answer:
-        raise ExportError(f"The exported model does not run where only torch is imported:\n{answer['error']}")
-    if answer["forbidden"]:
-        raise ExportError(
-            f"Loading the exported model imported {', '.join(answer['forbidden'])}; it must need torch alone."
-        )
-    return answer
+def _group(case: Case, form: Form) -> list[Case]:
+    """What is run together: the image, and in a batch a mirrored one of its size."""
+    return [case] if form.batch == 1 else [case, case.mirrored()]
 
 
-@contextmanager
-def _empty_main() -> Iterator[None]:
-    """A spawned process first imports its parent's main module, with all that imports; show it an empty one."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
+def _request(
+    group: Sequence[Case], answers: Sequence[Answer], form: Form, artifact: Path, expected: Expected
+) -> Request:
+    tensors = [answer.prepared.tensor.numpy() for answer in answers]
+    given = [case.image for case in group] if form.preprocess else tensors
+    if form.batch == 1:
+        taken = given[0]
+    else:
+        filled = [given[place % len(given)] for place in range(form.batch or len(given))]
+        taken = np.stack(filled) if form.preprocess else np.concatenate(filled)
+    if artifact.suffix != ".ts":
+        return Request(taken)
+    settings = expected.settings(group[0])
+    if form.batch != 1 or not form.preprocess:
+        return Request(taken, settings=settings)
+    return Request(taken, tensors[0], expected.reference.geometry(answers[0].prepared), settings)
 
 
-def _run_reference(
-    reference: PythonDetector, cases: Sequence[Case]
-) -> tuple[list[Prepared], list[Detections], list[float]]:
-    prepared, expected, seconds = [], [], []
-    for case in cases:
-        started = time.perf_counter()
-        prepared.append(reference.prepare(case.image))
-        with reference.thresholds(case.score_thr, case.max_per_img):
-            found = reference.predict(prepared[-1])
-        expected.append(found if found.masks is None else found._replace(masks=pack_masks(found.masks)))
-        seconds.append(time.perf_counter() - started)
-    return prepared, expected, seconds
-
-
-def _compare_case(case: Case, got: Sequence[Sequence[torch.Tensor]], expected: Detections) -> CaseResult:
-    """Hold both answers of the artifact, from the image and from the tensor, against the detector's; masks in bits."""
-    from_image, from_tensor, wanted = (
-        found if found.masks is None else found._replace(masks=unpack_masks(found.masks, *case.image.shape[:2]))
-        for found in (*(Detections(*outputs) for outputs in got), expected)
-    )
-    return CaseResult(case.name, compare(from_tensor, wanted), compare(from_image, wanted))
-
-
-def _request(case: Case, prepared: Prepared, reference: PythonDetector) -> dict[str, Any]:
-    return {
-        "image": torch.from_numpy(case.image),
-        "tensor": prepared.tensor,
-        "geometry": reference.geometry(prepared),
-        "score_thr": reference.score_thr if case.score_thr is None else case.score_thr,
-        "max_per_img": reference.max_per_img if case.max_per_img is None else case.max_per_img,
-    }
-
-
-def _failures(result: CaseResult) -> list[str]:
-    checks = (
-        ("from the normalised tensor on", result.from_tensor, FROM_TENSOR),
-        ("from the raw image on", result.from_image, FROM_IMAGE),
-    )
+def _per_image(reply: Reply, group: Sequence[Case], answers: Sequence[Answer], form: Form) -> list[Detections]:
+    if form.batch == 1:
+        return [_detections(reply.outputs, answers[0])]
+    boxes, scores, labels, counts = reply.outputs
     return [
-        _describe(result.name, where, found, allowed) for where, found, allowed in checks if not found.within(allowed)
+        _detections([boxes[place][:count], scores[place][:count], labels[place][:count]], answers[place])
+        for place, count in zip(range(len(group)), counts.tolist(), strict=False)
     ]
+
+
+def _detections(outputs: Sequence[NDArray[np.generic]], answer: Answer) -> Detections:
+    masks = [torch.from_numpy(unpack_masks(packed, *answer.image_size)) for packed in outputs[3:]]  # type: ignore[arg-type]
+    return Detections(*(torch.from_numpy(output) for output in outputs[:3]), *masks)
+
+
+def _compare_case(
+    case: Case, answer: Answer, got: Detections, reply: Reply, form: Form, bounds: Bounds, expected: Expected
+) -> CaseResult:
+    wanted = answer.unpacked()
+    if bounds.is_exact:
+        overall = compare(got, wanted)
+    else:
+        settings = expected.settings(case)
+        overall = agree(got, wanted, bounds.tolerance, settings["score_thr"], settings["max_per_img"])
+    if not form.preprocess:
+        return CaseResult(case.name, overall, None)
+    if not reply.from_tensor:
+        return CaseResult(case.name, None, overall)
+    return CaseResult(case.name, compare(_detections(reply.from_tensor, answer), wanted), overall)
+
+
+def _failures(verification: Verification) -> list[str]:
+    bounds, lines = verification.bounds, []
+    if bounds.is_exact:
+        for result in verification.cases:
+            checks = (("normalised tensor", result.from_tensor), ("raw image", result.from_image))
+            lines += [
+                _describe(result.name, f"from the {where} on", found, bounds.tolerance)
+                for where, found in checks
+                if found is not None and not found.within(bounds.tolerance)
+            ]
+    elif verification.unmatched_share > bounds.tolerance.unmatched:
+        worst = max(verification.cases, key=lambda case: case.overall.unmatched)
+        lines.append(
+            f"  {verification.unmatched_share:.2%} of the detections have no partner within "
+            f"{bounds.tolerance.box_px:g} px and a score of {bounds.tolerance.score:g} "
+            f"(allowed {bounds.tolerance.unmatched:.0%}); most on {worst.name}: {worst.overall.unmatched} of "
+            f"{worst.overall.num_expected + worst.overall.num_got}"
+        )
+    measured = verification.average_precision
+    if measured is not None and measured.difference > bounds.average_precision:
+        lines.append(
+            f"  mAP is {measured.artifact:.4f} instead of {measured.python:.4f} on {measured.num_images} images "
+            f"(allowed {bounds.average_precision:g})"
+        )
+    return lines
 
 
 def _describe(name: str, where: str, found: Difference, allowed: Tolerance) -> str:
@@ -180,8 +201,8 @@ def _describe(name: str, where: str, found: Difference, allowed: Tolerance) -> s
         return f"  {name}, {where}: {found.num_got} detections instead of {found.num_expected}"
     if found.box_px == float("inf"):
         return f"  {name}, {where}: {found.num_got} detections as expected, but of other classes or not finite"
-    masks = "" if found.mask is None else f"masks by up to {found.mask:.3g} (allowed {allowed.mask:g}), "
+    masks = "" if found.mask is None else f", masks by up to {found.mask:.3g} (allowed {allowed.mask:g})"
     return (
         f"  {name}, {where}: boxes differ by up to {found.box_px:.4g} px (allowed {allowed.box_px:g}), "
-        f"scores by up to {found.score:.3g} (allowed {allowed.score:g}), {masks}over {found.num_expected} detections"
+        f"scores by up to {found.score:.3g} (allowed {allowed.score:g}){masks}, over {found.num_expected} detections"
     )

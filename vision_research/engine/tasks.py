@@ -92,11 +92,12 @@ def export(work_dir: WorkDir) -> None:
     quiet_warnings()
     try:
         request = ExportRequest.from_json((work_dir.export_dir / "request.json").read_text(encoding="utf-8"))
-        manifest = export_detector(request, load_checkpoint_safely)
+        exported = export_detector(request, load_checkpoint_safely)
     except BaseException as error:
         write_failure(outcome, error)
         raise
-    write_json(outcome, {"status": "FINISHED", "artifact": str(request.output), "manifest": asdict(manifest)})
+    artifacts = [{"artifact": str(one.path), "manifest": asdict(one.manifest)} for one in exported]
+    write_json(outcome, {"status": "FINISHED", **artifacts[0], "artifacts": artifacts})
 
 
 def _build_runner(work_dir: WorkDir, resume: Path | None) -> Runner:

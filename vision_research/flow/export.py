@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 from vision_research.flow.export_request import export_request, output_path
 from vision_research.flow.outcome import Outcome
@@ -39,7 +38,7 @@ def export_best(run: PreparedRun, outcome: Outcome) -> Outcome:
     if finished.returncode != 0:
         cause = json.loads(result.read_text())["cause"] if result.is_file() else f"exit code {finished.returncode}"
         return replace(outcome, status="FAILED", cause=f"the training is complete, the export failed: {cause}")
-    return replace(outcome, model=Path(request.output))
+    return replace(outcome, model=request.output)
 
 
 def _run_id(run: PreparedRun) -> str | None:

@@ -12,9 +12,11 @@ from typing import Any
 
 from vision_research.config.command_schema import ExportCommand
 from vision_research.config.errors import ConfigError
-from vision_research.config.schema import ExportFormat, Tracker
+from vision_research.config.schema import Tracker
+from vision_research.config.validate import export_problems
 from vision_research.datasets.image_folder import image_folder_dataset, list_images
 from vision_research.flow.evaluation_data import classes_of, split_of_config, split_of_typed, typed_data
+from vision_research.flow.export_metrics import manifest_metrics
 from vision_research.flow.export_request import export_request, output_path
 from vision_research.flow.output import require_writable
 from vision_research.flow.run_data import run_data
@@ -30,7 +32,7 @@ def export(words: ExportCommand) -> Path:
     """Export a detector, and record the artifact in its run.
 
     Returns:
-        The artifact.
+        The artifact; the first of several.
 
     Raises:
         UserError: what a person can mend, before anything is started.
@@ -54,20 +56,18 @@ def export(words: ExportCommand) -> Path:
         finished = run_plan(export_plan(folder.root))
         if finished.returncode != 0:
             sys.exit(128 + finished.stopped_by if finished.stopped_by else 1)
-        manifest = json.loads((folder.export_dir / "outcome.json").read_text())["manifest"]
-    _record(words, source, output, manifest)
-    _print_result(output, manifest)
-    return output
+        artifacts = json.loads((folder.export_dir / "outcome.json").read_text())["artifacts"]
+    _record(words, source, artifacts)
+    for one in artifacts:
+        _print_result(Path(one["artifact"]), one["manifest"])
+    return Path(artifacts[0]["artifact"])
 
 
 def _check_words(words: ExportCommand) -> None:
-    if words.export.format is ExportFormat.none:
+    if not words.export.formats:
         raise ConfigError("export=none makes nothing. Type export=torchscript")
-    shape = words.export.shape
-    if shape is not None and (len(shape) != 2 or min(shape) < 32):
-        raise ConfigError(
-            f"export.shape={shape}: is [height, width] in pixels, 32 or more each. Type export.shape=[640,640]"
-        )
+    if problems := list(export_problems(words.export)):
+        raise ConfigError(problems)
 
 
 @contextmanager
@@ -109,23 +109,35 @@ def _loader(config: Any) -> dict[str, Any]:
     return dict(loader) if loader else {"batch_size": 1, "num_workers": 0}
 
 
-def _record(words: ExportCommand, source: Source, output: Path, manifest: dict[str, Any]) -> None:
+def _record(words: ExportCommand, source: Source, artifacts: list[dict[str, Any]]) -> None:
     if words.tracking.kind is Tracker.none or not source.is_tracked:
         return
     assert source.work_dir is not None
     with adding_to(source.work_dir) as run:
-        for path in sorted(output.parent.glob(f"{output.stem}.*")):
-            run.log_artifact(path, "model")
-        run.set_tags({f"export.{output.name}": str(output)})
+        for one in artifacts:
+            path = Path(one["artifact"])
+            files = [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
+            for file in (*files, path.with_name(f"{path.name}.json")):
+                run.log_artifact(file, "model")
+            run.set_tags({f"export.{path.name}": str(path)})
+            if one["manifest"]["verification"]:
+                values = manifest_metrics(one["manifest"])
+                name = one["manifest"]["format"]
+                run.log_metrics({f"export/{name}/{key}": value for key, value in values.items()}, step=0)
 
 
 def _print_result(output: Path, manifest: dict[str, Any]) -> None:
     lines = [("artifact", f"{output}  ({manifest['artifact']['size_bytes'] / 1e6:.1f} MB)")]
     if checked := manifest["verification"]:
-        measured = checked["from_image"]
+        measured = checked["from_image"] or checked["from_tensor"]
         differences = (
             f"boxes within {measured['max_box_difference_px']:.2g} px, scores within "
             f"{measured['max_score_difference']:.2g} of the detector in Python, on {checked['num_images']} images"
         )
+        if checked["unmatched_share"]:
+            differences += f"; {checked['unmatched_share']:.2%} of the detections have no partner"
         lines.append(("verified", differences))
+        if precision := checked["average_precision"]:
+            both = f"{precision['artifact']:.4f}, the detector's {precision['python']:.4f}"
+            lines.append(("mAP", f"{both}, on {precision['num_images']} images"))
     print("\n" + "\n".join(f"{name:<8}  {value}" for name, value in lines), flush=True)

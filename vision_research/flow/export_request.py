@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from vision_research.config.schema import ExportConfig, ExportFormat
+from vision_research.config.schema import ExportConfig
 from vision_research.deploy.request import FORMATS, ExportRequest
+from vision_research.deploy.thresholds import read_thresholds
 
 
 def output_path(export: ExportConfig, folder: Path) -> Path:
-    """Name the file to write: `export.output`, or `model` with the format's suffix in the folder of the run."""
-    assert export.format is not ExportFormat.none, "callers export nothing then"
-    return Path(export.output).absolute() if export.output else folder / f"model{FORMATS[export.format.value]}"
+    """Name the file to write: `export.output`, or `model` with the first format's suffix in the folder of the run."""
+    return Path(export.output).absolute() if export.output else folder / f"model{FORMATS[export.formats[0].value]}"
 
 
 def export_request(
@@ -20,21 +21,34 @@ def export_request(
     """Write the request of an export.
 
     Args:
-        export: what to make.
+        export: what to make, checked by `config.validate.export_problems`.
         config: the MMEngine config.
         checkpoint: its weights.
         output: the file to write.
         run_id: of the tracked run, where there is one.
         trust: unpickle a checkpoint that holds more than weights.
+
+    Raises:
+        ExportError: the file of thresholds cannot be read.
     """
     return ExportRequest(
         config=config,
         checkpoint=checkpoint,
         output=output,
-        shape=None if export.shape is None else (export.shape[0], export.shape[1]),
+        formats=tuple(chosen.value for chosen in export.formats),
+        shape=None if export.shape in (None, "dynamic") else _size(export.shape),
+        bounds=None if export.bounds is None else (_size(export.bounds[0]), _size(export.bounds[1])),
+        batch=None if export.batch == "dynamic" else int(export.batch),
+        precision=export.precision.value,
+        preprocess=export.preprocess,
         score_thr=export.score_thr,
+        thresholds=None if export.thresholds is None else read_thresholds(Path(export.thresholds)),
         verify=export.verify,
         num_images=export.num_images,
         run_id=run_id,
         trust_checkpoint=trust,
     )
+
+
+def _size(pair: Any) -> tuple[int, int]:
+    return int(pair[0]), int(pair[1])

@@ -13,6 +13,7 @@ from vision_research.config.addresses import absolute
 from vision_research.config.lowering.schedule import learning_rate
 from vision_research.config.schema import Tracker, TrackingConfig, TrainConfig
 from vision_research.engine.events import read_events
+from vision_research.flow.export_metrics import export_metrics
 from vision_research.flow.outcome import Outcome
 from vision_research.flow.prepare import PreparedRun
 from vision_research.tracking.params import flat_params, run_tags
@@ -91,6 +92,9 @@ class Recorder:
         self._tracked.set_tags({**tags, **_event_tags(work_dir.root)})
         for path, folder in self._results(outcome):
             self._tracked.log_artifact(path, folder)
+        if outcome.model is not None:
+            for name, values in export_metrics(outcome.model.parent).items():
+                self._tracked.log_metrics({f"export/{name}/{key}": value for key, value in values.items()}, step=0)
         if outcome.best_value is not None:
             monitor = self._run.config.schedule.monitor.rpartition("/")[2]
             self._tracked.log_metrics({f"best/{monitor}": outcome.best_value}, step=int(outcome.best["iteration"]))

@@ -7,7 +7,7 @@ import sys
 
 from vision_research.config.compose import Composition
 from vision_research.config.errors import UserError
-from vision_research.config.schema import ExportFormat, TrainConfig
+from vision_research.config.schema import TrainConfig
 from vision_research.flow.copy_in_s3 import copied
 from vision_research.flow.export import export_best
 from vision_research.flow.outcome import Outcome, read_outcome
@@ -65,6 +65,6 @@ def conclude(outcome: Outcome) -> float | None:
 def _launch(run: PreparedRun) -> Outcome:
     run.work_dir.outcome.unlink(missing_ok=True)
     outcome = read_outcome(run, run_plan(run.plan, run.work_dir.stop_request))
-    if outcome.status == "FINISHED" and run.config.export.format is not ExportFormat.none:
+    if outcome.status == "FINISHED" and run.config.export.formats:
         outcome = export_best(run, outcome)
     return outcome

@@ -74,7 +74,11 @@ def test_a_shape_of_multiples_becomes_the_canvas(shape: tuple[int, int]) -> None
 
 
 @pytest.mark.parametrize(
-    ("shape", "nearest"), [((100, 96), "shape=96,96 or shape=128,96"), ((5, 0), "shape=32,32 or shape=32,32")]
+    ("shape", "nearest"),
+    [
+        ((100, 96), r"shape=\[96,96\] or export.shape=\[128,96\]"),
+        ((5, 0), r"shape=\[32,32\] or export.shape=\[32,32\]"),
+    ],
 )
 def test_other_shapes_are_refused_with_the_nearest(shape: tuple[int, int], nearest: str) -> None:
     with pytest.raises(ExportError, match=nearest):

@@ -16,6 +16,7 @@ from vision_research.deploy.cases import Case
 from vision_research.deploy.detections import compare
 from vision_research.deploy.detector import build_exported, find_family
 from vision_research.deploy.errors import ExportError
+from vision_research.deploy.expected import Expected
 from vision_research.deploy.input_spec import read_input_spec, with_fixed_canvas
 from vision_research.deploy.reference import PythonDetector
 from vision_research.deploy.tracing import untraced
@@ -85,7 +86,7 @@ def test_the_exported_detector_gives_what_the_detector_gives(
         Case("none", landscape, score_thr=1.5),
     ]
 
-    results = verify(tmp_path / "model.ts", reference, cases).cases
+    results = verify(tmp_path / "model.ts", Expected(reference), cases).cases
 
     assert len(found.labels.unique()) >= 2
     limit = config.model.test_cfg.max_per_img

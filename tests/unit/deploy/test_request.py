@@ -24,7 +24,7 @@ from vision_research.deploy.request import ExportRequest
             precision="int8",
             preprocess=False,
             score_thr=0.25,
-            thresholds=(0.5, 0.25),
+            thresholds=(("cat", 0.5), ("dog", 0.25)),
             verify=False,
             num_images=3,
             run_id="run",

@@ -70,3 +70,22 @@ def test_what_is_no_exported_model_is_named(tmp_path: Path, name: str, complaint
 
     with pytest.raises(ExportError, match=complaint):
         load_artifact(tmp_path / name)
+
+
+def test_a_model_for_batches_predicts_one_image_too_and_one_for_tensors_none(
+    trained: Trained, picture: Picture, tmp_path: Path
+) -> None:
+    config, checkpoint = trained("retinanet")
+    words = {"single": {}, "pair": {"batch": 2}, "any": {"batch": None}, "tensor": {"preprocess": False}}
+    for name, asked in words.items():
+        export_detector(ExportRequest(config, checkpoint, tmp_path / f"{name}.ts", verify=False, **asked), read)
+
+    single, pair, any_number = (
+        load_artifact(tmp_path / f"{name}.ts").predict(picture(3, 80, 120)) for name in ("single", "pair", "any")
+    )
+
+    assert len(single.scores) > 0
+    for found in (pair, any_number):
+        assert torch.equal(found.labels, single.labels) and torch.allclose(found.boxes, single.boxes, atol=1e-2)
+    with pytest.raises(ExportError, match="tensor.ts takes the normalised tensor.* export.preprocess=true"):
+        load_artifact(tmp_path / "tensor.ts")

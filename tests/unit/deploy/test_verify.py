@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +16,13 @@ from numpy.typing import NDArray
 
 from vision_research.deploy import consumer
 from vision_research.deploy.cases import Case, build_cases, load_images
+from vision_research.deploy.consume import run_consumer
 from vision_research.deploy.detector import build_exported, find_family
 from vision_research.deploy.errors import ExportError
+from vision_research.deploy.expected import Expected
 from vision_research.deploy.input_spec import read_input_spec
 from vision_research.deploy.reference import PythonDetector
-from vision_research.deploy.verify import run_consumer, verify
+from vision_research.deploy.verify import verify
 
 Picture = Callable[..., NDArray[np.uint8]]
 
@@ -45,7 +48,7 @@ def test_a_box_head_that_is_off_is_reported_by_image_and_amount(
     module.save(str(tmp_path / "model.ts"))
 
     with pytest.raises(ExportError) as error:
-        verify(tmp_path / "model.ts", reference, [Case("cells.png", picture(1), max_per_img=5)])
+        verify(tmp_path / "model.ts", Expected(reference), [Case("cells.png", picture(1), max_per_img=5)])
 
     assert "cells.png, from the normalised tensor on: boxes differ by up to" in str(error.value)
     assert "px (allowed 0.01), scores by up to 0 (allowed 0.0001), over 5 detections" in str(error.value)
@@ -59,7 +62,7 @@ def test_a_missing_detection_is_reported_as_a_count(
     module.save(str(tmp_path / "model.ts"))
 
     with pytest.raises(ExportError, match=r"cells.png, .*: \d+ detections instead of \d+"):
-        verify(tmp_path / "model.ts", reference, [Case("cells.png", picture(1), max_per_img=1000)])
+        verify(tmp_path / "model.ts", Expected(reference), [Case("cells.png", picture(1), max_per_img=1000)])
 
 
 def test_a_file_that_is_no_model_is_reported_with_torchs_words(tmp_path: Path) -> None:
@@ -73,13 +76,14 @@ def test_the_consumer_names_what_it_found_imported(tmp_path: Path) -> None:
     assert "mmdet" in sys.modules
     module = torch.jit.script(torch.nn.Identity())
     module.save(str(tmp_path / "model.ts"))
-    torch.save([], tmp_path / "requests.pt")
+    np.savez(tmp_path / "requests.npz")
+    (tmp_path / "requests.json").write_text("[]")
 
-    consumer.serve(str(tmp_path / "model.ts"), str(tmp_path / "requests.pt"), str(tmp_path / "replies.pt"), 1)
+    consumer.serve(str(tmp_path / "model.ts"), str(tmp_path), 1)
 
-    found = torch.load(tmp_path / "replies.pt")["forbidden"]
+    found = json.loads((tmp_path / "replies.json").read_text())["imported"]
     assert {"mmcv", "mmdet", "mmengine"} <= set(found)
-    assert run_consumer(tmp_path / "model.ts", [])["forbidden"] == []
+    assert run_consumer(tmp_path / "model.ts", []) == []
 
 
 def test_the_cases_hold_both_ends(exported: tuple[Any, PythonDetector], picture: Picture) -> None:
@@ -92,8 +96,15 @@ def test_the_cases_hold_both_ends(exported: tuple[Any, PythonDetector], picture:
     for case in cases:
         with reference.thresholds(case.score_thr, case.max_per_img):
             counts.append(len(reference.predict(reference.prepare(case.image)).scores))
-    assert [case.name for case in cases[:4]] == ["0", "1", "2", "0, turned by 90 degrees"]
-    assert cases[3].image.shape == (144, 96, 3)
+    assert [case.name for case in cases[:6]] == [
+        "0",
+        "1",
+        "2",
+        "0, turned by 90 degrees",
+        "0, a third of its size",
+        "noise",
+    ]
+    assert [case.image.shape for case in cases[3:6]] == [(144, 96, 3), (32, 48, 3), (96, 144, 3)]
     assert counts[-1] >= 200, "the crowded image"
     assert counts[-2] == 0, "the black image"
     # The thresholds of the detector itself are as they were.

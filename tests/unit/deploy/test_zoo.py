@@ -15,11 +15,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from vision_research.deploy.bounds import EXACT
 from vision_research.deploy.detections import Detections, compare
 from vision_research.deploy.detector import build_exported, find_family
 from vision_research.deploy.input_spec import read_input_spec
 from vision_research.deploy.reference import PythonDetector
-from vision_research.deploy.verify import FROM_TENSOR
 
 
 def _load_zoo() -> ModuleType:
@@ -70,7 +70,7 @@ def test_the_loaded_module_predicts_what_the_detector_does(
     for name, picture in pictures.items():
         expected = reference.predict(reference.prepare(picture))
         difference = compare(Detections(*module(torch.from_numpy(picture))), expected)
-        assert difference.within(FROM_TENSOR), (name, difference)
+        assert difference.within(EXACT.tolerance), (name, difference)
         assert difference.num_expected >= 50 and len(expected.labels.unique()) >= 5, (name, difference)
 
 

@@ -58,7 +58,7 @@ class PaaPostprocess(nn.Module):
             factors = maps[2 * self.num_levels + level][0].permute(1, 2, 0).reshape(-1, 1).sigmoid()
             priors = grid(class_map.size(1), class_map.size(2))
             scores = (scores * factors).sqrt()
-            if 0 < self.nms_pre < scores.size(0):
+            if self.nms_pre > 0 and (not torch.jit.is_scripting() or self.nms_pre < scores.size(0)):  # type: ignore[attr-defined]
                 chosen = scores.max(dim=1)[0].topk(self.nms_pre)[1]
                 scores, deltas, priors = scores[chosen], deltas[chosen], priors[chosen]
             all_boxes.append(self.decoder(priors, deltas, clip))

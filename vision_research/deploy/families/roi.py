@@ -55,7 +55,9 @@ class Proposals(nn.Module):
             scores = self._scores(class_map)
             deltas = box_maps[level][0].permute(1, 2, 0).reshape(-1, 4)
             priors = grid(class_map.size(1), class_map.size(2))
-            if 0 < self.nms_pre < scores.size(0):
+            # A graph takes no branch on a count: there the slice keeps all where there are fewer.
+            is_graph = not torch.jit.is_scripting()  # type: ignore[attr-defined]
+            if self.nms_pre > 0 and (is_graph or self.nms_pre < scores.size(0)):
                 ranked, order = scores.sort(descending=True)
                 chosen = order[: self.nms_pre]
                 scores, deltas, priors = ranked[: self.nms_pre], deltas[chosen], priors[chosen]

@@ -82,8 +82,12 @@ class NativeNms(nn.Module):
         if self.offset:
             # The last pixel belongs to a box: the operators have no such flag, but corners may move.
             separated = torch.cat([separated[:, :2], separated[:, 2:] + self.offset], dim=-1)
-        kept: Tensor = native_nms(separated, scores, self.iou_threshold, self.score_threshold, min(limits))
+        kept = self._suppress(separated, scores, min(limits))
         return kept, scores[kept]
+
+    def _suppress(self, boxes: Tensor, scores: Tensor, limit: int) -> Tensor:
+        kept: Tensor = native_nms(boxes, scores, self.iou_threshold, self.score_threshold, limit)
+        return kept
 
 
 class NativeRoiPooling(nn.Module):
@@ -109,10 +113,12 @@ class NativeRoiPooling(nn.Module):
         parts, places = [], []
         for level, scale in enumerate(self.scales):
             chosen = torch.nonzero(levels == level).view(-1)
-            parts.append(
-                native_roi_align(
-                    features[level], rois[chosen], self.rows, self.columns, scale, self.sampling_ratio, self.aligned
-                )
-            )
+            parts.append(self._pool(features[level], rois[chosen], scale))
             places.append(chosen)
         return torch.cat(parts)[torch.cat(places).argsort()]
+
+    def _pool(self, feature: Tensor, rois: Tensor, scale: float) -> Tensor:
+        pooled: Tensor = native_roi_align(
+            feature, rois, self.rows, self.columns, scale, self.sampling_ratio, self.aligned
+        )
+        return pooled

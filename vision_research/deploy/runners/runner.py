@@ -42,4 +42,8 @@ class RunnerEntry:
 
 RUNNERS = {
     ".ts": RunnerEntry("torchscript", "TorchScriptRunner", "torch"),
+    ".pt2": RunnerEntry("pt2", "Pt2Runner", "torch"),
+    ".onnx": RunnerEntry("onnx", "OnnxRunner", "onnxruntime"),
+    ".xml": RunnerEntry("openvino", "OpenVinoRunner", "openvino"),
+    ".engine": RunnerEntry("tensorrt", "TensorRtRunner", "tensorrt"),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -14,14 +14,34 @@ class TorchScriptRunner:
 
     Args:
         path: the file.
-        num_threads: not used, torch's own setting counts.
+        num_threads: of torch, in this whole process; None leaves them as they are.
     """
 
     def __init__(self, path: str, num_threads: int | None = None) -> None:
+        if num_threads is not None:
+            torch.set_num_threads(num_threads)
         self.module = torch.jit.load(path, map_location="cpu").eval()  # type: ignore[no-untyped-call]
 
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> list[NDArray[np.generic]]:
         """Give the outputs, in their order, for inputs in theirs."""
         with torch.no_grad():
             outputs = self.module(*(torch.from_numpy(np.ascontiguousarray(value)) for value in inputs.values()))
+        return [output.numpy() for output in outputs]
+
+    def move(self, score_thr: float, max_per_img: int | None) -> None:
+        """Set the thresholds, which are plain attributes of the scripted postprocessing."""
+        inner = getattr(self.module, "detector", self.module)
+        inner.postprocess.score_thr = score_thr
+        if max_per_img is not None:
+            inner.postprocess.max_per_img = max_per_img
+
+    def run_tensor(self, tensor: NDArray[np.generic], geometry: Sequence[Sequence[float]]) -> list[NDArray[np.generic]]:
+        """Give the outputs from the normalised tensor on.
+
+        Args:
+            tensor: (1, 3, h, w) float32.
+            geometry: what `forward_tensor` takes after it.
+        """
+        with torch.no_grad():
+            outputs = self.module.forward_tensor(torch.from_numpy(tensor), *map(tuple, geometry))
         return [output.numpy() for output in outputs]

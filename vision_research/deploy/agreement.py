@@ -1,0 +1,69 @@
+"""How well two answers to an image agree where neither can be expected to give the other's last bits.
+
+Another runtime sums in another order. That moves every number a little, and now and then turns a decision: which of two
+equal scores comes first, whether an overlap reaches the threshold. So detections are paired, and those that find no
+partner within the bounds are counted. `detections.compare` is for runtimes that must agree in everything.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vision_research.deploy.detections import Detections, Difference, Tolerance, masks_apart
+
+_FAR = 1e6
+
+
+def agree(
+    got: Detections, expected: Detections, tolerance: Tolerance, score_thr: float, limit: int | None
+) -> Difference:
+    """Pair two lists of detections within each class, and measure those that have a partner within the bounds.
+
+    Args:
+        got: of the implementation under test.
+        expected: of the reference.
+        tolerance: how far partners may be apart.
+        score_thr: detections score more than this.
+        limit: at most that many detections; None for any number.
+
+    Returns:
+        The largest differences between partners, and in `unmatched` how many detections of either have none. A score
+        that is as near to the cut as the bound is not counted: whether it is given out is decided by last bits.
+    """
+    box_px, score, mask, unmatched = 0.0, 0.0, 0.0, 0
+    cuts = [max(score_thr, _last(found, limit)) + tolerance.score for found in (got, expected)]
+    for label in torch.unique(torch.cat([got.labels, expected.labels])):
+        ours, theirs = got.chosen(got.labels == label), expected.chosen(expected.labels == label)
+        mine, partners = _pair(ours, theirs, tolerance)
+        pairs = ours.chosen(mine), theirs.chosen(partners)
+        if len(mine):
+            box_px = max(box_px, float((pairs[0].boxes - pairs[1].boxes).abs().max()))
+            score = max(score, float((pairs[0].scores - pairs[1].scores).abs().max()))
+            if expected.masks is not None:
+                mask = max(mask, masks_apart(pairs[0].masks, pairs[1].masks))
+        for found, taken, cut in ((ours, mine, max(cuts)), (theirs, partners, max(cuts))):
+            left = torch.ones_like(found.scores, dtype=torch.bool)
+            left[taken] = False
+            unmatched += int((left & (found.scores > cut)).sum())
+    masks = None if expected.masks is None else mask
+    return Difference(len(expected.scores), len(got.scores), box_px, score, masks, unmatched)
+
+
+def _last(found: Detections, limit: int | None) -> float:
+    """The score at which the list was cut off for its length; 0 where it was not."""
+    is_full = limit is not None and 0 < limit <= len(found.scores)
+    return float(found.scores.min()) if is_full else 0.0
+
+
+def _pair(ours: Detections, theirs: Detections, tolerance: Tolerance) -> tuple[Tensor, Tensor]:
+    """Indices of partners within the bounds, in both lists."""
+    from scipy.optimize import linear_sum_assignment
+
+    boxes = (ours.boxes.double()[:, None] - theirs.boxes.double()).abs().amax(-1)
+    scores = (ours.scores.double()[:, None] - theirs.scores.double()).abs()
+    is_near = (boxes <= tolerance.box_px) & (scores <= tolerance.score)
+    cost = torch.where(is_near, boxes / tolerance.box_px + scores / tolerance.score, _FAR)
+    rows, columns = (torch.from_numpy(index) for index in linear_sum_assignment(cost.numpy()))
+    taken = is_near[rows, columns]
+    return rows[taken], columns[taken]

@@ -1,0 +1,73 @@
+"""From a detector to an `ExportedProgram` of torch, which the graph formats are written from."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from vision_research.deploy.detector import build_graph
+from vision_research.deploy.errors import ExportError
+from vision_research.deploy.formats.job import Job
+
+# Of an image: larger than what a camera makes.
+_LARGEST_SIDE = 16384
+
+
+def export_program(job: Job, substitutes: Mapping[type, Callable[[Any], nn.Module]]) -> ExportedProgram:
+    """Export a detector with torch.export.
+
+    Args:
+        job: what to export.
+        substitutes: for a class of module within the postprocessing, what is put in its place.
+
+    Raises:
+        ExportError: torch cannot follow the detector's code; the message holds torch's reason.
+    """
+    example = job.inputs_for(job.images[0])
+    with _quiet(), torch.no_grad():
+        module = build_graph(job.detector, job.spec, torch.from_numpy(job.images[0]), job.form, substitutes)
+        try:
+            return torch.export.export(module, (example,), dynamic_shapes=(_free_sides(job, example),), strict=False)
+        except Exception as error:
+            # torch.export has no common class for what it cannot follow.
+            reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            raise ExportError(
+                f"torch.export cannot follow {type(job.detector).__name__}: {reason} "
+                "Type export=torchscript, which is traced and scripted instead."
+            ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide MMDetection's deprecated calls, and the whole graph, which torch logs where it cannot follow."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _free_sides(job: Job, example: Tensor) -> dict[int, Any]:
+    """Which dimensions of the input are free, and between which bounds."""
+    first = 0 if job.form.batch == 1 else 1
+    if job.form.preprocess:
+        return {first + axis: Dim(name, min=1, max=_LARGEST_SIDE) for axis, name in enumerate(("height", "width"))}
+    smallest, largest = job.spec.tensor_bounds
+    if smallest == largest:
+        return {}
+    divisor, names = job.spec.divisor, ("rows", "columns")
+    cells = [
+        Dim(name, min=low // divisor, max=high // divisor)
+        for name, low, high in zip(names, smallest, largest, strict=True)
+    ]
+    return {example.dim() - 2 + axis: divisor * cell if divisor > 1 else cell for axis, cell in enumerate(cells)}

@@ -1,0 +1,66 @@
+"""Writes ONNX, with its own operators for suppression and RoI pooling."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from vision_research.deploy.families.roi import RoiPooling
+from vision_research.deploy.formats.graph import export_program
+from vision_research.deploy.formats.job import Job
+from vision_research.deploy.formats.onnx_ops import OPSET, translations
+from vision_research.deploy.ops.native import NativeNms, NativeRoiPooling
+from vision_research.deploy.ops.nms import BatchedNms
+
+
+def write(job: Job, path: Path) -> None:
+    """Write the file; refusals are those of `export_program`."""
+    write_float(job, path)
+    if job.precision == "int8":
+        from vision_research.deploy.formats.int8 import quantize_onnx
+
+        quantize_onnx(job, path)
+
+
+def write_float(job: Job, path: Path) -> None:
+    """Write the file before any quantization."""
+    if "onnx" not in job.written:
+        _export(job, path)
+        job.written["onnx"] = path.read_bytes()
+    path.write_bytes(job.written["onnx"])
+
+
+def _export(job: Job, path: Path) -> None:
+    program = export_program(job, {BatchedNms: NativeNms, RoiPooling: NativeRoiPooling})
+    with _quiet():
+        written = torch.onnx.export(
+            program,
+            (),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[job.input_name],
+            output_names=job.output_names,
+            custom_translation_table=translations(),
+            verbose=False,
+        )
+        assert written is not None
+        written.save(str(path), external_data=False)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter tells of torchvision, which nothing here needs, and of its own internals."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,19 @@
+"""Writes a `.pt2`: torch's own exported program, which `torch.export.load` reads where there is torch alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from vision_research.deploy.families.roi import RoiPooling
+from vision_research.deploy.formats.graph import export_program
+from vision_research.deploy.formats.job import Job
+from vision_research.deploy.ops.looped import LoopedNms, LoopedRoiPooling
+from vision_research.deploy.ops.nms import BatchedNms
+
+
+def write(job: Job, path: Path) -> None:
+    """Write the file; refusals are those of `export_program`."""
+    program = export_program(job, {BatchedNms: LoopedNms, RoiPooling: LoopedRoiPooling})
+    torch.export.save(program, str(path))

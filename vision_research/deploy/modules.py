@@ -1,0 +1,184 @@
+"""The exported detector: preprocessing, network and postprocessing as one module, in each of the forms it is given out.
+
+Knows how the parts join and nothing of what is in them. Written for `torch.jit.script` and for `torch.export`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class ClassThresholds(nn.Module):
+    """Gives out the detections of each class from its lowest score on.
+
+    Args:
+        lowest: score of each class, in the order of the labels; None gives out all.
+    """
+
+    def __init__(self, lowest: Sequence[float] | None) -> None:
+        super().__init__()
+        self.gives_all = lowest is None
+        self.lowest: Tensor
+        self.register_buffer("lowest", torch.tensor(tuple(lowest or ()), dtype=torch.float32))
+
+    def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """Indices (K,) int64 of the (N,) scores, with their (N,) labels, that are given out."""
+        if self.gives_all:
+            return torch.arange(scores.size(0), device=scores.device)
+        return torch.nonzero(scores >= self.lowest[labels]).view(-1)
+
+
+class LowPrecision(nn.Module):
+    """A network in lower precision between float32 ends.
+
+    Args:
+        network: its parameters are of that precision.
+        dtype: which.
+    """
+
+    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.network = network
+        self.dtype = dtype
+
+    def forward(self, tensor: Tensor) -> list[Tensor]:
+        """From float32 to float32; maps of whole numbers stay as they are."""
+        return [level.float() if level.is_floating_point() else level for level in self.network(tensor.to(self.dtype))]
+
+
+class ExportedDetector(nn.Module):
+    """One image in, its detections out.
+
+    Args:
+        preprocess: from an image to the network's tensor.
+        network: from the tensor to maps.
+        postprocess: from maps to detections.
+        thresholds: which of them are given out.
+    """
+
+    def __init__(
+        self, preprocess: nn.Module, network: nn.Module, postprocess: nn.Module, thresholds: ClassThresholds
+    ) -> None:
+        super().__init__()
+        self.preprocess = preprocess
+        self.network = network
+        self.postprocess = postprocess
+        self.thresholds = thresholds
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Detect.
+
+        Args:
+            image: (H, W, 3) uint8, BGR as OpenCV reads it, any size.
+
+        Returns:
+            Boxes (N, 4) float32, xyxy, pixels of the image; scores (N,) float32, descending; labels (N,) int64.
+        """
+        tensor, clip, scale_factor = self.preprocess(image)
+        return self.forward_tensor(tensor, clip, scale_factor)
+
+    @torch.jit.export
+    def forward_tensor(
+        self, tensor: Tensor, clip: tuple[int, int], scale_factor: tuple[float, float]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Detect from the normalised tensor on.
+
+        Args:
+            tensor: (1, 3, h, w) float32, normalised and padded.
+            clip: height and width at which boxes are clipped, pixels of the tensor.
+            scale_factor: pixels of the tensor per pixel of the image (x, y).
+
+        Returns:
+            As `forward`.
+        """
+        return self.forward_maps(self.network(tensor), clip, scale_factor)
+
+    @torch.jit.export
+    def forward_maps(
+        self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Detect from the network's maps of one image on; otherwise as `forward_tensor`."""
+        boxes, scores, labels = self.postprocess(maps, clip, scale_factor)
+        if not self.thresholds.gives_all:
+            chosen = self.thresholds(scores, labels)
+            boxes, scores, labels = boxes[chosen], scores[chosen], labels[chosen]
+        return boxes, scores, labels
+
+
+class ExportedMaskDetector(nn.Module):
+    """One image in, its detections out, with a mask for each.
+
+    Args:
+        preprocess: from an image to the network's tensor.
+        network: from the tensor to maps.
+        postprocess: from maps to detections.
+        thresholds: which of them are given out.
+    """
+
+    def __init__(
+        self, preprocess: nn.Module, network: nn.Module, postprocess: nn.Module, thresholds: ClassThresholds
+    ) -> None:
+        super().__init__()
+        self.preprocess = preprocess
+        self.network = network
+        self.postprocess = postprocess
+        self.thresholds = thresholds
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Detect.
+
+        Args:
+            image: (H, W, 3) uint8, BGR as OpenCV reads it, any size.
+
+        Returns:
+            As `ExportedDetector.forward`; and masks (N, H, W) bool, pixels of the image.
+        """
+        tensor, clip, scale_factor = self.preprocess(image)
+        return self.forward_tensor(tensor, clip, scale_factor, (image.size(0), image.size(1)))
+
+    @torch.jit.export
+    def forward_tensor(
+        self, tensor: Tensor, clip: tuple[int, int], scale_factor: tuple[float, float], image_size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Detect from the normalised tensor on: as `ExportedDetector.forward_tensor`, into masks of `image_size`."""
+        boxes, scores, labels, masks = self.postprocess(self.network(tensor), clip, scale_factor, image_size)
+        if not self.thresholds.gives_all:
+            chosen = self.thresholds(scores, labels)
+            boxes, scores, labels, masks = boxes[chosen], scores[chosen], labels[chosen], masks[chosen]
+        return boxes, scores, labels, masks
+
+
+class TensorDetector(nn.Module):
+    """The normalised tensor of one image in, its detections out, in pixels of that tensor.
+
+    Args:
+        detector: an `ExportedDetector`.
+    """
+
+    def __init__(self, detector: ExportedDetector) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, tensor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """From (1, 3, h, w) float32 to boxes, scores and labels, as `ExportedDetector.forward`."""
+        return self.detector.forward_tensor(tensor, (tensor.size(2), tensor.size(3)), (1.0, 1.0))
+
+
+class TensorMaskDetector(nn.Module):
+    """As `TensorDetector`, with a mask for each detection.
+
+    Args:
+        detector: an `ExportedMaskDetector`.
+    """
+
+    def __init__(self, detector: ExportedMaskDetector) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, tensor: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """From (1, 3, h, w) float32 to boxes, scores, labels and masks, as `ExportedMaskDetector.forward`."""
+        size = (tensor.size(2), tensor.size(3))
+        return self.detector.forward_tensor(tensor, size, (1.0, 1.0), size)

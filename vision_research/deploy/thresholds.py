@@ -1,0 +1,48 @@
+"""The score threshold of each class, from their file into the order of the labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from vision_research.deploy.errors import ExportError
+
+
+def read_thresholds(path: Path) -> tuple[tuple[str, float], ...]:
+    """Read a `thresholds.json`.
+
+    Args:
+        path: JSON with `classes` (names in the order of the labels) and `thresholds` (name to lowest score).
+
+    Returns:
+        Class names with their lowest scores, in the order of `classes`.
+
+    Raises:
+        ExportError: there is no such file, or it is no file of thresholds.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return tuple((str(name), float(document["thresholds"][name])) for name in document["classes"])
+    except OSError as error:
+        raise ExportError(f"thresholds={path} cannot be read: {error.strerror}. Type the path of a file.") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise ExportError(
+            f"thresholds={path} holds no thresholds ({type(error).__name__}: {error}). "
+            "python -m vision_research.threshold writes such a file."
+        ) from error
+
+
+def thresholds_of(named: Sequence[tuple[str, float]], classes: Sequence[str]) -> tuple[float, ...]:
+    """Bring thresholds into the order of the labels.
+
+    Raises:
+        ExportError: they are those of other classes.
+    """
+    given = dict(named)
+    if set(given) != set(classes):
+        raise ExportError(
+            f"The thresholds are for the classes {', '.join(given)}, but the detector's are {', '.join(classes)}. "
+            "Search them on this detector: python -m vision_research.threshold."
+        )
+    return tuple(given[name] for name in classes)
