@@ -39,7 +39,8 @@ def roi_align(
         extents = extents.clamp(min=1.0)
     bins = torch.stack([extents[:, 0] / columns, extents[:, 1] / rows], dim=1)
     grid = torch.ceil(bins) if sampling_ratio <= 0 else torch.full_like(bins, float(sampling_ratio))
-    cells = feature.permute(1, 2, 0).reshape(-1, feature.size(0))
+    # Laid out anew, a cell is one stretch of memory: read from the map as it is, it is a stride for every channel.
+    cells = feature.permute(1, 2, 0).contiguous().view(-1, feature.size(0))
     pooled = feature.new_zeros(rois.size(0), rows * columns, feature.size(0))
     # RoIs with equal sampling grids share a chunk, so that none is walked over more samples than it has. Few at once,
     # so that their sums stay in the cache: 8 of 7 x 7 bins and 256 channels are 400 kB.
