@@ -91,6 +91,7 @@ ZOO: dict[str, tuple[ZooConfig, ...]] = {
         ZooConfig("cascade_rcnn/cascade-rcnn_r18_fpn_8xb8-amp-lsj-200e_coco"),
         ZooConfig("detectors/detectors_cascade-rcnn_r50_1x_coco"),
     ),
+    "grid": (ZooConfig("grid_rcnn/grid-rcnn_r50_fpn_gn-head_1x_coco"),),
 }
 """The configs of each family."""
 

@@ -18,6 +18,7 @@ from vision_research.deploy.errors import ExportError
 from vision_research.deploy.families.dense import DenseFamily
 from vision_research.deploy.families.detr import DetrFamily
 from vision_research.deploy.families.family import Family
+from vision_research.deploy.families.grid_rcnn import GridFamily
 from vision_research.deploy.families.mask2former import MaskQueryFamily
 from vision_research.deploy.families.paa import PaaFamily
 from vision_research.deploy.families.solo import SoloFamily
@@ -43,6 +44,7 @@ FAMILIES: tuple[Family, ...] = (
     YoloV3Family(),
     YoloxFamily(),
     TwoStageFamily(),
+    GridFamily(),
     DetrFamily(),
     SoloFamily(),
     MaskQueryFamily(),

@@ -63,6 +63,11 @@ class TwoStagePostprocess(nn.Module):
     def _detect(
         self, features: list[Tensor], rois: Tensor, clip: tuple[int, int], scale_factor: tuple[float, float]
     ) -> tuple[Tensor, Tensor, Tensor]:
+        return self._run_stages(features, rois, clip, scale_factor)
+
+    def _run_stages(
+        self, features: list[Tensor], rois: Tensor, clip: tuple[int, int], scale_factor: tuple[float, float]
+    ) -> tuple[Tensor, Tensor, Tensor]:
         boxes = rois[:, None]
         factors: Tensor | None = None
         total = rois.new_zeros(1)
@@ -162,7 +167,12 @@ def roi_head_refusals(roi_head: Any) -> list[str]:
         reasons = inherits_unchanged(roi_head, StandardRoIHead, ("predict_bbox", "_bbox_forward"))
     else:
         return [f"{type(roi_head).__name__} is no StandardRoIHead and no CascadeRoIHead"]
-    reasons += inherits_unchanged(roi_head, StandardRoIHead, ("predict",))
+    return reasons + inherits_unchanged(roi_head, StandardRoIHead, ("predict",)) + part_refusals(roi_head)
+
+
+def part_refusals(roi_head: Any) -> list[str]:
+    """Why the box heads and extractors of an RoI head cannot be exported; empty where they can."""
+    reasons = []
     for head in _listed(roi_head.bbox_head):
         reasons += _box_head_refusals(head)
     for extractor in _listed(roi_head.bbox_roi_extractor):
