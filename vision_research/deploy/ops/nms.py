@@ -122,6 +122,7 @@ class BatchedNms(nn.Module):
         score_threshold: scores not above it are dropped first, where it is positive.
         offset: 0, or 1 where a box's last pixel belongs to it.
         max_num: keep at most that many, where it is positive.
+        block_size: boxes resolved against each other at once.
     """
 
     def __init__(
@@ -132,6 +133,7 @@ class BatchedNms(nn.Module):
         score_threshold: float = 0.0,
         offset: int = 0,
         max_num: int = -1,
+        block_size: int = 1024,
     ) -> None:
         super().__init__()
         self.iou_threshold = iou_threshold
@@ -140,6 +142,7 @@ class BatchedNms(nn.Module):
         self.score_threshold = score_threshold
         self.offset = offset
         self.max_num = max_num
+        self.block_size = block_size
 
     def forward(self, boxes: Tensor, scores: Tensor, groups: Tensor, limit: int) -> tuple[Tensor, Tensor]:
         """Suppress boxes within their group (class or pyramid level).
@@ -166,23 +169,28 @@ class BatchedNms(nn.Module):
             return self._suppress(separated, scores, limit)
         # mmcv sorts the survivors of all groups, and torch's sort is not stable: how equal scores come out depends on
         # every value sorted. So groups may stop early at the limit only where that leaves no two equal scores on top.
-        keep = self._suppress_groups(separated, scores, groups, limit + 1 if limit > 0 else -1)
-        if limit > 0:
+        keep, was_cut = self._suppress_groups(separated, scores, groups, limit + 1 if limit > 0 else -1)
+        if was_cut:
             best = scores[keep[: limit + 1]]
             if bool((best[1:] == best[:-1]).any()):
-                keep = self._suppress_groups(separated, scores, groups, -1)
+                keep, _ = self._suppress_groups(separated, scores, groups, -1)
         return keep[:limit] if limit > 0 else keep
 
-    def _suppress_groups(self, boxes: Tensor, scores: Tensor, groups: Tensor, limit: int) -> Tensor:
+    def _suppress_groups(self, boxes: Tensor, scores: Tensor, groups: Tensor, limit: int) -> tuple[Tensor, bool]:
+        """The kept boxes of every group, and whether the limit may have cut one short."""
         kept = [groups[:0]]
+        was_cut = False
         for group in torch.unique(groups):
             members = torch.nonzero(groups == group).view(-1)
-            kept.append(members[self._suppress(boxes[members], scores[members], limit)])
+            # A group that is one block is resolved whole, so a limit would gain nothing.
+            bound = limit if members.size(0) > self.block_size else -1
+            was_cut = was_cut or bound > 0
+            kept.append(members[self._suppress(boxes[members], scores[members], bound)])
         keep = torch.cat(kept).sort()[0]
-        return keep[scores[keep].sort(descending=True)[1]]
+        return keep[scores[keep].sort(descending=True)[1]], was_cut
 
     def _suppress(self, boxes: Tensor, scores: Tensor, limit: int) -> Tensor:
         if self.score_threshold > 0:
             valid = torch.nonzero(scores > self.score_threshold).view(-1)
-            return valid[nms(boxes[valid], scores[valid], self.iou_threshold, self.offset, limit)]
-        return nms(boxes, scores, self.iou_threshold, self.offset, limit)
+            return valid[nms(boxes[valid], scores[valid], self.iou_threshold, self.offset, limit, self.block_size)]
+        return nms(boxes, scores, self.iou_threshold, self.offset, limit, self.block_size)
