@@ -26,8 +26,9 @@ class S3Server:
         endpoint: its address.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, niceness: int = 0) -> None:
         self._folder = folder
+        self._niceness = niceness
         folder.mkdir(exist_ok=True)
         self._ports = _free_ports(4)
         self._process: subprocess.Popen[bytes] | None = None
@@ -44,6 +45,7 @@ class S3Server:
         """Start it, and wait until it answers."""
         names = ("-master.port", "-volume.port", "-filer.port", "-s3.port")
         command = [
+            *("nice", "-n", str(self._niceness)),
             _weed(),
             "-logtostderr",
             "mini",

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields, make_dataclass
 from enum import Enum
 from typing import Any, cast
 
+from omegaconf import MISSING
+
 from vision_research.config.schema import DataConfig, ExportConfig, StorageConfig, TrackingConfig
 
 DataOverrides: Any = make_dataclass(
@@ -58,5 +60,22 @@ class ExportCommand(SourceConfig):
     images: str | None = None
 
 
-COMMAND_SCHEMAS: dict[str, type[SourceConfig]] = {"export": ExportCommand}
+@dataclass
+class PackCommand:
+    """One packing.
+
+    Attributes:
+        data: the data set, on this machine or in S3.
+        storage: how S3 is reached.
+        out: folder in S3 that gets the shards, their index and the annotation files.
+        shard_mb: size of a shard, 10^6 bytes.
+    """
+
+    data: DataConfig = field(default_factory=DataConfig)
+    storage: StorageConfig = field(default_factory=StorageConfig)
+    out: str = MISSING
+    shard_mb: int = 256
+
+
+COMMAND_SCHEMAS: dict[str, type[SourceConfig] | type[PackCommand]] = {"export": ExportCommand, "pack": PackCommand}
 """The schema of each command by the name of its file in `conf/`."""

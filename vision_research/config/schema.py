@@ -298,6 +298,7 @@ class StorageConfig:
         profile: section of ~/.aws/config; null is what boto3 finds.
         cache_dir: folder of the disk cache that all processes of a machine share; null reads from S3 every time.
         cache_size_gb: what the cache may hold, 10^9 bytes; what was not used for longest goes first.
+        packed: the data was packed by `python -m vision_research.pack`: images come in blocks, by one request each.
         prefetch: images that each loader process fetches ahead of the batches to come; 0 for none.
         give_up_after_s: how long a request is made again while the server is away, in seconds; then the run fails.
         checkpoints: folder in S3 in which every run gets a copy of its own folder; null keeps runs on this machine.
@@ -310,6 +311,7 @@ class StorageConfig:
     profile: str | None = None
     cache_dir: str | None = "~/.cache/vision_research/s3"
     cache_size_gb: float = 50.0
+    packed: bool = False
     prefetch: int = 64
     give_up_after_s: float = 120.0
     checkpoints: str | None = None

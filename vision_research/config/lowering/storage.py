@@ -17,6 +17,7 @@ def s3_settings(storage: StorageConfig) -> dict[str, Any]:
         "give_up_after_s": storage.give_up_after_s,
         "cache_dir": storage.cache_dir,
         "cache_size_gb": storage.cache_size_gb,
+        "packed": storage.packed,
     }
 
 

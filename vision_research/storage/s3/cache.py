@@ -27,6 +27,8 @@ _MAGIC = b"VRC1"
 _EVICT_TO = 0.9
 _STALE_TEMPORARY_S = 3600
 _RETRY_WRITING_S = 60.0
+# Of the folders that hold entries; others keep what belongs to the cache in folders beside them.
+_FOLDER_NAME_LENGTH = 2
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class DiskCache:
 
     def _path(self, name: str) -> Path:
         digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
-        return self._folder / digest[:2] / digest[2:]
+        return self._folder / digest[:_FOLDER_NAME_LENGTH] / digest[_FOLDER_NAME_LENGTH:]
 
     @contextlib.contextmanager
     def _size(self) -> Iterator[_Size]:
@@ -149,7 +151,7 @@ class DiskCache:
 
     def _files(self) -> Iterator[_File]:
         for folder in os.scandir(self._folder):
-            if not folder.is_dir():
+            if len(folder.name) != _FOLDER_NAME_LENGTH or not folder.is_dir():
                 continue
             for item in os.scandir(folder):
                 with contextlib.suppress(FileNotFoundError):

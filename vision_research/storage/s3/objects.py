@@ -8,6 +8,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from vision_research.storage.s3.cache import DiskCache
+from vision_research.storage.s3.packed import pack_of
 from vision_research.storage.s3.prefetch import Prefetcher
 from vision_research.storage.s3.reader import fetch
 from vision_research.storage.s3.settings import S3Settings, hand_down_settings
@@ -54,19 +55,35 @@ def read_current(uri: S3Uri, settings: S3Settings) -> bytes:
 def prefetch_object(address: str, settings: S3Settings) -> None:
     """Begin to read an object that this process will ask for, unless the cache has it."""
     uri = S3Uri.parse(address)
-    if settings.cache_dir is not None:
-        confirmed = _cache(settings.cache_dir, settings.cache_size_gb).confirmed(_cache_name(uri, settings))
-        if confirmed is not None and confirmed >= _run_started():
-            return
+    if _is_kept(uri, settings):
+        return
     if settings not in _prefetchers:
         _prefetchers[settings] = Prefetcher(partial(_read, settings=settings))
     _prefetchers[settings].announce(uri)
 
 
+def _is_kept(uri: S3Uri, settings: S3Settings) -> bool:
+    kept = _cache_of(settings)
+    if kept is None:
+        return False
+    pack = pack_of(uri.parent, settings, kept) if settings.packed else None
+    number = None if pack is None else pack.find(uri)
+    if pack is not None and number is not None:
+        return pack.is_kept(number)
+    confirmed = kept.confirmed(_cache_name(uri, settings))
+    return confirmed is not None and confirmed >= _run_started()
+
+
 def _read(uri: S3Uri, settings: S3Settings) -> bytes:
-    if settings.cache_dir is None:
-        return _body(fetch(uri, settings).body)
-    kept = _cache(settings.cache_dir, settings.cache_size_gb)
+    kept = _cache_of(settings)
+    pack = pack_of(uri.parent, settings, kept) if settings.packed else None
+    number = None if pack is None else pack.find(uri)
+    if pack is not None and number is not None:
+        return pack.read(number)
+    return _body(fetch(uri, settings).body) if kept is None else _read_through(kept, uri, settings)
+
+
+def _read_through(kept: DiskCache, uri: S3Uri, settings: S3Settings) -> bytes:
     name = _cache_name(uri, settings)
     entry = kept.read(name)
     if entry is not None and entry.confirmed >= _run_started():
@@ -87,6 +104,10 @@ os.register_at_fork(after_in_child=_prefetchers.clear)
 
 def _cache_name(uri: S3Uri, settings: S3Settings) -> str:
     return f"{settings.endpoint_url or ''} {uri}"
+
+
+def _cache_of(settings: S3Settings) -> DiskCache | None:
+    return None if settings.cache_dir is None else _cache(settings.cache_dir, settings.cache_size_gb)
 
 
 @cache

@@ -10,6 +10,7 @@ from pathlib import Path, PosixPath
 from vision_research.config.addresses import is_s3
 from vision_research.storage.s3.listing import Listed, has_any, list_folder
 from vision_research.storage.s3.objects import read_object
+from vision_research.storage.s3.packed import packed_listing
 from vision_research.storage.s3.settings import S3Settings, default_settings
 from vision_research.storage.s3.uri import S3Uri
 
@@ -51,8 +52,8 @@ class S3Path(PosixPath):
         """Tell whether it is a folder; a bucket that can be listed is one, though it be empty."""
         if len(self.parts) < 2:
             return False
-        uri = self._uri
-        return has_any(uri, default_settings()) or not uri.key
+        uri, settings = self._uri, default_settings()
+        return not uri.key or has_any(uri, settings) or (settings.packed and bool(_listing(uri, settings)))
 
     def iterdir(self) -> Iterator[S3Path]:  # type: ignore[override]  # a generator of this very class
         """List the folder; one that does not exist is empty."""
@@ -91,4 +92,5 @@ class S3Path(PosixPath):
 
 @lru_cache(maxsize=32)
 def _listing(folder: S3Uri, settings: S3Settings) -> dict[str, Listed]:
-    return {entry.name: entry for entry in list_folder(folder, settings)}
+    found = {entry.name: entry for entry in list_folder(folder, settings)}
+    return {**packed_listing(folder, settings), **found} if settings.packed else found

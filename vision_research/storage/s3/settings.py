@@ -25,6 +25,7 @@ class S3Settings:
         max_connections: open at once, for each process.
         cache_dir: folder of the disk cache that all processes of this machine share; None reads every time.
         cache_size_gb: what the cache may hold, 10^9 bytes.
+        packed: whether images lie in a pack, in or above the folder that they are named in.
     """
 
     endpoint_url: str | None = None
@@ -36,6 +37,7 @@ class S3Settings:
     max_connections: int = 32
     cache_dir: str | None = None
     cache_size_gb: float = 50.0
+    packed: bool = False
 
     @property
     def timeouts_s(self) -> tuple[float, float]:

@@ -48,6 +48,11 @@ class S3Uri:
         return self.key.rpartition("/")[2]
 
     @property
+    def parent(self) -> S3Uri:
+        """The folder that it lies in; that of a bucket is the bucket."""
+        return S3Uri(self.bucket, self.key.rpartition("/")[0])
+
+    @property
     def folder_prefix(self) -> str:
         """What the keys inside of this folder start with."""
         return f"{self.key}/" if self.key else ""

@@ -1,0 +1,307 @@
+"""Training straight from S3, over the same data on local disk and over a plain back end: ratios, measured side by side.
+
+    python benchmarks/s3.py [load] [pack] [step] [upload] [memory]
+
+A real server (SeaweedFS) runs beside it, behind a loopback proxy that adds 20 ms to every request.
+
+load    images/s while nothing but loading runs: two workers read and decode. Cold over one GET an image with boto3's
+        `get_object` (held to 6), and a later epoch from the cache over local disk (held to 0.97).
+pack    images/s of a cold epoch from a pack over one from single objects (held to 1.5), and images a request (to 50).
+step    images/s of a cold epoch over local disk, when each batch of 8 is followed by a step of 0.5 s (held to 0.9).
+upload  seconds an iteration while a checkpoint is uploaded, over those without (held to 1.02).
+memory  private memory of a worker with 100,000 images in the data set, over 1,000.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import cv2
+import mmengine.fileio as fileio
+import numpy as np
+import psutil
+import torch
+from mmengine.dataset import BaseDataset, DefaultSampler
+from mmengine.fileio import BaseStorageBackend, register_backend
+from torch.utils.data import DataLoader, get_worker_info
+
+import vision_research.engine.registered  # noqa: F401
+from vision_research.engine.look_ahead import LookAheadBatchSampler
+from vision_research.storage.s3.client import s3_client
+from vision_research.storage.s3.mirror import Mirror
+from vision_research.storage.s3.mirror_thread import MirrorThread
+from vision_research.storage.s3.pack_writer import PackWriter
+from vision_research.storage.s3.settings import S3Settings
+from vision_research.storage.s3.uri import S3Uri
+from vision_research.work_dir import WorkDir
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+from s3_proxy import S3Proxy
+from s3_server import CREDENTIALS, S3Server
+
+NUM_IMAGES = 640
+BATCH = 8
+WORKERS = 2
+LATENCY_S = 0.02
+STEP_S = 0.5
+BUCKET = "benchmark"
+
+
+@register_backend("plain_s3")
+class PlainBackend(BaseStorageBackend):
+    """What a person writes first: one `get_object` an image, from one client a process."""
+
+    def __init__(self, endpoint_url: str) -> None:
+        self._endpoint_url = endpoint_url
+        self._client: Any = None
+
+    def get(self, filepath: str) -> bytes:
+        """Read an object."""
+        import boto3
+
+        self._client = self._client or boto3.client("s3", endpoint_url=self._endpoint_url)
+        uri = S3Uri.parse(filepath)
+        body: bytes = self._client.get_object(Bucket=uri.bucket, Key=uri.key)["Body"].read()
+        return body
+
+    def get_text(self, filepath: str) -> str:
+        """Read text."""
+        return self.get(filepath).decode()
+
+
+class Images(BaseDataset):
+    """A data set as MMEngine keeps one: its list serialised, its images read through a back end and decoded."""
+
+    def __init__(self, root: str, backend_args: dict[str, Any] | None, count: int = NUM_IMAGES) -> None:
+        self._root, self._count, self._backend_args = root, count, backend_args
+        super().__init__()
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """Name the images; more than there are go round."""
+        return [{"img_path": f"{self._root}/{number % NUM_IMAGES:04}.jpg"} for number in range(self._count)]
+
+    def prepare_data(self, idx: int) -> tuple[int, int]:
+        """Load one image; return its height, and the private memory of the worker in bytes, sometimes."""
+        content = fileio.get(self.get_data_info(idx)["img_path"], backend_args=self._backend_args)
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        sampled = get_worker_info() is not None and idx % 64 == 0
+        return image.shape[0], psutil.Process().memory_full_info().uss if sampled else 0
+
+
+def loader(images: Images, prefetch: int = 0) -> DataLoader[Any]:
+    """Make a loader as a training has it."""
+    sampler = DefaultSampler(images, shuffle=True, seed=1)
+    common = {"num_workers": WORKERS, "collate_fn": list, "persistent_workers": True}
+    if prefetch:
+        args = (BATCH, WORKERS, prefetch, images._backend_args)
+        return DataLoader(images, batch_sampler=LookAheadBatchSampler(sampler, *args), **common)
+    return DataLoader(images, sampler=sampler, batch_size=BATCH, **common)
+
+
+def images_per_s(loading: DataLoader[Any], step_s: float = 0.0, num_batches: int = 10**9) -> float:
+    """Measure one epoch, from its first request on."""
+    started, count = time.perf_counter(), 0
+    for number, batch in enumerate(loading):
+        count += len(batch)
+        time.sleep(step_s)
+        if number + 1 == num_batches:
+            break
+    return count / (time.perf_counter() - started)
+
+
+def load(place: Place) -> None:
+    """Print what loading alone gives."""
+    cold, plain, cached, local = [], [], [], []
+    for turn in range(3):
+        plain.append(images_per_s(loader(Images(place.remote, place.plain)), num_batches=20))
+        ours = loader(Images(place.remote, place.ours(f"load{turn}")), prefetch=64)
+        cold.append(images_per_s(ours))
+        disk = loader(Images(place.local, None))
+        images_per_s(disk)  # its workers start, as those of the other have
+        for _ in range(3):
+            cached.append(images_per_s(ours))
+            local.append(images_per_s(disk))
+    show("cold", median(cold), "one GET an image", median(plain), 6)
+    show("epoch 2, from the cache", median(cached), "local disk", median(local), 0.97)
+
+
+def pack(place: Place) -> None:
+    """Print what packing gives."""
+    names = [f"images/{number:04}.jpg" for number in range(NUM_IMAGES)]
+    root = Path(place.local).parent
+    writer = PackWriter(S3Uri(BUCKET, "packed"), place.settings, 256_000_000, place.folder)
+    writer.write(names, lambda name: (root / name).read_bytes())
+    packed, single, requests = [], [], []
+    for turn in range(3):
+        single.append(images_per_s(loader(Images(place.remote, place.ours(f"single{turn}")), prefetch=64)))
+        before = place.num_requests()
+        args = {**place.ours(f"packed{turn}"), "packed": True}
+        packed.append(images_per_s(loader(Images(f"s3://{BUCKET}/packed/images", args), prefetch=64)))
+        requests.append(place.num_requests() - before)
+    show("cold, packed", median(packed), "cold, single objects", median(single), 1.5)
+    show("images", NUM_IMAGES, "requests, index included", median(requests), 50)
+
+
+def step(place: Place) -> None:
+    """Print what a training step leaves of the latency."""
+    cold, local = [], []
+    for turn in range(2):
+        ours = loader(Images(place.remote, place.ours(f"step{turn}")), prefetch=64)
+        cold.append(images_per_s(ours, STEP_S, num_batches=40))
+        local.append(images_per_s(loader(Images(place.local, None)), STEP_S, num_batches=40))
+    show(f"cold, with a step of {STEP_S} s", median(cold), "local disk", median(local), 0.9)
+
+
+def upload(place: Place) -> None:
+    """Print what an upload costs a training beside it."""
+    work_dir = WorkDir(place.folder / "run")
+    work_dir.root.mkdir()
+    (work_dir.root / "content").write_bytes(os.urandom(200_000_000))
+    theirs, ours = multiprocessing.Pipe()
+    training = multiprocessing.Process(target=_train, args=(theirs,), daemon=True)
+    training.start()
+    alone, beside = [], []
+    for turn in range(6):
+        alone.append(_iteration_s(ours, 4.0))
+        (work_dir.root / "content").replace(work_dir.root / f"epoch_{turn}.pth")
+        thread = MirrorThread(Mirror(work_dir, S3Uri(BUCKET, f"runs/{turn}"), place.settings), interval_s=0.01)
+        started = time.perf_counter()
+        thread.start()
+        beside.append(_iteration_s(ours, 4.0))
+        thread.finish()
+        print(f"upload {turn}: done within {time.perf_counter() - started:.1f} s", file=sys.stderr)
+        (work_dir.root / f"epoch_{turn}.pth").replace(work_dir.root / "content")
+    training.kill()
+    show("iteration beside an upload [s]", median(beside), "iteration alone [s]", median(alone), 1.02)
+    pairs = [with_upload / without for with_upload, without in zip(beside, alone, strict=True)]
+    print(f"    pair by pair: {', '.join(f'{pair:.3f}' for pair in pairs)}")
+
+
+def _train(pipe: Connection) -> None:
+    torch.set_num_threads(1)
+    layer, batch = torch.nn.Conv2d(64, 64, 3, padding=1), torch.randn(2, 64, 96, 96)
+    while True:
+        started = time.perf_counter()
+        layer(batch).square().mean().backward()
+        pipe.send(time.perf_counter() - started)
+
+
+def _iteration_s(pipe: Connection, seconds: float) -> float:
+    while pipe.poll():
+        pipe.recv()
+    end, times = time.perf_counter() + seconds, []
+    while time.perf_counter() < end:
+        times.append(pipe.recv())
+    return sum(times) / len(times)
+
+
+def memory(place: Place) -> None:
+    """Print what a worker holds for itself."""
+    private = {}
+    for count in (1_000, 100_000):
+        ours = loader(Images(place.remote, place.ours(f"memory{count}"), count), prefetch=64)
+        peaks = []
+        for number, batch in enumerate(ours):
+            peaks += [used for _, used in batch if used]
+            if number == 80:
+                break
+        private[count] = max(peaks) / 1e6
+    show("MB with 100,000 images", private[100_000], "MB with 1,000", private[1_000], 1.1)
+
+
+def show(name: str, value: float, other_name: str, other: float, limit: float) -> None:
+    """Print a ratio."""
+    print(f"{name}: {value:.4g}; {other_name}: {other:.4g}; ratio {value / other:.3f} (held to {limit})", flush=True)
+
+
+class Place:
+    """The same images on disk and in a bucket."""
+
+    def __init__(self, folder: Path, direct: str, slow: str, counts: Connection) -> None:
+        self._counts = counts
+        self.folder = folder
+        self.local, self.remote = str(folder / "images"), f"s3://{BUCKET}/images"
+        self.settings, self._slow = S3Settings(endpoint_url=direct), slow
+        self.plain = {"backend": "plain_s3", "endpoint_url": slow}
+
+    def ours(self, cache: str) -> dict[str, Any]:
+        """Return the back end with a cache that is empty when first used."""
+        return {"backend": "s3", "endpoint_url": self._slow, "cache_dir": str(self.folder / "cache" / cache)}
+
+    def num_requests(self) -> int:
+        """Return how many GET requests have come by the proxy."""
+        self._counts.send(None)
+        return int(self._counts.recv())
+
+    def fill(self) -> None:
+        """Make the images, and upload them."""
+        rng = np.random.default_rng(0)
+        Path(self.local).mkdir()
+        client = s3_client(self.settings)
+        client.create_bucket(Bucket=BUCKET)
+        for number in range(NUM_IMAGES):
+            noise = rng.integers(0, 255, (60, 80, 3), dtype=np.uint8)
+            cv2.imwrite(f"{self.local}/{number:04}.jpg", cv2.resize(noise, (320, 240), interpolation=cv2.INTER_CUBIC))
+        sizes = [path.stat().st_size for path in Path(self.local).iterdir()]
+        print(f"{NUM_IMAGES} JPEGs of 320 x 240, {median(sizes) / 1000:.0f} kB each, {os.cpu_count()} cores")
+        with ThreadPoolExecutor(4) as pool:
+            files = sorted(Path(self.local).iterdir())
+            list(pool.map(lambda path: client.upload_file(str(path), BUCKET, f"images/{path.name}"), files))
+
+
+@contextmanager
+def place() -> Iterator[Place]:
+    """Start the server and, in a process of its own, the proxy."""
+    os.environ |= CREDENTIALS
+    # The server stands for another machine: it takes from the cores here only what nobody else wants.
+    with tempfile.TemporaryDirectory() as folder, S3Server(Path(folder, "server"), niceness=19) as server:
+        theirs, ours = multiprocessing.Pipe()
+        proxy = multiprocessing.get_context("spawn").Process(target=_serve, args=(server.endpoint, theirs), daemon=True)
+        proxy.start()
+        made = Place(Path(folder), server.endpoint, ours.recv(), ours)
+        made.fill()
+        yield made
+        proxy.kill()
+
+
+def _serve(upstream: str, pipe: Connection) -> None:
+    with S3Proxy(upstream, LATENCY_S) as proxy:
+        pipe.send(proxy.endpoint)
+        while True:
+            pipe.recv()
+            pipe.send(proxy.requests["GET"])
+
+
+def main() -> None:
+    """Measure and print."""
+    parts: dict[str, Callable[[Place], None]] = {
+        "load": load,
+        "pack": pack,
+        "step": step,
+        "upload": upload,
+        "memory": memory,
+    }
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[[], *parts], default=list(parts))
+    chosen = parser.parse_args().parts
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    with place() as made:
+        for name in chosen:
+            parts[name](made)
+
+
+if __name__ == "__main__":
+    main()

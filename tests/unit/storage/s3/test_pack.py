@@ -1,0 +1,112 @@
+"""A pack gives every image back, by few requests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import mmengine.fileio as fileio
+import pytest
+from s3_proxy import S3Proxy
+
+from vision_research.storage.s3.backend import S3Backend
+from vision_research.storage.s3.errors import S3Error, S3NotFoundError
+from vision_research.storage.s3.pack_format import PackIndex, write_index
+from vision_research.storage.s3.pack_writer import PackWriter
+from vision_research.storage.s3.path import as_path
+from vision_research.storage.s3.settings import S3Settings, set_default_settings
+from vision_research.storage.s3.uri import S3Uri
+
+NUM_IMAGES = 500
+IMAGES = {f"images/{number // 100}/a b+{number}.jpg": os.urandom(3000 + number) for number in range(NUM_IMAGES)}
+
+
+@pytest.fixture
+def packed(bucket: str, s3_settings: S3Settings, tmp_path: Path) -> str:
+    """A pack of several shards, and an annotation file beside it."""
+    writer = PackWriter(S3Uri.parse(f"{bucket}/p"), s3_settings, shard_bytes=300_000, scratch=tmp_path)
+    assert writer.write(list(IMAGES), IMAGES.__getitem__) == 4
+    fileio.put(b"{}", f"{bucket}/p/annotations/train.json")
+    return f"{bucket}/p"
+
+
+@pytest.fixture
+def proxy(s3_settings: S3Settings) -> Iterator[S3Proxy]:
+    with S3Proxy(str(s3_settings.endpoint_url)) as proxy:
+        yield proxy
+
+
+def backend(proxy: S3Proxy, **changes: Any) -> S3Backend:
+    return S3Backend(endpoint_url=proxy.endpoint, packed=True, give_up_after_s=5, **changes)
+
+
+def shuffled() -> list[str]:
+    return sorted(IMAGES, key=hash)
+
+
+def test_every_image_comes_back_by_a_request_for_fifty(packed: str, proxy: S3Proxy, tmp_path: Path) -> None:
+    reading = backend(proxy, cache_dir=str(tmp_path / "cache"))
+    for _ in range(2):
+        assert all(reading.get(f"{packed}/{name}") == IMAGES[name] for name in shuffled())
+
+    index_lookups = 15  # each of five folders asks for an index, above it, and there
+    assert proxy.requests["GET"] - index_lookups <= NUM_IMAGES / 50
+
+
+@pytest.mark.parametrize("cache", [{"cache_dir": None}, {"cache_size_gb": 1e-6}])
+def test_without_room_for_it_each_image_is_a_request(
+    cache: dict[str, Any], packed: str, proxy: S3Proxy, tmp_path: Path
+) -> None:
+    reading = backend(proxy, **{"cache_dir": str(tmp_path / "cache"), **cache})
+    names = shuffled()[:20]
+
+    assert all(reading.get(f"{packed}/{name}") == IMAGES[name] for name in names)
+    assert 20 <= proxy.requests["GET"] <= 20 + 15
+
+
+def test_what_is_not_in_the_pack_is_read_beside_it(packed: str, proxy: S3Proxy) -> None:
+    assert backend(proxy).get(f"{packed}/annotations/train.json") == b"{}"
+    with pytest.raises(S3NotFoundError):
+        backend(proxy).get(f"{packed}/images/none.jpg")
+
+
+def test_a_pack_is_looked_at_as_a_folder(packed: str, s3_settings: S3Settings) -> None:
+    set_default_settings(replace(s3_settings, packed=True))
+    images = as_path(f"{packed}/images/0")
+
+    assert images.is_dir()
+    assert sorted(path.name for path in images.iterdir()) == sorted(f"a b+{number}.jpg" for number in range(100))
+    assert (images / "a b+7.jpg").stat().st_size == 3007
+    assert (images / "a b+7.jpg").read_bytes() == IMAGES["images/0/a b+7.jpg"]
+    assert {path.name for path in as_path(packed).iterdir()} == {"annotations", "images", "pack"}
+
+
+def test_a_damaged_image_is_named(packed: str, bucket: str, proxy: S3Proxy) -> None:
+    (shard,) = (name for name in fileio.list_dir_or_file(f"{packed}/pack") if name.endswith("-00000.shard"))
+    fileio.put(bytes(len(fileio.get(f"{packed}/pack/{shard}"))), f"{packed}/pack/{shard}")
+
+    with pytest.raises(S3Error, match="of the pack s3://.*/p is damaged"):
+        backend(proxy).get(f"{packed}/{next(iter(IMAGES))}")
+
+
+def test_packing_again_replaces_the_pack(packed: str, s3_settings: S3Settings, proxy: S3Proxy, tmp_path: Path) -> None:
+    PackWriter(S3Uri.parse(packed), s3_settings, 10**9, tmp_path).write(["x.jpg"], lambda name: b"new")
+
+    assert backend(proxy).get(f"{packed}/x.jpg") == b"new"
+    assert len([name for name in fileio.list_dir_or_file(f"{packed}/pack") if name.endswith(".shard")]) == 1
+
+
+def test_an_index_cut_off_is_refused() -> None:
+    content = write_index("abcdefgh", ["a"], [(0, 0, 5, 1)], [(0, 0, 5, 0, 1)])
+
+    assert PackIndex(content).find("a") == 0 and PackIndex(content).find("b") is None
+    for size in (0, 10, len(content) - 1):
+        with pytest.raises(ValueError, match="cut off"):
+            PackIndex(content[:size])
+
+
+def test_settings_name_a_pack(s3_settings: S3Settings) -> None:
+    assert asdict(replace(s3_settings, packed=True))["packed"] is True

@@ -1,0 +1,110 @@
+"""How images lie in a pack: shards of a few hundred MB, cut into blocks of images that are read by one request each.
+
+    ROOT/annotations/train.json          as they were
+    ROOT/pack/index.bin                  where each image lies; written last, it makes the pack
+    ROOT/pack/names.txt                  one name and size in bytes a line, in the order of the entries
+    ROOT/pack/ID-00000.shard             the bytes of the images, one after the other
+
+Owns the layout of the index, and no request. Names are kept as 64-bit digests: an index takes 40 bytes an image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+FOLDER = "pack"
+INDEX = f"{FOLDER}/index.bin"
+NAMES = f"{FOLDER}/names.txt"
+IMAGES_PER_BLOCK = 64
+
+# Magic, id of the pack, entries, blocks.
+_HEADER = struct.Struct("<8s8sQQ")
+_MAGIC = b"VRPACK1\0"
+_ENTRY = np.dtype([("block", "<u4"), ("offset", "<u8"), ("size", "<u4"), ("crc", "<u4")])
+_BLOCK = np.dtype([("shard", "<u4"), ("start", "<u8"), ("stop", "<u8"), ("first", "<u4"), ("count", "<u4")])
+_NAME = np.dtype([("digest", "<u8"), ("entry", "<u4")])
+
+
+def digest_of(name: str) -> int:
+    """Return the number that stands for a name in an index."""
+    return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def shard_name(pack_id: str, number: int) -> str:
+    """Return the name of a shard, relative to the root of its pack."""
+    return f"{FOLDER}/{pack_id}-{number:05}.shard"
+
+
+class PackIndex:
+    """Where the images of a pack lie.
+
+    Args:
+        content: of `index.bin`, as bytes or mapped into memory.
+
+    Attributes:
+        pack_id: eight characters that change with every packing.
+        total_bytes: of all images.
+
+    Raises:
+        ValueError: it is no index, or not whole.
+    """
+
+    def __init__(self, content: Any) -> None:
+        view = memoryview(content)
+        if len(view) < _HEADER.size:
+            raise ValueError("it is cut off")
+        magic, pack_id, num_entries, num_blocks = _HEADER.unpack_from(view)
+        sizes = (num_entries * _ENTRY.itemsize, num_blocks * _BLOCK.itemsize, num_entries * _NAME.itemsize)
+        if magic != _MAGIC or len(view) != _HEADER.size + sum(sizes):
+            raise ValueError("it is of another kind, or cut off")
+        first, second = _HEADER.size + sizes[0], _HEADER.size + sizes[0] + sizes[1]
+        self.pack_id = pack_id.decode()
+        self._entries = np.frombuffer(view[_HEADER.size : first], _ENTRY)
+        self._blocks = np.frombuffer(view[first:second], _BLOCK)
+        self._names = np.frombuffer(view[second:], _NAME)
+        self.total_bytes = int(self._entries["size"].sum(dtype=np.int64))
+
+    def find(self, name: str) -> int | None:
+        """Return the number of an image's entry; None where there is no such image."""
+        digest = np.uint64(digest_of(name))
+        place = int(np.searchsorted(self._names["digest"], digest))
+        if place == len(self._names) or self._names["digest"][place] != digest:
+            return None
+        return int(self._names["entry"][place])
+
+    def entry(self, number: int) -> tuple[int, int, int, int]:
+        """Return block, offset in the shard in bytes, size in bytes and CRC-32 of an image."""
+        block, offset, size, crc = self._entries[number]
+        return int(block), int(offset), int(size), int(crc)
+
+    def block(self, number: int) -> tuple[int, int, int, range]:
+        """Return shard, first byte, the one after the last, and the entries of a block."""
+        shard, start, stop, first, count = self._blocks[number]
+        return int(shard), int(start), int(stop), range(int(first), int(first) + int(count))
+
+
+def write_index(
+    pack_id: str, names: Sequence[str], entries: Sequence[tuple[int, ...]], blocks: Sequence[tuple[int, ...]]
+) -> bytes:
+    """Return the content of `index.bin`.
+
+    Args:
+        pack_id: eight characters.
+        names: of the images, in the order of the entries.
+        entries: as `PackIndex.entry` gives them.
+        blocks: shard, first byte, the one after the last, first entry, number of entries.
+
+    Raises:
+        ValueError: two names have one digest.
+    """
+    named = np.array([(digest_of(name), number) for number, name in enumerate(names)], _NAME)
+    named.sort(order="digest")
+    if len(np.unique(named["digest"])) != len(names):
+        raise ValueError("two images have one name")
+    header = _HEADER.pack(_MAGIC, pack_id.encode(), len(entries), len(blocks))
+    return header + np.array(entries, _ENTRY).tobytes() + np.array(blocks, _BLOCK).tobytes() + named.tobytes()

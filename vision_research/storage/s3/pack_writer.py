@@ -1,0 +1,92 @@
+"""Packs many small objects into few large ones: requests, not bytes, cost money and time."""
+
+from __future__ import annotations
+
+import uuid
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from vision_research.storage.s3.listing import list_folder
+from vision_research.storage.s3.pack_format import FOLDER, IMAGES_PER_BLOCK, INDEX, NAMES, shard_name, write_index
+from vision_research.storage.s3.settings import S3Settings
+from vision_research.storage.s3.transfer import remove, upload_bytes
+from vision_research.storage.s3.uri import S3Uri
+from vision_research.storage.s3.verified import upload_verified
+
+_READERS = 8
+
+
+class PackWriter:
+    """Writes one pack.
+
+    Args:
+        root: folder of the pack.
+        settings: how S3 is reached.
+        shard_bytes: a shard is uploaded when it has so many.
+        scratch: folder of this machine that has room for one shard.
+    """
+
+    def __init__(self, root: S3Uri, settings: S3Settings, shard_bytes: int, scratch: Path) -> None:
+        self._root = root
+        self._settings = settings
+        self._shard_bytes = shard_bytes
+        self._shard = scratch / "shard"
+        self._pack_id = uuid.uuid4().hex[:8]
+        self._num_shards = 0
+        self._entries: list[tuple[int, ...]] = []
+        self._blocks: list[tuple[int, ...]] = []
+
+    def write(self, names: Sequence[str], read: Callable[[str], bytes]) -> int:
+        """Pack images; the pack is there when the last byte is, and an older one in the same place until then.
+
+        Args:
+            names: relative to the root of the data, as annotation files and prefixes name them.
+            read: reads one; called from several threads.
+
+        Returns:
+            The number of shards.
+
+        Raises:
+            OSError: an image cannot be read, or the scratch folder is full.
+            S3Error: it may not be written there, or the server was away for too long.
+        """
+        sink = self._shard.open("wb")
+        for bodies in _in_blocks(names, read):
+            start = sink.tell()
+            for body in bodies:
+                self._entries.append((len(self._blocks), sink.tell(), len(body), zlib.crc32(body)))
+                sink.write(body)
+            first = len(self._entries) - len(bodies)
+            self._blocks.append((self._num_shards, start, sink.tell(), first, len(bodies)))
+            if sink.tell() >= self._shard_bytes:
+                sink.close()
+                self._upload()
+                sink = self._shard.open("wb")
+        left = sink.tell()
+        sink.close()
+        if left:
+            self._upload()
+        self._finish(names)
+        return self._num_shards
+
+    def _upload(self) -> None:
+        upload_verified(self._shard, self._root.child(shard_name(self._pack_id, self._num_shards)), self._settings)
+        self._num_shards += 1
+
+    def _finish(self, names: Sequence[str]) -> None:
+        lines = [f"{entry[2]} {name}\n" for name, entry in zip(names, self._entries, strict=True)]
+        upload_bytes("".join(lines).encode("utf-8", "surrogatepass"), self._root.child(NAMES), self._settings)
+        index = write_index(self._pack_id, names, self._entries, self._blocks)
+        upload_bytes(index, self._root.child(INDEX), self._settings)
+        folder = self._root.child(FOLDER)
+        for entry in list(list_folder(folder, self._settings)):
+            if entry.name.endswith(".shard") and not entry.name.startswith(self._pack_id):
+                remove(folder.child(entry.name), self._settings)
+
+
+def _in_blocks(names: Sequence[str], read: Callable[[str], bytes]) -> Iterator[list[bytes]]:
+    with ThreadPoolExecutor(_READERS) as pool:
+        for first in range(0, len(names), IMAGES_PER_BLOCK):
+            yield list(pool.map(read, names[first : first + IMAGES_PER_BLOCK]))
