@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 from vision_research.config.errors import ConfigError, EnvironmentProblem
 from vision_research.engine import machine_rules, package_rules
 from vision_research.engine.check import Check, Severity
+from vision_research.tracking.artifact_store import check_artifacts
 from vision_research.tracking.uri import check_store, resolve_uri
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,8 @@ def checks(work_dir: Path, data_root: Path | None, tracking_uri: str | None) -> 
     shm = Path("/dev/shm")
     if shm.exists():
         machine.append(machine_rules.shm_check(shutil.disk_usage(shm).total))
-    return [*machine, *package_checks(), *folder_checks(work_dir, data_root), store_check(tracking_uri)]
+    store = [store_check(tracking_uri), *artifact_checks(tracking_uri)]
+    return [*machine, *package_checks(), *folder_checks(work_dir, data_root), *store]
 
 
 def refuse(found: Sequence[Check]) -> None:
@@ -177,3 +179,10 @@ def store_check(uri: str | None) -> Check:
         return Check("mlflow store", False, str(error))
     problem = check_store(resolved, STORE_TIMEOUT_S)
     return Check("mlflow store", problem is None, problem or resolved)
+
+
+def artifact_checks(uri: str | None) -> list[Check]:
+    """Judge whether artifacts can be kept, where a server is typed; a file keeps them beside itself."""
+    if uri is None or not uri.startswith(("http://", "https://")):
+        return []
+    return [Check("mlflow artifacts", *check_artifacts(uri, STORE_TIMEOUT_S))]

@@ -77,6 +77,10 @@ def how_to_open(uri: str, experiment_id: str, run_id: str) -> str:
     return f"mlflow ui --backend-store-uri {shlex.quote(uri)}   # then open http://127.0.0.1:5000/{page}"
 
 
+SIGN_IN = "Type export MLFLOW_TRACKING_USERNAME=NAME MLFLOW_TRACKING_PASSWORD=PASSWORD"
+"""What to type when a server does not know who is asking."""
+
+
 def unreachable(uri: str, timeout_s: float) -> str | None:
     """Look whether something listens at a resolved address, without importing MLflow.
 
@@ -134,7 +138,8 @@ def check_store(uri: str, timeout_s: float) -> str | None:
     try:
         Store(uri, timeout_s).ping()
     except StoreError as error:
-        return f"tracking.uri={_without_password(urlsplit(uri))}: {error}. {remedy(uri)}"
+        way_out = SIGN_IN if "401" in str(error) or "not authenticated" in str(error) else remedy(uri)
+        return f"tracking.uri={_without_password(urlsplit(uri))}: {error}. {way_out}"
     return None
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from vision_research.storage.s3.errors import explain, explain_given_up, failure_of
+from vision_research.storage.s3.errors import EXPIRED, explain, explain_given_up, failure_of
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.storage.s3.uri import S3Uri
 
@@ -40,6 +40,12 @@ def s3_client(settings: S3Settings) -> Any:
         if settings not in _clients:
             _clients[settings] = _make_client(settings)
         return _clients[settings]
+
+
+def forget_client(settings: S3Settings) -> None:
+    """Let the next request make a new client, which looks for credentials anew."""
+    with _lock:
+        _clients.pop(settings, None)
 
 
 def _make_client(settings: S3Settings) -> Any:
@@ -75,7 +81,7 @@ def persist(call: Callable[[], T], action: str, uri: S3Uri, settings: S3Settings
     """Make a request until it succeeds, fails for good, or `settings.give_up_after_s` are over.
 
     Args:
-        call: the whole request, its body with it; it may be made many times.
+        call: the whole request, its body with it, from `s3_client` on; it may be made many times.
         action: S3's name of the permission that it needs.
         uri: what it is about.
         settings: how long to go on.
@@ -85,7 +91,7 @@ def persist(call: Callable[[], T], action: str, uri: S3Uri, settings: S3Settings
         S3GaveUpError: the server was away for too long.
         S3Error: it was refused.
     """
-    started = time.monotonic()
+    started, renewed = time.monotonic(), False
     for pause in _pauses():
         try:
             return call()
@@ -93,6 +99,11 @@ def persist(call: Callable[[], T], action: str, uri: S3Uri, settings: S3Settings
             failure = failure_of(error)
             if failure is None:
                 raise
+            if failure.code in EXPIRED and not renewed:
+                # boto3 renews what it knows the end of; keys in a file, which somebody else renews, it reads once.
+                renewed = True
+                forget_client(settings)
+                continue
             if not failure.transient:
                 raise explain(failure, action, uri, settings) from error
             if time.monotonic() - started + pause > settings.give_up_after_s:

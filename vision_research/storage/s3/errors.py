@@ -60,7 +60,7 @@ _NOT_FOUND = frozenset({"404", "NoSuchKey", "NotFound"})
 _WRONG_REGION = frozenset({"301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}) | {
     "PermanentRedirect"
 }
-_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired"})
+EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired"})
 
 
 def failure_of(error: Exception) -> Failure | None:
@@ -143,7 +143,7 @@ def _words(failure: Failure, action: str, uri: S3Uri, settings: S3Settings) -> s
         return f"storage.region={settings.region}: {failure.detail} One looks like eu-west-1."
     if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch"):
         return f"{settings.where} does not accept the credentials ({code}). Check the access key and its secret."
-    if code in _EXPIRED:
+    if code in EXPIRED:
         return f"The credentials for {uri} have expired ({code}). Renew them, for instance: aws sso login."
     if code == "RequestTimeTooSkewed":
         return (

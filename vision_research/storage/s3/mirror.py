@@ -50,14 +50,15 @@ class Mirror:
         Raises:
             S3Error: it may not be written there, or the server was away for too long.
         """
-        client, where = s3_client(self._settings), {"Bucket": self._remote.bucket}
+        where = {"Bucket": self._remote.bucket}
         found = persist(
-            lambda: client.list_multipart_uploads(**where, Prefix=self._remote.folder_prefix),
+            lambda: s3_client(self._settings).list_multipart_uploads(**where, Prefix=self._remote.folder_prefix),
             "s3:ListBucketMultipartUploads",
             self._remote,
             self._settings,
         )
         for unfinished in found.get("Uploads", ()):
+            client = s3_client(self._settings)
             with suppress(client.exceptions.NoSuchUpload):
                 client.abort_multipart_upload(**where, Key=unfinished["Key"], UploadId=unfinished["UploadId"])
 

@@ -52,8 +52,7 @@ def remove(uri: S3Uri, settings: S3Settings) -> None:
     Raises:
         S3Error: it was refused, or the server was away for too long.
     """
-    client = s3_client(settings)
-    persist(lambda: client.delete_object(Bucket=uri.bucket, Key=uri.key), "s3:DeleteObject", uri, settings)
+    persist(lambda: s3_client(settings).delete_object(Bucket=uri.bucket, Key=uri.key), "s3:DeleteObject", uri, settings)
 
 
 def download(uri: S3Uri, path: Path, settings: S3Settings) -> None:

@@ -65,9 +65,9 @@ def is_uploaded(path: Path, uri: S3Uri, settings: S3Settings) -> bool:
 
 
 def _head(uri: S3Uri, settings: S3Settings) -> Any:
-    client = s3_client(settings)
+    where = {"Bucket": uri.bucket, "Key": uri.key}
     try:
-        return persist(lambda: client.head_object(Bucket=uri.bucket, Key=uri.key), "s3:GetObject", uri, settings)
+        return persist(lambda: s3_client(settings).head_object(**where), "s3:GetObject", uri, settings)
     except S3NotFoundError:
         return None
 

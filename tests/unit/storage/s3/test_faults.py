@@ -15,7 +15,7 @@ from s3_server import S3Server
 
 from vision_research.storage.s3 import objects
 from vision_research.storage.s3.backend import S3Backend
-from vision_research.storage.s3.errors import S3GaveUpError
+from vision_research.storage.s3.errors import S3Error, S3GaveUpError
 from vision_research.storage.s3.settings import S3Settings
 
 BODY = bytes(range(256)) * 400
@@ -120,3 +120,32 @@ def test_a_server_that_is_killed_and_comes_back_is_waited_for(
     own_s3_server.start()
 
     assert reading.get("s3://killed/image") == BODY
+
+
+def test_credentials_that_expire_are_looked_for_anew(
+    proxy: S3Proxy, image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "credentials"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    keys = "[default]\naws_access_key_id = {}\naws_secret_access_key = labsecret\n"
+    file.write_text(keys.format("oldkey"))
+
+    def expire(method: str, path: str) -> Fault:
+        if "oldkey" in path:
+            file.write_text(keys.format("labkey"))  # as a tool that logs in again does
+            return Fault.expired
+        return Fault.none
+
+    proxy.fault = expire
+    assert backend(proxy).get(image) == BODY
+    assert proxy.requests["GET"] == 2
+
+
+def test_credentials_that_stay_expired_are_an_error_at_once(proxy: S3Proxy, image: str) -> None:
+    proxy.fault = lambda method, path: Fault.expired
+
+    with pytest.raises(S3Error, match="have expired"):
+        backend(proxy).get(image)
+    assert proxy.requests["GET"] == 2
