@@ -41,3 +41,15 @@ def test_dilated_taps_and_whole_offsets_equal_a_convolution() -> None:
 
     expected = torch.nn.functional.conv2d(feature, weight, padding=2, dilation=2)
     assert torch.allclose(got, expected, atol=1e-5)
+
+
+def test_offsets_of_a_larger_map_are_read_as_mmcv_reads_them() -> None:
+    # DyHead convolves a level with the offsets of the next finer one.
+    torch.manual_seed(0)
+    feature, weight = torch.randn(1, 4, 5, 6), torch.randn(6, 4, 3, 3)
+    offset, mask = torch.randn(1, 18, 10, 12), torch.rand(1, 9, 10, 12)
+
+    got = deform_conv2d(feature, offset, weight, mask=mask, padding=(1, 1))
+
+    assert got.shape == (1, 6, 5, 6)
+    assert torch.allclose(got, modulated_deform_conv2d(feature, offset, mask, weight, None, 1, 1), atol=1e-5)

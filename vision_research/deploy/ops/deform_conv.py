@@ -41,7 +41,11 @@ def deform_conv2d(
     """
     columns = weight.size(3)
     taps = weight.size(2) * columns
-    batch, height, width = offset.size(0), offset.size(2), offset.size(3)
+    batch = feature.size(0)
+    height = (feature.size(2) + 2 * padding[0] - dilation[0] * (weight.size(2) - 1) - 1) // stride[0] + 1
+    width = (feature.size(3) + 2 * padding[1] - dilation[1] * (columns - 1) - 1) // stride[1] + 1
+    offset = _as_output(offset, height, width)
+    mask = None if mask is None else _as_output(mask, height, width)
     # (deform_groups, taps, places), where the places of all images lie in a row.
     offset = offset.reshape(batch, deform_groups, taps, 2, -1).permute(1, 2, 3, 0, 4)
     offset = offset.reshape(deform_groups, taps, 2, -1)
@@ -63,6 +67,12 @@ def deform_conv2d(
     if bias is not None:
         output = output + bias[:, None]
     return output.reshape(-1, batch, height, width).transpose(0, 1)
+
+
+def _as_output(values: Tensor, height: int, width: int) -> Tensor:
+    """What mmcv's kernel reads, as if it were of the output's size: DyHead gives offsets and masks of a larger map."""
+    read = values.flatten(1)[:, : values.size(1) * height * width]
+    return read.reshape(values.size(0), values.size(1), height, width)
 
 
 def _places(
