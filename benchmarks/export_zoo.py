@@ -121,7 +121,7 @@ def zoo_config(zoo: ZooConfig) -> Any:
             step["scale"] = zoo.size
         if step["type"] == "Pad" and step.get("size"):
             step["size"] = zoo.size
-    if config.model.get("rpn_head"):
+    if zoo.size and config.model.get("rpn_head"):
         config.model.test_cfg.rpn.max_per_img = _NUM_PROPOSALS
     return config
 
