@@ -202,14 +202,11 @@ def table(results: list[dict[str, Any]]) -> str:
     lines += ["| family | config | format | box, px | score | without partner | MB | ms | of eager |"]
     lines += ["|---|---|---|---|---|---|---|---|---|"]
     for result in results:
-        eager = result["ms"]["eager"]
-        compiled = result["ms"].get("compiled")
-        told_compiled = f"; compiled {compiled:.0f} ms" if compiled else ""
-        lines.append(
-            f"| {result['kind']} | {result['name']} | Python, eager | | | | | {eager:.0f}{told_compiled} | 1 |"
-        )
-        for form, found in result["formats"].items():
-            lines.append(f"| | | {form} | {row(found, result['ms'].get(form), eager)} |")
+        eager, compiled = result["eager_ms"], result.get("compiled_ms")
+        lines.append(f"| {result['kind']} | {result['name']} | Python, eager | | | | | {eager:.0f} | 1 |")
+        if compiled:
+            lines.append(f"| | | Python, compiled | | | | | {compiled:.0f} | {compiled / eager:.2f} |")
+        lines += [f"| | | {form} | {row(found)} |" for form, found in result["formats"].items()]
     return "\n".join([*lines, "", ""])
 
 
@@ -218,7 +215,8 @@ def row(found: dict[str, Any]) -> str:
     if "error" in found:
         lines = found["error"].splitlines()
         reason = lines[1].strip() if len(lines) > 1 and lines[0].endswith(":") else lines[0]
-        return f"{reason.replace('|', '/')[:160]} | | | | |"
+        # Without what to type, and without a table's own sign.
+        return f"{reason.split(' Type ')[0].replace('|', '/')} | | | | |"
     flag = "" if found["within"] else " (over its bound)"
     return (
         f"{found['box_px']:.1g} | {found['score']:.1g} | {found['unmatched']:.2%}{flag} | {found['size_mb']:.1f} | "

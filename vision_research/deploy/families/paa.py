@@ -58,8 +58,11 @@ class PaaPostprocess(nn.Module):
             factors = maps[2 * self.num_levels + level][0].permute(1, 2, 0).reshape(-1, 1).sigmoid()
             priors = grid(class_map.size(1), class_map.size(2))
             scores = (scores * factors).sqrt()
-            if self.nms_pre > 0 and (not torch.jit.is_scripting() or self.nms_pre < scores.size(0)):  # type: ignore[attr-defined]
-                chosen = scores.max(dim=1)[0].topk(self.nms_pre)[1]
+            # A graph takes no branch on a count: there a slice keeps all where there are fewer.
+            is_graph = not torch.jit.is_scripting()  # type: ignore[attr-defined]
+            if self.nms_pre > 0 and (is_graph or self.nms_pre < scores.size(0)):
+                most = scores.max(dim=1)[0]
+                chosen = most.sort(descending=True)[1][: self.nms_pre] if is_graph else most.topk(self.nms_pre)[1]
                 scores, deltas, priors = scores[chosen], deltas[chosen], priors[chosen]
             all_boxes.append(self.decoder(priors, deltas, clip))
             all_scores.append(scores)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch.export import Dim, ExportedProgram
 from vision_research.deploy.detector import build_graph
 from vision_research.deploy.errors import ExportError
 from vision_research.deploy.formats.job import Job
+from vision_research.deploy.preprocess import Preprocess
 
 # Of an image: larger than what a camera makes.
 _LARGEST_SIDE = 16384
@@ -39,18 +41,27 @@ def export_program(job: Job, substitutes: Mapping[type, Callable[[Any], nn.Modul
             # torch.export has no common class for what it cannot follow.
             reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
             raise ExportError(
-                f"torch.export cannot follow {type(job.detector).__name__}: {reason} "
-                "Type export=torchscript, which is traced and scripted instead."
+                f"torch.export cannot follow {type(job.detector).__name__}: {reason} {_way_out(job)}"
             ) from error
 
 
-@contextmanager
+def _way_out(job: Job) -> str:
+    """What to type: a size that is fixed, where it is not, leaves the graph less to compute."""
+    script = "export=torchscript, which is traced and scripted instead"
+    if job.spec.canvas is not None:
+        return f"Type {script}."
+    with torch.no_grad():
+        rows, columns = Preprocess(job.spec)(torch.from_numpy(job.images[0]))[0].shape[2:]
+    return f"Type a fixed size, for instance export.shape=[{rows},{columns}], or {script}."
+
+
+@contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Hide MMDetection's deprecated calls, and the whole graph, which torch logs where it cannot follow."""
+    """Hide MMDetection's deprecated calls, and the whole graph, which torch logs and prints where it cannot follow."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
