@@ -19,7 +19,10 @@ from vision_research.config.validate import validate
 from vision_research.flow.write import config_text
 
 FILES = sorted(conf_dir().rglob("*.yaml"))
-OPTIONS = [file.relative_to(conf_dir()) for file in FILES if file.parent != conf_dir()]
+# Groups of other commands than train.
+ELSEWHERE = {"threshold": 4}
+ALL_OPTIONS = [file.relative_to(conf_dir()) for file in FILES if file.parent != conf_dir()]
+OPTIONS = [option for option in ALL_OPTIONS if option.parts[0] not in ELSEWHERE]
 # What an option needs beside itself to be a whole run.
 NEEDS = {
     "data/coco.yaml": ["data.root=/images", "data.train_ann=train.json", "data.val_ann=val.json"],
@@ -32,8 +35,8 @@ INPUTS = LoweringInputs(Path("/runs/x"), ("cat", "dog"), num_train=100)
 
 
 def test_the_glob_finds_every_option() -> None:
-    found = Counter(option.parts[0] for option in OPTIONS)
-    assert found == {
+    found = Counter(option.parts[0] for option in ALL_OPTIONS)
+    assert found == ELSEWHERE | {
         "model": 5,
         "data": 3,
         "aug": 5,
@@ -87,6 +90,17 @@ def test_the_pack_command_composes() -> None:
     assert isinstance(words, PackCommand)
     assert (words.out, words.data.root, words.shard_mb) == ("s3://b/p", "/d", 256)
     assert (conf_dir() / "pack.yaml").read_text().startswith("# python -m vision_research.pack data=")
+
+
+@pytest.mark.parametrize("option", [option for option in ALL_OPTIONS if option.parts[0] in ELSEWHERE], ids=str)
+def test_an_option_of_another_command_composes_and_is_headed_by_its_use(option: Path) -> None:
+    register()
+    group = option.parts[0]
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        words = OmegaConf.to_object(compose(group, overrides=[f"{group}={option.stem}"]))
+    assert getattr(words, group).rule.value == option.stem
+    head = (conf_dir() / option).read_text().splitlines()[0]
+    assert head.startswith("# python -m vision_research.") and f"{group}={option.stem}" in head
 
 
 @pytest.mark.parametrize("model", ["faster_rcnn", "retinanet", "rtmdet_tiny", "rtmdet_s", "yolox_tiny"])

@@ -63,7 +63,6 @@ def test_a_run_of_mlflow_and_a_bare_checkpoint_give_the_same_model(finished, tmp
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("run=runs/none",), "there is no run in it"),
         (("run=runs/one", "export.shap=[64,64]"), "there is no key 'shap' in 'export'. Did you mean export.shape?"),
         (("run=runs/one", "export=none"), "Type export=torchscript"),
         (("run=runs/one", "export.shape=[70,70]"), "Nearest: export.shape=[64,64] or export.shape=[96,96]"),

@@ -37,7 +37,7 @@ COMMANDS = [path.stem for path in sorted(PACKAGE.glob("*.py")) if path.name not 
 
 
 def test_the_commands_are_found() -> None:
-    assert {"train", "export", "track", "doctor", "worker"} <= set(COMMANDS)
+    assert {"train", "export", "test", "threshold", "predict", "track", "doctor", "worker"} <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

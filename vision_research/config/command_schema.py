@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from omegaconf import MISSING
 
-from vision_research.config.schema import DataConfig, ExportConfig, StorageConfig, TrackingConfig
+from vision_research.config.schema import DataConfig, Device, ExportConfig, StorageConfig, TrackingConfig
 
 DataOverrides: Any = make_dataclass(
     "DataOverrides", [(key.name, cast(Any, key.type) | None, field(default=None)) for key in fields(DataConfig)]
@@ -77,5 +77,107 @@ class PackCommand:
     shard_mb: int = 256
 
 
-COMMAND_SCHEMAS: dict[str, type[SourceConfig] | type[PackCommand]] = {"export": ExportCommand, "pack": PackCommand}
+@dataclass
+class TestCommand(SourceConfig):
+    """One evaluation.
+
+    Attributes:
+        artifact: exported model, or several, to evaluate beside the checkpoint.
+        split: which images; without a test split, `test` is the validation split, and the result says so.
+        device: where the checkpoint computes; artifacts run on the CPU.
+    """
+
+    artifact: Any = None
+    split: Split = Split.test
+    device: Device = Device.auto
+
+
+class ThresholdRule(Enum):
+    """What a threshold is chosen for."""
+
+    max_f1 = "max_f1"
+    min_precision = "min_precision"
+    min_recall = "min_recall"
+    cost = "cost"
+
+
+@dataclass
+class ThresholdConfig:
+    """How score thresholds are chosen.
+
+    Attributes:
+        rule: `max_f1`; `min_precision`: the highest recall with at least that precision; `min_recall`: the highest
+            precision with at least that recall; `cost`: the least sum of costs.
+        iou: the least overlap at which a detection finds an object.
+        min_precision: for the rule of that name.
+        min_recall: for the rule of that name.
+        false_cost: for `cost`, of a detection that is none.
+        missed_cost: for `cost`, of an object that is not found.
+        min_support: a class with fewer objects takes the threshold that all classes share.
+        nms_iou: NMS IoUs to try; the one with which the rule does best is kept. null keeps the detector's own.
+        num_samples: how often the images are drawn anew for the intervals.
+        output: folder for thresholds.json and the curves; null is `thresholds` in the folder of the run.
+    """
+
+    rule: ThresholdRule = ThresholdRule.max_f1
+    iou: float = 0.5
+    min_precision: float = 0.9
+    min_recall: float = 0.9
+    false_cost: float = 1.0
+    missed_cost: float = 1.0
+    min_support: int = 10
+    nms_iou: list[float] | None = None
+    num_samples: int = 1000
+    output: str | None = None
+
+
+@dataclass
+class ThresholdCommand(SourceConfig):
+    """One search of thresholds.
+
+    Attributes:
+        threshold: how they are chosen.
+        artifact: exported model to choose them for; null is the checkpoint.
+        device: where the checkpoint computes.
+    """
+
+    threshold: ThresholdConfig = field(default_factory=ThresholdConfig)
+    artifact: str | None = None
+    device: Device = Device.auto
+
+
+@dataclass
+class PredictCommand(SourceConfig):
+    """Detections in images without annotations.
+
+    Attributes:
+        artifact: exported model to use in place of the checkpoint.
+        images: folder, image, video, or folder in S3.
+        out: folder for predictions.json and drawn images.
+        score_thr: detections that score less are left out.
+        thresholds: thresholds.json of a threshold search: each class has its own in place of `score_thr`.
+        draw: write the images with their detections.
+        draw_score_thr: detections that score less are not drawn; nothing is left out for it with `thresholds`.
+        batch_size: images at once, for a checkpoint; an artifact takes one at a time.
+        device: where the checkpoint computes.
+    """
+
+    artifact: str | None = None
+    images: str | None = None
+    out: str = "predictions"
+    score_thr: float = 0.0
+    thresholds: str | None = None
+    draw: bool = False
+    draw_score_thr: float = 0.3
+    batch_size: int = 8
+    device: Device = Device.auto
+
+
+COMMAND_SCHEMAS: dict[str, type[SourceConfig] | type[PackCommand]] = {
+    "pack": PackCommand,
+    "export": ExportCommand,
+    "test": TestCommand,
+    "threshold": ThresholdCommand,
+    "predict": PredictCommand,
+}
 """The schema of each command by the name of its file in `conf/`."""

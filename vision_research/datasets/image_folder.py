@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,18 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".
 
 def list_images(folder: Path) -> list[Path]:
     """List the images in a folder and below it, in the order of their paths; hidden files are none."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
+    return sorted(path for path in _files(folder) if path.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    # Not rglob: a folder in S3 has none, and asking of a file whether it is a folder would cost a request there.
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        if path.is_file():
+            yield path
+        elif path.is_dir():
+            yield from _files(path)
 
 
 def image_folder_dataset(images: Sequence[Path], classes: Sequence[str], ann_file: Path) -> dict[str, Any]:

@@ -5,9 +5,12 @@ The log file of the run keeps all of it.
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 
 # How MMEngine's messages begin that fill screens: hundreds of lines that config.py and the log file hold as well.
 LOG_FILE_ONLY = (
@@ -35,6 +38,18 @@ def quiet_warnings() -> None:
     warnings.filterwarnings("ignore", message="DeprecationWarning: ", category=UserWarning)
     warnings.filterwarnings("ignore", message="torch.meshgrid", category=UserWarning)
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)
+
+
+@contextmanager
+def quiet_platform() -> Iterator[None]:
+    """Keep what pycocotools prints and MMEngine logs about data sets and scores off the console; warnings stay."""
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        with redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _is_for_the_console(record: logging.LogRecord) -> bool:

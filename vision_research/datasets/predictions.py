@@ -1,0 +1,106 @@
+"""Predictions on disk: a journal that grows image by image, and the COCO file that it becomes at the end.
+
+After a kill the journal holds every image that was done, and at most one torn line, which is cut off. The COCO file is
+written as a whole, so that it is never a part.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vision_research.config.errors import ConfigError
+from vision_research.work_dir import write_atomic
+
+JOURNAL = "predictions.jsonl"
+RESULT = "predictions.json"
+
+
+class Predictions:
+    """The predictions in one folder.
+
+    Args:
+        folder: where they lie; made if absent.
+        made_by: what decides them: detector, images, thresholds. Others in the folder are not gone on with.
+
+    Raises:
+        ConfigError: the folder holds predictions that were made otherwise.
+    """
+
+    def __init__(self, folder: Path, made_by: dict[str, Any]) -> None:
+        self.result = folder / RESULT
+        self._journal = folder / JOURNAL
+        self._made_by = made_by
+        self.is_complete = self.result.is_file()
+        found = self._read_info()
+        if found is not None and found != made_by:
+            differing = ", ".join(sorted(key for key in made_by if found.get(key) != made_by[key]))
+            raise ConfigError(f"out={folder}: it holds predictions with another {differing}. Type another out=FOLDER")
+        folder.mkdir(parents=True, exist_ok=True)
+        self.num_done = 0 if self.is_complete else self._begin()
+
+    def add(self, entries: Sequence[dict[str, Any]]) -> None:
+        """Note images that are done.
+
+        Args:
+            entries: each with `file_name`, and `width`, `height` and `annotations` (without ids) or `problem`.
+        """
+        lines = "".join(json.dumps(entry, separators=(",", ":")) + "\n" for entry in entries)
+        with self._journal.open("a", encoding="utf-8") as file:
+            file.write(lines)
+        self.num_done += len(entries)
+
+    def finish(self, classes: Sequence[str]) -> list[dict[str, Any]]:
+        """Write the COCO file, and take the journal away.
+
+        Args:
+            classes: names, in the order of the labels; their category ids count from 1.
+
+        Returns:
+            The images that could not be used, each with `file_name` and `problem`.
+        """
+        entries = self._entries()[1:]
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
+        for entry in (entry for entry in entries if "problem" not in entry):
+            image_id = len(images) + 1
+            images.append({"id": image_id, **{key: entry[key] for key in ("file_name", "width", "height")}})
+            for annotation in entry["annotations"]:
+                annotations.append({"id": len(annotations) + 1, "image_id": image_id, **annotation})
+        problems = [entry for entry in entries if "problem" in entry]
+        document = {
+            "info": self._made_by,
+            "images": images,
+            "categories": [{"id": number, "name": name} for number, name in enumerate(classes, start=1)],
+            "annotations": annotations,
+            "not_decoded": problems,
+        }
+        write_atomic(self.result, json.dumps(document) + "\n")
+        self._journal.unlink()
+        return problems
+
+    def _read_info(self) -> dict[str, Any] | None:
+        if self.is_complete:
+            return dict(json.loads(self.result.read_text(encoding="utf-8")).get("info") or {})
+        entries = self._entries()
+        return entries[0] if entries else None
+
+    def _begin(self) -> int:
+        """Cut off a torn last line, or begin a journal; return how many images it holds."""
+        entries = self._entries()
+        if not entries:
+            write_atomic(self._journal, json.dumps(self._made_by) + "\n")
+            return 0
+        whole = self._journal.read_bytes()
+        if (end := whole.rfind(b"\n") + 1) < len(whole):
+            os.truncate(self._journal, end)
+        return len(entries) - 1
+
+    def _entries(self) -> list[dict[str, Any]]:
+        if not self._journal.is_file():
+            return []
+        lines = self._journal.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
+        return [json.loads(line) for line in lines]

@@ -1,0 +1,141 @@
+"""Detectors that are ready to look at images: a checkpoint in Python, and an exported model. Both answer alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vision_research.config.errors import ConfigError
+from vision_research.deploy.detections import Detections
+from vision_research.deploy.runtime import Artifact, load_artifact
+from vision_research.deploy.weights import load_weights
+from vision_research.storage.checkpoint_types import load_checkpoint_safely
+
+Image = NDArray[np.uint8]
+
+
+class Predictor(Protocol):
+    """What finds objects in images.
+
+    Attributes:
+        name: what a person knows it by.
+        classes: names, in the order of the labels.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+
+    def predict(self, images: Sequence[Image]) -> list[Detections]:
+        """Detect in (H, W, 3) uint8 BGR images of any sizes; boxes in pixels of each, on the CPU."""
+        ...
+
+
+class CheckpointPredictor:
+    """A detector in Python, through its own test pipeline, as a validation runs it.
+
+    Args:
+        config: an `mmengine.Config` whose modules are registered.
+        checkpoint: its weights.
+        classes: names, in the order of the labels.
+        trust: unpickle a checkpoint that holds more than weights.
+        device: where to compute, as torch names it.
+
+    Raises:
+        UserError: the checkpoint cannot be read, or belongs to another detector.
+    """
+
+    name = "checkpoint"
+
+    def __init__(self, config: Any, checkpoint: Path, classes: Sequence[str], trust: bool, device: str) -> None:
+        from mmcv.transforms import Compose
+        from mmdet.registry import MODELS
+
+        content = load_checkpoint_safely(checkpoint, trust)
+        self.classes = tuple(classes)
+        # Not init_weights(): that would fetch pretrained weights, which the checkpoint replaces.
+        self.detector = MODELS.build(config.model)
+        load_weights(self.detector, content, self.classes, str(checkpoint))
+        self.detector.eval().to(device)
+        self.device = device
+        loader = config.get("test_dataloader") or config.val_dataloader
+        pipeline = loader.dataset.get("pipeline") or config.val_dataloader.dataset.pipeline
+        self._steps = Compose([dict(step) for step in pipeline if not _loads(step)])
+
+    @torch.no_grad()
+    def predict(self, images: Sequence[Image]) -> list[Detections]:
+        """Detect in a batch."""
+        if not images:
+            return []
+        packed = [self._steps(_loaded(image)) for image in images]
+        batch = {key: [sample[key] for sample in packed] for key in ("inputs", "data_samples")}
+        batch = self.detector.data_preprocessor(batch, False)
+        answers = self.detector(batch["inputs"], batch["data_samples"], mode="predict")
+        return [_detections(answer.pred_instances.cpu()) for answer in answers]
+
+
+class ArtifactPredictor:
+    """An exported model; it takes one image at a time.
+
+    Args:
+        path: its file.
+
+    Raises:
+        ExportError: there is none, or it cannot be loaded.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.artifact: Artifact = load_artifact(path)
+        self.name = path.name
+        self.classes = tuple(self.artifact.classes)
+
+    def predict(self, images: Sequence[Image]) -> list[Detections]:
+        """Detect, image by image."""
+        return [self.artifact.predict(image) for image in images]
+
+
+def register_everything() -> None:
+    """Register what a config may name: MMDetection's, and ours, also for a config that is not ours."""
+    from mmdet.utils import register_all_modules
+
+    import vision_research.engine.registered  # noqa: F401
+
+    register_all_modules(init_default_scope=True)
+
+
+def load_config(path: Path) -> Any:
+    """Read an MMEngine config, and import what it wants imported."""
+    from mmengine.config import Config
+
+    return Config.fromfile(str(path))
+
+
+def choose_device(device: str) -> str:
+    """Turn `auto`, `cpu` or `cuda` into what torch takes.
+
+    Raises:
+        ConfigError: there is no GPU that torch can use.
+    """
+    has_gpu = torch.cuda.is_available()
+    if device == "cuda" and not has_gpu:
+        raise ConfigError("device=cuda: this machine has no GPU that torch can use. Type device=cpu")
+    return "cuda" if device == "cuda" or (device == "auto" and has_gpu) else "cpu"
+
+
+def _loads(step: Any) -> bool:
+    return str(step["type"]).rpartition(".")[2].startswith("Load")
+
+
+def _loaded(image: Image) -> dict[str, Any]:
+    """What a loading transform leaves; `instances` because a shortened validation names it among its meta keys."""
+    shape = image.shape[:2]
+    return {"img": image, "img_shape": shape, "ori_shape": shape, "img_id": 0, "img_path": "", "instances": []}
+
+
+def _detections(found: Any) -> Detections:
+    masks = found.masks if "masks" in found else None
+    return Detections(found.bboxes.float(), found.scores.float(), found.labels.long(), masks)

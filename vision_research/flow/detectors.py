@@ -1,0 +1,114 @@
+"""The detectors that a command runs, checkpoint and artifacts, and the images that it runs them on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vision_research.config.command_schema import SourceConfig
+from vision_research.config.errors import ConfigError
+from vision_research.engine.evaluate import build_dataset
+from vision_research.engine.predictors import (
+    ArtifactPredictor,
+    CheckpointPredictor,
+    Predictor,
+    choose_device,
+    load_config,
+    register_everything,
+)
+from vision_research.flow.evaluation_data import (
+    EvaluationData,
+    classes_of,
+    metric_of,
+    split_of_config,
+    split_of_typed,
+    typed_data,
+)
+from vision_research.flow.run_data import run_data
+from vision_research.flow.source import Source, find_source
+
+LOAD = {"type": "LoadImageFromFile", "backend_args": None}
+
+
+@dataclass(frozen=True)
+class Detectors:
+    """What a command runs.
+
+    Attributes:
+        source: run or checkpoint; None where an artifact stands alone.
+        config: its MMEngine config; None likewise.
+        classes: of all detectors, in the order of the labels.
+        artifacts: exported models.
+    """
+
+    source: Source | None
+    config: Any
+    classes: tuple[str, ...]
+    artifacts: tuple[ArtifactPredictor, ...]
+
+    def checkpoint(self, words: SourceConfig, device: str) -> CheckpointPredictor | None:
+        """Load the checkpoint; None where an artifact stands alone."""
+        if self.source is None:
+            return None
+        arguments = (self.classes, words.trust_checkpoint, choose_device(device))
+        return CheckpointPredictor(self.config, self.source.checkpoint, *arguments)
+
+    def data(self, words: SourceConfig, split: str) -> EvaluationData:
+        """Choose the images of a split: what was typed, else the run's."""
+        typed = typed_data(words.data, {} if self.source is None else run_data(self.source))
+        if typed is not None:
+            metric = "bbox" if self.config is None else metric_of(self.config)
+            return split_of_typed(typed, words.storage, self.classes, split, metric)
+        if self.source is None:
+            raise ConfigError("run is not set, so there are no images. Type run=..., or data=coco data.root=FOLDER ...")
+        return split_of_config(self.config, self.source.config, split)
+
+    def dataset(self, data: EvaluationData) -> Any:
+        """Build the data set of a split."""
+        return build_dataset(data.dataset, self.classes)
+
+    def load(self, data: EvaluationData) -> Callable[..., Any]:
+        """Build the transform that loads an image, as the config does it."""
+        from mmdet.registry import TRANSFORMS
+
+        step = {**LOAD, "backend_args": data.dataset.get("backend_args")}
+        if self.config is not None:
+            loader = self.config.get("test_dataloader") or self.config.val_dataloader
+            own = dict((loader.dataset.get("pipeline") or self.config.val_dataloader.dataset.pipeline)[0])
+            step = {**own, "backend_args": step["backend_args"]}
+        transform: Callable[..., Any] = TRANSFORMS.build(step)
+        return transform
+
+
+def find_detectors(words: SourceConfig, artifact: Any) -> Detectors:
+    """Find what was typed, and check that it belongs together.
+
+    Args:
+        words: the command's.
+        artifact: path of an exported model, a list of them, or None.
+
+    Raises:
+        UserError: something is absent or broken, or an artifact has other classes than the run.
+    """
+    paths = [Path(path) for path in ([artifact] if isinstance(artifact, str) else artifact or [])]
+    alone = words.run is None and words.checkpoint is None and bool(paths)
+    source = None if alone else find_source(words)
+    register_everything()
+    config = None if source is None else load_config(source.config)
+    artifacts = tuple(ArtifactPredictor(path) for path in paths)
+    classes = artifacts[0].classes if source is None else classes_of(config)
+    for model in artifacts:
+        if model.classes != classes:
+            other = "the run" if source is not None else artifacts[0].name
+            raise ConfigError(
+                f"artifact={model.name}: its classes are {', '.join(model.classes)}; those of {other} are "
+                f"{', '.join(classes)}. Type an artifact of the same run"
+            )
+    return Detectors(source, config, classes, artifacts)
+
+
+def all_predictors(detectors: Detectors, checkpoint: Predictor | None) -> Sequence[Predictor]:
+    """List the checkpoint, where there is one, and the artifacts."""
+    return [*([] if checkpoint is None else [checkpoint]), *detectors.artifacts]

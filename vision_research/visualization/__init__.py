@@ -1,0 +1,1 @@
+"""Draws: curves of a threshold search, detections in images."""
