@@ -20,8 +20,11 @@ from vision_research.deploy.families.detr import DetrFamily
 from vision_research.deploy.families.family import Family
 from vision_research.deploy.families.grid_rcnn import GridFamily
 from vision_research.deploy.families.mask2former import MaskQueryFamily
+from vision_research.deploy.families.mask_two_stage import MaskTwoStageFamily
 from vision_research.deploy.families.paa import PaaFamily
+from vision_research.deploy.families.rtmdet_ins import InstanceFamily
 from vision_research.deploy.families.solo import SoloFamily
+from vision_research.deploy.families.sparse import SparseFamily
 from vision_research.deploy.families.two_stage import TwoStageFamily
 from vision_research.deploy.families.yolo_v3 import YoloV3Family
 from vision_research.deploy.families.yolox import YoloxFamily
@@ -46,6 +49,9 @@ FAMILIES: tuple[Family, ...] = (
     TwoStageFamily(),
     GridFamily(),
     DetrFamily(),
+    SparseFamily(),
+    MaskTwoStageFamily(),
+    InstanceFamily(),
     SoloFamily(),
     MaskQueryFamily(),
 )

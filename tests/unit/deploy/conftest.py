@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,12 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from numpy.typing import NDArray
 from torch import nn
+
+from vision_research.deploy.cases import Case
+from vision_research.deploy.detections import Detections, Difference, compare
+from vision_research.deploy.detector import build_exported, find_family
+from vision_research.deploy.input_spec import read_input_spec, with_fixed_canvas
+from vision_research.deploy.reference import PythonDetector
 
 CLASSES = ("ring", "disc", "bar")
 NUM_IMAGES = 10
@@ -114,6 +121,8 @@ def perturbed_detector(config: Config, seed: int = 0) -> Any:
             continue
         if "embed" in name and "query" in name:
             parameter.data.normal_(0, 1)
+        elif "proposal_bboxes" in name:
+            parameter.data.uniform_(0.2, 0.8)
         elif "cls" in name and name.endswith("weight"):
             parameter.data.normal_(0, 2 / parameter[0].numel() ** 0.5)
         elif "cls" in name:
@@ -169,6 +178,39 @@ def zoo_detector() -> Callable[..., tuple[Config, Any]]:
         return config, perturbed_detector(config)
 
     return build
+
+
+@pytest.fixture
+def agreement(without_profiling: None) -> Callable[..., list[tuple[Difference, Difference]]]:
+    """Export a detector, load what was saved, and compare it with the detector in Python: detector, config, cases.
+
+    The result holds the difference from the tensor and from the image for each case; a fixed canvas may be given.
+    """
+
+    def compare_all(
+        detector: Any, config: Config, cases: list[Case], shape: tuple[int, int] | None
+    ) -> list[tuple[Difference, Difference]]:
+        pipeline = config.test_dataloader.dataset.pipeline
+        spec = read_input_spec(pipeline, config.model.data_preprocessor)
+        spec = spec if shape is None else with_fixed_canvas(spec, shape, 1)
+        reference = PythonDetector(detector, pipeline, spec, find_family(detector))
+        buffer = io.BytesIO()
+        torch.jit.save(build_exported(detector, spec, torch.from_numpy(draw(9, 80, 110))), buffer)
+        buffer.seek(0)
+        module = torch.jit.load(buffer)
+        return [_compare_case(module, reference, case) for case in cases]
+
+    return compare_all
+
+
+def _compare_case(module: Any, reference: PythonDetector, case: Case) -> tuple[Difference, Difference]:
+    prepared = reference.prepare(case.image)
+    with reference.thresholds(case.score_thr, case.max_per_img):
+        expected = reference.predict(prepared)
+    module.postprocess.score_thr = reference.score_thr if case.score_thr is None else case.score_thr
+    from_tensor = module.forward_tensor(prepared.tensor, *reference.geometry(prepared))
+    from_image = module(torch.from_numpy(case.image))
+    return compare(Detections(*from_tensor), expected), compare(Detections(*from_image), expected)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from vision_research.deploy.families.family import Family, inherits_unchanged
+from vision_research.deploy.families.plain_layers import plain_layers
 from vision_research.deploy.families.transformer import QueryTransformer, padding_mask
 from vision_research.deploy.tracing import trace
 
@@ -32,7 +33,9 @@ class FeatureNetwork(nn.Module):
 
     def forward(self, tensor: Tensor) -> list[Tensor]:
         """From (1, 3, H, W) float32 to the features of all levels, and (1, 1, H, W) of which the size is of use."""
-        return [*self.neck(self.backbone(tensor)), tensor[:, :1]]
+        with plain_layers():
+            features = self.neck(self.backbone(tensor))
+        return [*features, tensor[:, :1]]
 
 
 class DetrPostprocess(nn.Module):

@@ -73,8 +73,10 @@ class PixelDecoder(nn.Module):
         strides = self.decoder.strides[::-1]
         for (height, width), stride in zip(sizes, strides, strict=False):
             # MMDetection's detour over pixels, which rounds.
-            x = (torch.arange(width, device=cells.device) + 0.5) * stride / (width * stride)
-            y = (torch.arange(height, device=cells.device) + 0.5) * stride / (height * stride)
+            # Floats from the start: a trace would add 0.5 to whole numbers in double.
+            columns = torch.arange(width, dtype=cells.dtype, device=cells.device)
+            rows = torch.arange(height, dtype=cells.dtype, device=cells.device)
+            x, y = (columns + 0.5) * stride / (width * stride), (rows + 0.5) * stride / (height * stride)
             grid = torch.stack([x[None, :].expand(height, width), y[:, None].expand(height, width)], dim=-1)
             points.append(grid.reshape(-1, 2))
         return torch.cat(points)[None, :, None].expand(1, -1, len(sizes), 2)

@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from vision_research.deploy.families.family import Family, inherits_unchanged
+from vision_research.deploy.families.plain_layers import plain_layers
 from vision_research.deploy.ops.masks import mask_boxes, resize_maps
 from vision_research.deploy.ops.matrix_nms import MatrixNms
 
@@ -32,7 +33,8 @@ class SoloNetwork(nn.Module):
 
     def forward(self, tensor: Tensor) -> list[Tensor]:
         """From (1, 3, H, W) float32 to the (cells, classes) scores of all levels, and the head's other outputs."""
-        outputs = self.detector.mask_head(self.detector.extract_feat(tensor))
+        with plain_layers():
+            outputs = self.detector.mask_head(self.detector.extract_feat(tensor))
         score_maps = outputs[1] if self.gives_logits else outputs[-1]
         if self.gives_logits:
             score_maps = [_peaks(scores.sigmoid()) for scores in score_maps]

@@ -52,6 +52,12 @@ class TwoStagePostprocess(nn.Module):
         Returns:
             Boxes (N, 4) float32, xyxy, pixels of the image; scores (N,) float32, descending; labels (N,) int64.
         """
+        return self.detect(maps, clip, scale_factor)
+
+    def detect(
+        self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As `forward`, which detectors with masks replace."""
         first = self.num_features + self.num_levels
         features = maps[: self.num_features]
         rois = self.proposals(maps[self.num_features : first], maps[first:], clip)
@@ -122,7 +128,7 @@ class TwoStageFamily(Family):
 
     def network(self, detector: Any) -> nn.Module:
         """The part that is traced."""
-        extractor = _listed(detector.roi_head.bbox_roi_extractor)[0]
+        extractor = listed(detector.roi_head.bbox_roi_extractor)[0]
         return TwoStageNetwork(detector, len(extractor.roi_layers))
 
     def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
@@ -137,7 +143,7 @@ class TwoStageFamily(Family):
 def build_stages(roi_head: Any, num_channels: int) -> list[BoxStage]:
     """The stages of an RoI head that `roi_head_refusals` does not refuse, for features of that many channels."""
     shared = roi_head.shared_head if roi_head.with_shared_head else None
-    extractors, heads = _listed(roi_head.bbox_roi_extractor), _listed(roi_head.bbox_head)
+    extractors, heads = listed(roi_head.bbox_roi_extractor), listed(roi_head.bbox_head)
     if hasattr(roi_head, "reg_roi_scale_factor"):
         scale = float(roi_head.reg_roi_scale_factor)
         return [DoubleStage(extractors[0], heads[0], shared, num_channels, scale)]
@@ -173,9 +179,9 @@ def roi_head_refusals(roi_head: Any) -> list[str]:
 def part_refusals(roi_head: Any) -> list[str]:
     """Why the box heads and extractors of an RoI head cannot be exported; empty where they can."""
     reasons = []
-    for head in _listed(roi_head.bbox_head):
+    for head in listed(roi_head.bbox_head):
         reasons += _box_head_refusals(head)
-    for extractor in _listed(roi_head.bbox_roi_extractor):
+    for extractor in listed(roi_head.bbox_roi_extractor):
         reasons += pooling_refusals(extractor)
     return list(dict.fromkeys(reasons))
 
@@ -190,6 +196,6 @@ def _box_head_refusals(head: Any) -> list[str]:
     return reasons
 
 
-def _listed(part: Any) -> list[Any]:
+def listed(part: Any) -> list[Any]:
     """The parts of all stages, of which a standard head has one."""
     return list(part) if isinstance(part, nn.ModuleList | list) else [part]

@@ -1,0 +1,181 @@
+"""Two-stage detectors with masks: Mask R-CNN, Cascade Mask R-CNN, Mask Scoring R-CNN.
+
+Boxes are those of `two_stage`. Traced besides: the mask heads, on pooled RoIs. Scripted: pooling and pasting.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vision_research.deploy.families.box_stages import BoxStage
+from vision_research.deploy.families.family import Family, inherits_unchanged
+from vision_research.deploy.families.roi import RoiPooling, pooling_refusals
+from vision_research.deploy.families.select import divide_to_image
+from vision_research.deploy.families.two_stage import (
+    TwoStageFamily,
+    TwoStagePostprocess,
+    build_stages,
+    listed,
+    roi_head_refusals,
+    rpn_refusals,
+)
+from vision_research.deploy.ops.masks import paste_masks
+from vision_research.deploy.tracing import trace
+
+
+class MaskHead(nn.Module):
+    """The shared head, where there is one, and the mask head.
+
+    Args:
+        mask_head: MMDetection's mask head.
+        shared_head: what RoIs pass before it.
+    """
+
+    def __init__(self, mask_head: Any, shared_head: nn.Module | None) -> None:
+        super().__init__()
+        self.shared_head = nn.Identity() if shared_head is None else shared_head
+        self.mask_head = mask_head
+
+    def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """From (N, C, rows, columns) to (N, classes or 1, rows, columns) mask logits, and what the head saw."""
+        seen = self.shared_head(pooled)
+        return self.mask_head(seen), seen
+
+
+class NoScoring(nn.Module):
+    """Stands where masks are not scored."""
+
+    def forward(self, seen: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+        """(N,) ones."""
+        return torch.ones(labels.size(0), dtype=logits.dtype, device=logits.device)
+
+
+class MaskScoring(nn.Module):
+    """`MaskIoUHead`: how good each mask is.
+
+    Args:
+        head: the traced head.
+    """
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, seen: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+        """From what the mask head saw, (N, rows, columns) logits and labels to (N,) factors of the scores."""
+        quality: Tensor = self.head(seen, logits)
+        return quality.gather(1, labels[:, None])[:, 0]
+
+
+class MaskTwoStagePostprocess(TwoStagePostprocess):
+    """From the network's maps to detections with masks.
+
+    Args:
+        detector: MMDetection's two-stage detector.
+        stages: of `BoxStage`, in their order.
+        mask_heads: the traced mask head of each stage.
+        scoring: of the masks.
+    """
+
+    def __init__(self, detector: Any, stages: list[BoxStage], mask_heads: list[nn.Module], scoring: nn.Module) -> None:
+        super().__init__(detector, stages)
+        roi_head = detector.roi_head
+        self.mask_heads = nn.ModuleList(mask_heads)
+        self.mask_poolings = nn.ModuleList(RoiPooling(extractor) for extractor in listed(roi_head.mask_roi_extractor))
+        self.scoring = scoring
+        self.scored = not isinstance(scoring, NoScoring)
+        self.class_agnostic = bool(listed(roi_head.mask_head)[-1].class_agnostic)
+        self.mask_thr = float(roi_head.test_cfg.mask_thr_binary)
+
+    def forward(  # type: ignore[override]
+        self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float], image_size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Detect.
+
+        Args:
+            maps: features that RoIs are pooled from, then objectness and deltas of the RPN's levels.
+            clip: height and width at which boxes are clipped, pixels of the network's input.
+            scale_factor: pixels of the network's input per pixel of the image (x, y).
+            image_size: height and width of the image.
+
+        Returns:
+            Boxes (N, 4) float32, xyxy, pixels of the image; scores (N,) float32, descending; labels (N,) int64; masks
+            (N, height, width) bool.
+        """
+        # Where there are masks, MMDetection suppresses boxes in pixels of the network's input, and scales them last.
+        boxes, scores, labels = self.detect(maps, clip, (1.0, 1.0))
+        probabilities, factors = self._masks(maps[: self.num_features], boxes, labels)
+        boxes = divide_to_image(boxes, scale_factor)
+        masks = paste_masks(probabilities, boxes, image_size, self.mask_thr)
+        if not self.scored:
+            return boxes, scores, labels, masks
+        scores, order = (scores * factors).sort(descending=True)
+        return boxes[order], scores, labels[order], masks[order]
+
+    def _masks(self, features: list[Tensor], boxes: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, rows, columns) probabilities, the mean over the stages, and (N,) factors of the scores."""
+        total = torch.zeros(1, dtype=boxes.dtype, device=boxes.device)
+        factors = total
+        num_stages = len(self.mask_heads)
+        for pooling, head in zip(self.mask_poolings, self.mask_heads):  # noqa: B905 (a script has no strict)
+            logits, seen = head(pooling(features, boxes))
+            if not self.class_agnostic:
+                logits = logits[torch.arange(labels.size(0), device=labels.device), labels][:, None]
+            factors = self.scoring(seen, logits[:, 0], labels)
+            total = total + logits[:, 0].sigmoid()
+        return total / float(num_stages), factors
+
+
+class MaskTwoStageFamily(Family):
+    """Mask R-CNN and its like."""
+
+    name = "two-stage with FCNMaskHeads (Mask R-CNN, Cascade Mask R-CNN, Mask Scoring R-CNN)"
+    gives_masks = True
+
+    def refusals(self, detector: Any) -> list[str]:
+        """Why this detector is not one of the family; empty where it is."""
+        from mmdet.models.roi_heads import CascadeRoIHead, MaskScoringRoIHead, StandardRoIHead
+        from mmdet.models.roi_heads.mask_heads import FCNMaskHead
+
+        roi_head = getattr(detector, "roi_head", None)
+        if getattr(detector, "rpn_head", None) is None or roi_head is None or not getattr(roi_head, "with_mask", False):
+            return ["it has no rpn_head with a roi_head that gives masks"]
+        reasons = rpn_refusals(detector.rpn_head) + roi_head_refusals(roi_head)
+        known = (StandardRoIHead, CascadeRoIHead, MaskScoringRoIHead)
+        own = min((inherits_unchanged(roi_head, base, ("predict_mask", "_mask_forward")) for base in known), key=len)
+        reasons += own
+        for head in listed(roi_head.mask_head):
+            reasons += inherits_unchanged(head, FCNMaskHead, ("forward", "predict_by_feat", "_predict_by_feat_single"))
+        for extractor in listed(roi_head.mask_roi_extractor):
+            reasons += pooling_refusals(extractor)
+        return list(dict.fromkeys(reasons))
+
+    def network(self, detector: Any) -> nn.Module:
+        """The part that is traced."""
+        return TwoStageFamily().network(detector)
+
+    def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
+        """The part that is scripted; the heads in it are traced on random RoIs."""
+        roi_head, num_channels = detector.roi_head, outputs[0].size(1)
+        shared = roi_head.shared_head if roi_head.with_shared_head else None
+        heads = []
+        for extractor, head in zip(listed(roi_head.mask_roi_extractor), listed(roi_head.mask_head), strict=True):
+            rows, columns = extractor.roi_layers[0].output_size
+            pooled = torch.rand(3, num_channels, rows, columns)
+            heads.append(trace(MaskHead(head, shared), pooled))
+        return MaskTwoStagePostprocess(
+            detector, build_stages(roi_head, num_channels), heads, self._scoring(roi_head, pooled, heads[-1])
+        )
+
+    def _scoring(self, roi_head: Any, pooled: Tensor, mask_head: nn.Module) -> nn.Module:
+        if not hasattr(roi_head, "mask_iou_head"):
+            return NoScoring()
+        logits, seen = mask_head(pooled)
+        return MaskScoring(trace(roi_head.mask_iou_head, (seen, logits[:, 0])))
+
+    def test_cfg(self, detector: Any) -> Any:
+        """Where the final score threshold and count are set."""
+        return detector.roi_head.test_cfg

@@ -1,0 +1,200 @@
+"""RTMDet-Ins: a dense head whose every prior also has the kernels of a small network for its mask.
+
+Traced: backbone, neck and head. Scripted: the choice of candidates, their suppression, and the masks of what is left.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from vision_research.deploy.families.coders import build_decoder
+from vision_research.deploy.families.dense import best_scores
+from vision_research.deploy.families.family import Family, inherits_unchanged
+from vision_research.deploy.families.plain_layers import plain_layers
+from vision_research.deploy.families.priors import build_priors
+from vision_research.deploy.families.select import build_nms, large_enough, to_image
+from vision_research.deploy.ops.masks import resize_maps
+
+
+class InstanceNetwork(nn.Module):
+    """Backbone, neck and head as one module from a tensor to a list of maps.
+
+    Args:
+        detector: MMDetection's detector.
+    """
+
+    def __init__(self, detector: Any) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, tensor: Tensor) -> list[Tensor]:
+        """From (1, 3, H, W) float32 to class, box and kernel maps of all levels, and the features of masks."""
+        with plain_layers():
+            classes, boxes, kernels, features = self.detector.bbox_head(self.detector.extract_feat(tensor))
+        return [*classes, *boxes, *kernels, features]
+
+
+class DynamicMasks(nn.Module):
+    """`RTMDetInsHead._mask_predict_by_feat_single`: each instance's own network over features that all share.
+
+    Args:
+        head: MMDetection's head.
+    """
+
+    def __init__(self, head: Any) -> None:
+        super().__init__()
+        self.grid = build_priors(head.prior_generator)[0]
+        self.weight_sizes = [int(size) for size in head.weight_nums]
+        self.bias_sizes = [int(size) for size in head.bias_nums]
+
+    def forward(self, features: Tensor, kernels: Tensor, points: Tensor, strides: Tensor) -> Tensor:
+        """From (1, C, h, w) features, (N, parameters), (N, 2) points and (N,) strides to (N, h, w) logits."""
+        height, width = features.size(2), features.size(3)
+        relative = (points[:, None] - self.grid(height, width)[None]) / (strides[:, None, None] * 8)
+        shared = features.flatten(2).expand(points.size(0), features.size(1), height * width)
+        x = torch.cat([relative.transpose(1, 2), shared], dim=1)
+        parameters = torch.split(kernels, self.weight_sizes + self.bias_sizes, dim=1)
+        num_layers = len(self.weight_sizes)
+        # Matrix products, where MMDetection convolves in as many groups as there are instances: a count in the graph.
+        for layer in range(num_layers):
+            outputs = self.bias_sizes[layer]
+            weight = parameters[layer].reshape(points.size(0), outputs, self.weight_sizes[layer] // outputs)
+            x = torch.baddbmm(parameters[num_layers + layer][:, :, None], weight, x)
+            if layer < num_layers - 1:
+                x = F.relu(x)
+        return x.view(points.size(0), height, width)
+
+
+class InstancePostprocess(nn.Module):
+    """`RTMDetInsHead.predict_by_feat` for one image.
+
+    Args:
+        head: MMDetection's head; its priors, box coder and test_cfg are read.
+    """
+
+    def __init__(self, head: Any) -> None:
+        super().__init__()
+        config = head.test_cfg
+        self.priors = build_priors(head.prior_generator)
+        self.decoder = build_decoder(head.bbox_coder)
+        self.masks = DynamicMasks(head)
+        self.strides = [float(stride[0]) for stride in head.prior_generator.strides]
+        self.num_levels = len(self.strides)
+        self.num_channels = int(head.cls_out_channels)
+        self.score_thr = float(config.get("score_thr", 0))
+        self.nms_pre = int(config.get("nms_pre", -1))
+        self.min_bbox_size = float(config.get("min_bbox_size", -1))
+        self.max_per_img = int(config.max_per_img)
+        self.mask_thr = float(config.mask_thr_binary)
+        self.nms = build_nms(config.nms)
+
+    def forward(
+        self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float], image_size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Detect.
+
+        Args:
+            maps: class, box and kernel maps of all levels, each (1, channels, h, w) float32, then mask features.
+            clip: height and width at which boxes are clipped, pixels of the network's input.
+            scale_factor: pixels of the network's input per pixel of the image (x, y).
+            image_size: height and width of the image.
+
+        Returns:
+            Boxes (N, 4) float32, xyxy, pixels of the image; scores (N,) float32, descending; labels (N,) int64; masks
+            (N, height, width) bool.
+        """
+        priors, deltas, kernels, scores, labels = self._candidates(maps)
+        boxes = to_image(self.decoder(priors[:, :2], deltas, clip), scale_factor)
+        if self.min_bbox_size >= 0:
+            large = large_enough(boxes, self.min_bbox_size)
+            boxes, scores, labels, priors, kernels = (
+                boxes[large],
+                scores[large],
+                labels[large],
+                priors[large],
+                kernels[large],
+            )
+        keep, scores = self.nms(boxes, scores, labels, self.max_per_img)
+        keep, scores = keep[: self.max_per_img], scores[: self.max_per_img]
+        logits = self.masks(maps[-1], kernels[keep], priors[keep, :2], priors[keep, 2])
+        return boxes[keep], scores, labels[keep], self._to_image(logits, scale_factor, image_size)
+
+    def _candidates(self, maps: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Of all levels: priors (N, 3) with their strides, deltas, kernels, scores and labels."""
+        all_priors: list[Tensor] = []
+        all_deltas: list[Tensor] = []
+        all_kernels: list[Tensor] = []
+        all_scores: list[Tensor] = []
+        all_labels: list[Tensor] = []
+        for level, grid in enumerate(self.priors):
+            class_map = maps[level][0]
+            logits = class_map.permute(1, 2, 0).reshape(-1, self.num_channels)
+            scores, labels, chosen = best_scores(logits.sigmoid(), self.score_thr, self.nms_pre)
+            points = grid(class_map.size(1), class_map.size(2))[chosen]
+            all_priors.append(F.pad(points, [0, 1], value=self.strides[level]))
+            all_deltas.append(_rows(maps[self.num_levels + level])[chosen])
+            all_kernels.append(_rows(maps[2 * self.num_levels + level])[chosen])
+            all_scores.append(scores)
+            all_labels.append(labels)
+        return (
+            torch.cat(all_priors),
+            torch.cat(all_deltas),
+            torch.cat(all_kernels),
+            torch.cat(all_scores),
+            torch.cat(all_labels),
+        )
+
+    def _to_image(self, logits: Tensor, scale_factor: tuple[float, float], image_size: tuple[int, int]) -> Tensor:
+        """(N, h, w) logits to (N, height, width) bool masks of the image."""
+        stride = int(self.strides[0])
+        logits = resize_maps(logits, logits.size(1) * stride, logits.size(2) * stride)
+        # As upstream: the height follows the factor of the width, and what is then missing stays empty.
+        height = int(math.ceil(logits.size(1) * (1 / scale_factor[0])))
+        width = int(math.ceil(logits.size(2) * (1 / scale_factor[1])))
+        logits = resize_maps(logits, height, width)[:, : image_size[0], : image_size[1]]
+        masks = logits.sigmoid() > self.mask_thr
+        return F.pad(masks, [0, image_size[1] - masks.size(2), 0, image_size[0] - masks.size(1)])
+
+
+def _rows(level: Tensor) -> Tensor:
+    """A (1, channels, h, w) map as (h * w, channels)."""
+    return level[0].permute(1, 2, 0).flatten(0, 1)
+
+
+class InstanceFamily(Family):
+    """RTMDet-Ins."""
+
+    name = "RTMDetInsHead (RTMDet-Ins)"
+    gives_masks = True
+
+    def refusals(self, detector: Any) -> list[str]:
+        """Why this detector is not one of the family; empty where it is."""
+        from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+        from mmdet.models.dense_heads.rtmdet_ins_head import RTMDetInsHead
+
+        head = getattr(detector, "bbox_head", None)
+        if not isinstance(head, RTMDetInsHead):
+            return ["its bbox_head is no RTMDetInsHead"]
+        decoding = ("predict_by_feat", "_predict_by_feat_single", "_bbox_mask_post_process")
+        mask = ("_mask_predict_by_feat_single", "parse_dynamic_params")
+        return [
+            *inherits_unchanged(head, BaseDenseHead, ("predict",)),
+            *inherits_unchanged(head, RTMDetInsHead, (*decoding, *mask)),
+        ]
+
+    def network(self, detector: Any) -> nn.Module:
+        """The part that is traced."""
+        return InstanceNetwork(detector)
+
+    def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
+        """The part that is scripted."""
+        return InstancePostprocess(detector.bbox_head)
+
+    def test_cfg(self, detector: Any) -> Any:
+        """Where the final score threshold and count are set."""
+        return detector.bbox_head.test_cfg
