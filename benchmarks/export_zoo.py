@@ -44,6 +44,9 @@ _NUM_PROPOSALS = 200
 # Boxes of a few cells: what the last box layer must give for that depends on the head.
 _WIDE = {r"conv_reg$": (3.0, 0.5)}
 _TBLR = {r"retina_reg$": (0.3, 0.1)}
+_QUERIES = {r"cls_branches\.\d+$": (-2.0, 1.5)}
+_MASKS = {r"conv_logits$": (0.0, 2.0)}
+_GRIDS = {r"conv_cls$": (-4.0, 1.5)}
 
 ZOO: dict[str, tuple[ZooConfig, ...]] = {
     "dense": (
@@ -92,6 +95,24 @@ ZOO: dict[str, tuple[ZooConfig, ...]] = {
         ZooConfig("detectors/detectors_cascade-rcnn_r50_1x_coco"),
     ),
     "grid": (ZooConfig("grid_rcnn/grid-rcnn_r50_fpn_gn-head_1x_coco"),),
+    "query": (
+        ZooConfig("detr/detr_r50_8xb2-150e_coco"),
+        ZooConfig("conditional_detr/conditional-detr_r50_8xb2-50e_coco"),
+        ZooConfig("dab_detr/dab-detr_r50_8xb2-50e_coco"),
+        ZooConfig("deformable_detr/deformable-detr_r50_16xb2-50e_coco"),
+        ZooConfig("deformable_detr/deformable-detr-refine-twostage_r50_16xb2-50e_coco", outputs=_QUERIES),
+        ZooConfig("dino/dino-4scale_r50_8xb2-12e_coco", size=(320, 256), outputs=_QUERIES),
+        ZooConfig("sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco"),
+    ),
+    "masks": (
+        ZooConfig("mask_rcnn/mask-rcnn_r18_fpn_8xb8-amp-lsj-200e_coco", outputs=_MASKS),
+        ZooConfig("cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco", outputs=_MASKS),
+        ZooConfig("ms_rcnn/ms-rcnn_r50_fpn_1x_coco", outputs=_MASKS),
+        ZooConfig("rtmdet/rtmdet-ins_tiny_8xb32-300e_coco", outputs={r"rtm_reg\.\d+$": (1.0, 0.5)}),
+        ZooConfig("solo/solo_r18_fpn_8xb8-lsj-200e_coco", outputs=_GRIDS),
+        ZooConfig("solov2/solov2-light_r18_fpn_ms-3x_coco", outputs=_GRIDS),
+        ZooConfig("mask2former/mask2former_r50_8xb2-lsj-50e_coco"),
+    ),
 }
 """The configs of each family."""
 
@@ -121,7 +142,7 @@ def zoo_config(zoo: ZooConfig) -> Any:
             step["scale"] = zoo.size
         if step["type"] == "Pad" and step.get("size"):
             step["size"] = zoo.size
-    if zoo.size and config.model.get("rpn_head"):
+    if zoo.size and (config.model.get("test_cfg") or {}).get("rpn"):
         config.model.test_cfg.rpn.max_per_img = _NUM_PROPOSALS
     return config
 
@@ -144,6 +165,9 @@ def perturbed_detector(zoo: ZooConfig, config: Any, seed: int = 0) -> Any:
     register_all_modules(init_default_scope=True)
     torch.manual_seed(seed)
     detector = build_detector(config.model)
+    if hasattr(detector, "level_embed"):
+        # Memory as it was found, until init_weights is called.
+        torch.nn.init.normal_(detector.level_embed)
     spec = InputSpec(scale=(0, 0))
     python = PythonDetector(detector, config.test_dataloader.dataset.pipeline, spec, find_family(detector))
     # Several pictures: statistics of one alone would not fit another, and grow with every layer.
@@ -194,14 +218,19 @@ def _settle_output(settled: set[nn.Module], mean: float, std: float) -> Any:
         module.weight.normal_()
         # Not module(...): that would come back here. The spread is over places, or over RoIs, in each channel.
         output = module.forward(*inputs)
-        values = output.transpose(0, 1).flatten(1) if output.dim() == 4 else output.t()
+        values = _by_channel(module, output)
         module.weight.mul_(std / values.std().clamp(min=1e-6))
         if module.bias is not None:
             output = module.forward(*inputs)
-            values = output.transpose(0, 1).flatten(1) if output.dim() == 4 else output.t()
+            values = _by_channel(module, output)
             module.bias.add_(mean - values.mean(dim=1))
 
     return settle
+
+
+def _by_channel(module: nn.Module, output: Tensor) -> Tensor:
+    """(channels, values): the outputs of a convolution, or of a linear layer on rows of any shape."""
+    return output.transpose(0, 1).flatten(1) if isinstance(module, nn.Conv2d) else output.flatten(0, -2).t()
 
 
 def draw(seed: int, height: int, width: int) -> NDArray[np.uint8]:

@@ -119,7 +119,8 @@ def perturbed_detector(config: Config, seed: int = 0) -> Any:
     for name, parameter in detector.named_parameters():
         if "backbone" in name:
             continue
-        if "embed" in name and "query" in name:
+        # level_embed is memory as it was found, until init_weights is called, which would fetch pretrained weights.
+        if name == "level_embed" or ("embed" in name and "query" in name):
             parameter.data.normal_(0, 1)
         elif "proposal_bboxes" in name:
             parameter.data.uniform_(0.2, 0.8)

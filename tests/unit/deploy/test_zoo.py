@@ -46,8 +46,10 @@ QUICK = {
 def _cases() -> list[Any]:
     return [
         pytest.param(config, id=config.name, marks=() if config.name in QUICK else pytest.mark.slow)
-        for configs in zoo.ZOO.values()
+        for family, configs in zoo.ZOO.items()
         for config in configs
+        # Made smaller in test_query_detectors.py and test_mask_detectors.py.
+        if family not in ("query", "masks")
     ]
 
 
