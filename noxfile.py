@@ -65,8 +65,11 @@ def tests_onedl(session: nox.Session) -> None:
 
 
 def run_tests(session: nox.Session, python: Path) -> None:
-    """Run pytest; a test that hangs is stopped after a quarter of an hour, and named."""
-    arguments = ("-m", "pytest", "-m", "", "--timeout=900", *session.posargs)
+    """Run pytest; a test that hangs is stopped after a quarter of an hour, and named.
+
+    Two files at a time, since a test computes on one core; whole files, since their tests share what they have made.
+    """
+    arguments = ("-m", "pytest", "-m", "", "--timeout=900", "--numprocesses=2", "--dist=loadfile", *session.posargs)
     run(session, python, *arguments, variables=TEST_VARIABLES)
 
 
