@@ -78,6 +78,21 @@ class PackCommand:
 
 
 @dataclass
+class RegisteringConfig(TrackingConfig):
+    """Where results are recorded, and whether the artifact is registered.
+
+    Attributes:
+        register_as: registered model of which the artifact becomes a version, with the alias `challenger`.
+        promote_metric: value on the test images that decides whether it becomes the `champion`.
+        promote_margin: by how much it has to beat the champion's.
+    """
+
+    register_as: str | None = None
+    promote_metric: str = "bbox_mAP"
+    promote_margin: float = 0.0
+
+
+@dataclass
 class TestCommand(SourceConfig):
     """One evaluation.
 
@@ -85,8 +100,10 @@ class TestCommand(SourceConfig):
         artifact: exported model, or several, to evaluate beside the checkpoint.
         split: which images; without a test split, `test` is the validation split, and the result says so.
         device: where the checkpoint computes; artifacts run on the CPU.
+        tracking: where results are recorded, and whether the artifact is registered.
     """
 
+    tracking: RegisteringConfig = field(default_factory=RegisteringConfig)
     artifact: Any = None
     split: Split = Split.test
     device: Device = Device.auto

@@ -18,6 +18,7 @@ from vision_research.datasets.image_folder import image_folder_dataset, list_ima
 from vision_research.flow.evaluation_data import classes_of, split_of_config, split_of_typed, typed_data
 from vision_research.flow.export_metrics import manifest_metrics
 from vision_research.flow.export_request import export_request, output_path
+from vision_research.flow.model_record import served_model_files
 from vision_research.flow.output import require_writable
 from vision_research.flow.run_data import run_data
 from vision_research.flow.source import Source, find_source
@@ -117,7 +118,8 @@ def _record(words: ExportCommand, source: Source, artifacts: list[dict[str, Any]
         for one in artifacts:
             path = Path(one["artifact"])
             files = [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
-            for file in (*files, path.with_name(f"{path.name}.json")):
+            files += [path.with_name(f"{path.name}.json"), *served_model_files(path, source.work_dir)]
+            for file in files:
                 run.log_artifact(file, "model")
             run.set_tags({f"export.{path.name}": str(path)})
             if one["manifest"]["verification"]:

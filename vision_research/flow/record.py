@@ -14,6 +14,7 @@ from vision_research.config.lowering.schedule import learning_rate
 from vision_research.config.schema import Tracker, TrackingConfig, TrainConfig
 from vision_research.engine.events import read_events
 from vision_research.flow.export_metrics import export_metrics
+from vision_research.flow.model_record import SERVED_SUFFIX, served_model_files
 from vision_research.flow.outcome import Outcome
 from vision_research.flow.prepare import PreparedRun
 from vision_research.tracking.params import flat_params, run_tags
@@ -131,6 +132,10 @@ class Recorder:
             yield from ((Path(path), "checkpoints") for path in sorted(paths))
         if outcome.model is not None:
             yield from ((path, "model") for path in sorted(outcome.model.parent.glob(f"{outcome.model.stem}.*")))
+            yield from (
+                (path, "model")
+                for path in served_model_files(outcome.model.with_suffix(SERVED_SUFFIX), self._run.work_dir)
+            )
 
 
 @contextmanager

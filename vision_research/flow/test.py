@@ -15,6 +15,7 @@ from vision_research.engine.console import quiet_warnings
 from vision_research.engine.evaluate import Evaluated, evaluate
 from vision_research.engine.progress_bar import counting
 from vision_research.flow.detectors import Detectors, all_predictors, find_detectors
+from vision_research.flow.registration import check_registration, register_artifact
 from vision_research.tracking.addition import adding_to
 
 PREFIX = "coco/"
@@ -33,6 +34,7 @@ def test(words: TestCommand) -> list[Evaluated]:
         UserError: what a person can mend, before anything is computed.
     """
     quiet_warnings()
+    check_registration(words)
     detectors = find_detectors(words, words.artifact)
     data = detectors.data(words, words.split.value)
     dataset = detectors.dataset(data)
@@ -42,6 +44,8 @@ def test(words: TestCommand) -> list[Evaluated]:
     note = NO_TEST_SPLIT if data.split != words.split.value else ""
     _show(results, detectors.classes, f"{data.split}: {len(dataset)} images" + (f"; {note}" if note else ""))
     _record(words, detectors, data.split, results)
+    if words.tracking.register_as is not None:
+        print(register_artifact(words, detectors, results[-1], dataset), flush=True)
     return results
 
 

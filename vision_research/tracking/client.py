@@ -197,6 +197,31 @@ class Store:
         with request_timeout(timeout_s), store_errors():
             self._client.log_artifact(run_id, str(path), artifact_path or None)
 
+    def create_version(self, name: str, run_id: str, artifact_path: str, tags: Mapping[str, str]) -> str:
+        """Register the MLflow model in a folder of a run; returns the number of the version."""
+        from mlflow.exceptions import MlflowException
+
+        with store_errors():
+            try:
+                self._client.create_registered_model(name)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            source = f"{self._client.get_run(run_id).info.artifact_uri.rstrip('/')}/{artifact_path}"
+            made = self._client.create_model_version(name, source, run_id, tags=dict(tags))
+            return str(made.version)
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Let an alias of a registered model name a version."""
+        with store_errors():
+            self._client.set_registered_model_alias(name, alias, version)
+
+    def version_tags(self, name: str, alias: str) -> dict[str, str] | None:
+        """Read the tags of the version that an alias names; None where it names none."""
+        with store_errors():
+            version = self._client.get_registered_model(name).aliases.get(alias)
+            return None if version is None else dict(self._client.get_model_version(name, version).tags)
+
     def set_status(self, run_id: str, status: RunStatus) -> None:
         """Tell how the run stands, with its cause as a tag."""
         with store_errors():

@@ -35,10 +35,15 @@ def new_client(uri: str) -> Any:
 
 def prepare_environment(timeout_s: float) -> None:
     """Set what MLflow reads at every call; telemetry before its import."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    quiet_import()
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(max(1, round(timeout_s)))
+
+
+def quiet_import() -> None:
+    """Turn off, before MLflow is imported, what it sends home and what it draws."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 @contextmanager
