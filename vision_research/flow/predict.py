@@ -173,7 +173,9 @@ def _draw(picture: Picture, found: Detections, classes: Sequence[str], folder: P
     parts = [part[shown].numpy() for part in (found.boxes, found.scores, found.labels)]
     masks = None if found.masks is None else found.masks[shown].numpy().astype(bool)
     assert picture.image is not None
-    path = folder / f"{picture.name}.jpg"
+    # The suffix stays in the name: a folder may hold both 1.png and 1.jpg.
+    is_jpeg = Path(picture.name).suffix.lower() in (".jpg", ".jpeg")
+    path = folder / (picture.name if is_jpeg else f"{picture.name}.jpg")
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), draw_boxes(picture.image, parts[0], parts[1], parts[2], classes, masks))
 
