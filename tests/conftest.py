@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
+import boto3
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
@@ -13,7 +14,6 @@ from s3_server import CREDENTIALS, S3Server
 
 from vision_research.config.compose import conf_dir, register
 from vision_research.config.schema import TrainConfig
-from vision_research.storage.s3.client import s3_client
 from vision_research.storage.s3.settings import S3Settings, set_default_settings
 
 _numbers = count()
@@ -65,8 +65,19 @@ def s3_settings(s3_server: S3Server, s3_credentials: None) -> Iterator[S3Setting
 
 
 @pytest.fixture
-def bucket(s3_settings: S3Settings) -> str:
-    """The address of a new, empty bucket."""
+def bucket(s3_settings: S3Settings) -> Iterator[str]:
+    """The address of a new, empty bucket; it is removed again, for the server has room for some sixty."""
     name = f"bucket-{next(_numbers)}"
-    s3_client(s3_settings).create_bucket(Bucket=name)
-    return f"s3://{name}"
+    # Of its own: a test may take the credentials of the others away.
+    client = boto3.client(
+        "s3",
+        endpoint_url=s3_settings.endpoint_url,
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    )
+    client.create_bucket(Bucket=name)
+    yield f"s3://{name}"
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
+        if keys := [{"Key": entry["Key"]} for entry in page.get("Contents", [])]:
+            client.delete_objects(Bucket=name, Delete={"Objects": keys})
+    client.delete_bucket(Bucket=name)

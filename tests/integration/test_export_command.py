@@ -67,7 +67,7 @@ def test_a_run_of_mlflow_and_a_bare_checkpoint_give_the_same_model(finished, tmp
         (("run=runs/one", "export=none"), "Type export=torchscript"),
         (("run=runs/one", "export.shape=[70,70]"), "Nearest: export.shape=[64,64] or export.shape=[96,96]"),
         (("run=runs/one", "export.output=/dev/null/model.ts"), "/dev/null is a file"),
-        (("run=runs/one", "images=runs"), "no image is in it"),
+        (("run=runs/one", "images=runs/one/spool"), "no image is in it"),
         (("run=runs/one", "data.root=nowhere"), "data.root=nowhere: there is no folder"),
     ],
 )

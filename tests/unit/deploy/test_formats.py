@@ -102,10 +102,9 @@ def test_without_preprocessing_the_normalised_tensor_goes_in(trained: Trained, t
     ("family", "words"),
     [
         ("rtmdet", {}),
-        ("yolox", {}),
         ("retinanet", {"bounds": ((96, 96), (160, 192))}),
         ("faster_rcnn", {"preprocess": False, "formats": ("torchscript", "onnx")}),
-        ("yolox", {"batch": 3, "shape": (128, 192)}),
+        ("retinanet", {"batch": 3, "shape": (128, 192)}),
         ("rtmdet", {"precision": "fp16"}),
         ("retinanet", {"precision": "int8", "formats": ("onnx", "openvino")}),
         ("retinanet", {"precision": "bf16", "formats": ("torchscript", "pt2")}),
