@@ -6,12 +6,13 @@ Everything is made on disk and logged file by file as other results are, so that
 from __future__ import annotations
 
 import base64
+import contextlib
+import io
 import logging
 import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -75,13 +76,14 @@ def _requirements() -> list[str]:
     return [f"{name}=={number}" for name, number in installed.items()]
 
 
-@contextmanager
+@contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Leave out MLflow's hints: they are for those who write models by hand."""
+    """Leave out MLflow's hints: they are for those who write models by hand. What is wrong raises."""
     before = logging.root.manager.disable
-    logging.disable(logging.INFO)
+    logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        # MLflow prints its colourful warnings past every filter.
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
