@@ -49,8 +49,8 @@ class LowPrecision(nn.Module):
         return [level.float() if level.is_floating_point() else level for level in self.network(tensor.to(self.dtype))]
 
 
-class ExportedDetector(nn.Module):
-    """One image in, its detections out.
+class _Parts(nn.Module):
+    """The parts of an exported detector.
 
     Args:
         preprocess: from an image to the network's tensor.
@@ -67,6 +67,10 @@ class ExportedDetector(nn.Module):
         self.network = network
         self.postprocess = postprocess
         self.thresholds = thresholds
+
+
+class ExportedDetector(_Parts):
+    """One image in, its detections out."""
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Detect.
@@ -108,24 +112,8 @@ class ExportedDetector(nn.Module):
         return boxes, scores, labels
 
 
-class ExportedMaskDetector(nn.Module):
-    """One image in, its detections out, with a mask for each.
-
-    Args:
-        preprocess: from an image to the network's tensor.
-        network: from the tensor to maps.
-        postprocess: from maps to detections.
-        thresholds: which of them are given out.
-    """
-
-    def __init__(
-        self, preprocess: nn.Module, network: nn.Module, postprocess: nn.Module, thresholds: ClassThresholds
-    ) -> None:
-        super().__init__()
-        self.preprocess = preprocess
-        self.network = network
-        self.postprocess = postprocess
-        self.thresholds = thresholds
+class ExportedMaskDetector(_Parts):
+    """One image in, its detections out, with a mask for each."""
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Detect.

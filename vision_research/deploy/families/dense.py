@@ -19,7 +19,31 @@ from vision_research.deploy.families.priors import build_priors
 from vision_research.deploy.families.select import build_nms, large_enough, to_image
 
 
-class DensePostprocess(nn.Module):
+class BoxSelection(nn.Module):
+    """`_bbox_post_process`: which candidates are given out, for heads whose test_cfg says it in BaseDenseHead's words.
+
+    Args:
+        test_cfg: of the head.
+    """
+
+    def __init__(self, test_cfg: Any) -> None:
+        super().__init__()
+        self.score_thr = float(test_cfg.get("score_thr", 0))
+        self.nms_pre = int(test_cfg.get("nms_pre", -1))
+        self.min_bbox_size = float(test_cfg.get("min_bbox_size", -1))
+        self.max_per_img = int(test_cfg.max_per_img)
+        self.nms = build_nms(test_cfg.nms)
+
+    def _select(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if self.min_bbox_size >= 0:
+            large = large_enough(boxes, self.min_bbox_size)
+            boxes, scores, labels = boxes[large], scores[large], labels[large]
+        keep, scores = self.nms(boxes, scores, labels, self.max_per_img)
+        keep = keep[: self.max_per_img]
+        return boxes[keep], scores[: self.max_per_img], labels[keep]
+
+
+class DensePostprocess(BoxSelection):
     """`BaseDenseHead.predict_by_feat` for one image: from the head's maps to detections.
 
     Args:
@@ -28,7 +52,7 @@ class DensePostprocess(nn.Module):
     """
 
     def __init__(self, head: Any, with_score_factors: bool) -> None:
-        super().__init__()
+        super().__init__(head.test_cfg)
         variant = find_variant(head)
         assert variant is not None
         self.priors = build_priors(head.prior_generator)
@@ -38,11 +62,6 @@ class DensePostprocess(nn.Module):
         self.gives_scores = variant.activates
         self.use_sigmoid = bool(head.use_sigmoid_cls)
         self.with_score_factors = with_score_factors
-        self.score_thr = float(head.test_cfg.get("score_thr", 0))
-        self.nms_pre = int(head.test_cfg.get("nms_pre", -1))
-        self.min_bbox_size = float(head.test_cfg.get("min_bbox_size", -1))
-        self.max_per_img = int(head.test_cfg.max_per_img)
-        self.nms = build_nms(head.test_cfg.nms)
 
     def forward(
         self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float]
@@ -83,14 +102,6 @@ class DensePostprocess(nn.Module):
         if self.gives_scores:
             return logits
         return logits.sigmoid() if self.use_sigmoid else logits.softmax(-1)[:, :-1]
-
-    def _select(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        if self.min_bbox_size >= 0:
-            large = large_enough(boxes, self.min_bbox_size)
-            boxes, scores, labels = boxes[large], scores[large], labels[large]
-        keep, scores = self.nms(boxes, scores, labels, self.max_per_img)
-        keep = keep[: self.max_per_img]
-        return boxes[keep], scores[: self.max_per_img], labels[keep]
 
 
 def best_scores(scores: Tensor, score_thr: float, limit: int) -> tuple[Tensor, Tensor, Tensor]:

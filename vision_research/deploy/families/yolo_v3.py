@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from vision_research.deploy.errors import ExportError
-from vision_research.deploy.families.dense import DenseNetwork, best_scores
+from vision_research.deploy.families.dense import BoxSelection, DenseNetwork, best_scores
 from vision_research.deploy.families.family import Family, inherits_unchanged
 from vision_research.deploy.families.priors import build_priors
-from vision_research.deploy.families.select import build_nms, large_enough, to_image
+from vision_research.deploy.families.select import to_image
 
 
-class YoloV3Postprocess(nn.Module):
+class YoloV3Postprocess(BoxSelection):
     """`YOLOV3Head.predict_by_feat` for one image: from the head's maps to detections.
 
     Args:
@@ -25,18 +25,13 @@ class YoloV3Postprocess(nn.Module):
     """
 
     def __init__(self, head: Any) -> None:
-        super().__init__()
+        super().__init__(head.test_cfg)
         if type(head.bbox_coder).__name__ != "YOLOBBoxCoder":
             raise ExportError(f"Boxes of {type(head.bbox_coder).__name__} cannot be exported for a YOLOV3Head.")
         self.priors = build_priors(head.prior_generator)
         self.strides = [float(stride) for stride in head.featmap_strides]
         self.num_values = int(head.num_attrib)
         self.conf_thr = float(head.test_cfg.get("conf_thr", -1))
-        self.score_thr = float(head.test_cfg.get("score_thr", 0))
-        self.nms_pre = int(head.test_cfg.get("nms_pre", -1))
-        self.min_bbox_size = float(head.test_cfg.get("min_bbox_size", -1))
-        self.max_per_img = int(head.test_cfg.max_per_img)
-        self.nms = build_nms(head.test_cfg.nms)
 
     def forward(
         self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float]
@@ -70,14 +65,6 @@ class YoloV3Postprocess(nn.Module):
         centres = (anchors[:, :2] + anchors[:, 2:]) * 0.5 + (predictions[:, :2].sigmoid() - 0.5) * stride
         halves = (anchors[:, 2:] - anchors[:, :2]) * 0.5 * predictions[:, 2:].exp()
         return torch.cat([centres - halves, centres + halves], dim=-1)
-
-    def _select(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        if self.min_bbox_size >= 0:
-            large = large_enough(boxes, self.min_bbox_size)
-            boxes, scores, labels = boxes[large], scores[large], labels[large]
-        keep, scores = self.nms(boxes, scores, labels, self.max_per_img)
-        keep = keep[: self.max_per_img]
-        return boxes[keep], scores[: self.max_per_img], labels[keep]
 
 
 class YoloV3Family(Family):
