@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 from mmengine.config import Config
 from omegaconf import OmegaConf
@@ -16,6 +19,7 @@ from vision_research.config.compose import conf_dir, register
 from vision_research.config.lowering import LoweringInputs, lower
 from vision_research.config.schema import TrainConfig
 from vision_research.config.validate import validate
+from vision_research.config.zoo import zoo_folder
 from vision_research.flow.write import config_text
 
 FILES = sorted(conf_dir().rglob("*.yaml"))
@@ -31,16 +35,17 @@ NEEDS = {
     "aug/mosaic_mixup.yaml": ["schedule=1x"],
     "hw/2x8gpu.yaml": ["hw.rdzv_endpoint=host:29400", "work_dir=/shared/run"],
 }
+RECIPES = Path(__file__).parents[2] / "docs" / "recipes.md"
 INPUTS = LoweringInputs(Path("/runs/x"), ("cat", "dog"), num_train=100)
 
 
 def test_the_glob_finds_every_option() -> None:
     found = Counter(option.parts[0] for option in ALL_OPTIONS)
     assert found == ELSEWHERE | {
-        "model": 5,
+        "model": 27,
         "data": 3,
-        "aug": 5,
-        "schedule": 5,
+        "aug": 12,
+        "schedule": 7,
         "hw": 8,
         "tracking": 2,
         "storage": 2,
@@ -103,10 +108,30 @@ def test_an_option_of_another_command_composes_and_is_headed_by_its_use(option: 
     assert head.startswith("# python -m vision_research.") and f"{group}={option.stem}" in head
 
 
-@pytest.mark.parametrize("model", ["faster_rcnn", "retinanet", "rtmdet_tiny", "rtmdet_s", "yolox_tiny"])
-@pytest.mark.parametrize("aug", ["none", "flip", "multiscale", "mosaic", "mosaic_mixup"])
-def test_every_model_takes_every_augmentation(model: str, aug: str, typed: Callable[..., TrainConfig]) -> None:
+@pytest.mark.parametrize("model", ["mask_rcnn", "rtmdet_tiny", "yolox_tiny", "detr"])
+@pytest.mark.parametrize("aug", [option.stem for option in OPTIONS if option.parts[0] == "aug"])
+def test_every_kind_of_model_takes_every_augmentation(model: str, aug: str, typed: Callable[..., TrainConfig]) -> None:
     config = typed(f"model={model}", f"aug={aug}", "schedule=1x")
-    validate(config)
-    steps = [step["type"] for step in lower(config, INPUTS)["train_dataloader"]["dataset"]["pipeline"]]
+    if (model, aug) != ("mask_rcnn", "yolox"):  # refused, its transforms leave masks behind
+        validate(config)
+    steps = [step["type"] for step in _steps(lower(config, INPUTS)["train_dataloader"]["dataset"])]
     assert (steps[0], steps[1], steps[-1]) == ("LoadImageOrSkip", "LoadAnnotations", "PackDetInputs")
+
+
+def _steps(dataset: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*(_steps(dataset["dataset"]) if "dataset" in dataset else []), *dataset.get("pipeline", [])]
+
+
+@pytest.mark.parametrize("name", [option.stem for option in OPTIONS if option.parts[0] == "model"])
+def test_the_figures_of_a_detector_are_those_of_the_model_index(name: str) -> None:
+    text = (conf_dir() / "model" / f"{name}.yaml").read_text()
+    (zoo,) = re.findall(r"- zoo/(\S+)@_here_", text)
+    family, config = zoo.split("/")
+    index = yaml.safe_load((zoo_folder() / family / "metafile.yml").read_text())["Models"]
+    entry = next((model for model in index if model["Config"] == f"configs/{zoo}.py"), {})
+    published = {kind: ap for result in entry.get("Results", []) for kind, ap in result["Metrics"].items()}
+    assert {kind: float(ap) for ap, kind in re.findall(r"([\d.]+) (box AP|mask AP)", text)} == published
+    row = next(line for line in RECIPES.read_text().splitlines() if line.startswith(f"| `{name}` |"))
+    memory = entry.get("Metadata", {}).get("Training Memory (GB)", "")
+    cells = [published.get("box AP", ""), published.get("mask AP", ""), memory, f"`zoo/{zoo}`"]
+    assert row.split(" | ")[2:] == [*map(str, cells[:3]), f"{cells[3]} |"]

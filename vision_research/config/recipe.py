@@ -37,7 +37,13 @@ def model_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
         model["data_preprocessor"] = config["data_preprocessor"]
     entry: dict[str, Any] = _listed(model)
     entry["weights"] = "${data.default_weights}"
-    entry["recipe"] = {"zoo": name, "tuples": list(_tuple_paths(model)), **_training(config, name), **_feeding(config)}
+    entry["recipe"] = {
+        "zoo": name,
+        "tuples": list(_tuple_paths(model)),
+        "backbone": entry.get("backbone"),
+        **_training(config, name),
+        **_feeding(config),
+    }
     return entry
 
 

@@ -18,6 +18,16 @@ def wh(size: Any, factor: float = 1.0) -> list[int]:
     return [round(width * factor), round(height * factor)]
 
 
+def share(whole: int | None, part: float) -> int:
+    """Return a part of a length, 1 at least: `${share:${schedule.max_epochs},0.05}`; 1 where there is no length."""
+    return 1 if whole is None else max(1, round(whole * part))
+
+
+def negated(value: bool) -> bool:
+    """Return the opposite: `${negated:${model.recipe.with_mask}}`."""
+    return not value
+
+
 def _pair(size: Any) -> tuple[int, int]:
     if len(size) != 2:
         raise ValueError(f"image_size={list(size)}: is [height, width] in pixels. Type image_size=[640,640]")
@@ -26,5 +36,5 @@ def _pair(size: Any) -> tuple[int, int]:
 
 def register_resolvers() -> None:
     """Make the resolvers known; calling it twice does no harm."""
-    for resolver in (first, wh):
+    for resolver in (first, wh, share, negated):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)

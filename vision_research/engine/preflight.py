@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from vision_research.config.errors import ConfigError
+from vision_research.engine.extras import missing_extras
 
 # An initializer is looked up when weights are initialized, among names that no registry lists.
 SKIPPED_KEYS = ("init_cfg",)
@@ -26,6 +27,8 @@ def preflight(config: dict[str, Any]) -> None:
     Raises:
         ConfigError: names every `type` that is not registered; or the first part that does not build, and why.
     """
+    if absent := missing_extras(config):
+        raise ConfigError(absent)
     _register_everything(config)
     problems = list(_unknown_types({key: part for key, part in config.items() if key != "model"}, ""))
     problems += _model_problems(config["model"])

@@ -44,9 +44,8 @@ def test_a_misspelt_word_gets_the_nearest_and_all_that_is_allowed(word: str, nea
 
 def test_options_are_listed_with_the_way_into_the_zoo() -> None:
     listed = refusal("model=swin").splitlines()[1]
-    assert listed == (
-        "Available options in 'model': faster_rcnn, retinanet, rtmdet_s, rtmdet_tiny, yolox_tiny, zoo/FAMILY/CONFIG"
-    )
+    assert listed.startswith("Available options in 'model': atss, cascade_rcnn, centernet, ")
+    assert listed.endswith(", yolox_tiny, yolox_x, zoo/FAMILY/CONFIG")
 
 
 def test_only_where_anything_may_be_added_adding_is_offered() -> None:

@@ -249,3 +249,20 @@ def test_a_shortened_split_is_not_scored_against_the_images_it_leaves_out(typed:
 def test_without_tracking_nothing_is_spooled(typed: Compose) -> None:
     backends = lowered(typed, "tracking=none")["visualizer"]["vis_backends"]
     assert [backend["type"] for backend in backends] == ["LocalVisBackend"]
+
+
+def test_a_backbone_of_another_library_inherits_only_the_stages_that_the_neck_reads(
+    typed: Callable[..., TrainConfig],
+) -> None:
+    words = ["model=faster_rcnn", "model.backbone.type=mmpretrain.ConvNeXt", "+model.backbone.arch=tiny"]
+    tree = lowered(typed, *words)
+    assert tree["model"]["backbone"] == {
+        "type": "mmpretrain.ConvNeXt",
+        "arch": "tiny",
+        "out_indices": tree["model"]["backbone"]["out_indices"],
+    }
+    assert list(tree["model"]["backbone"]["out_indices"]) == [0, 1, 2, 3]
+    assert "mmpretrain.models" in tree["custom_imports"]["imports"]
+    same_library = lowered(typed, "model=faster_rcnn", "model.backbone.type=ResNeXt", "+model.backbone.groups=32")
+    assert same_library["model"]["backbone"]["depth"] == 50
+    assert "mmpretrain.models" not in same_library["custom_imports"]["imports"]

@@ -67,3 +67,16 @@ def test_all_problems_are_raised_at_once(typed: Compose) -> None:
     with pytest.raises(ConfigError) as raised:
         validate(typed("data.batch_size=0", "schedule.lr=-1", "aug.final_epochs=99"))
     assert len(raised.value.problems) == 3
+
+
+def test_transforms_that_leave_masks_behind_are_refused_for_detectors_with_masks(
+    typed: Callable[..., TrainConfig],
+) -> None:
+    validate(typed("model=yolox_s", "aug=yolox", "schedule=1x"))
+    with pytest.raises(ConfigError) as raised:
+        validate(typed("model=mask_rcnn", "aug=yolox", "schedule=1x"))
+    affine = next(problem for problem in raised.value.problems if "RandomAffine" in problem)
+    assert affine == (
+        "aug.train.affine.type=RandomAffine: moves boxes and no masks, and model=MaskRCNN is trained on masks. "
+        "Type aug=rtmdet, or aug.train.affine=null"
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,17 @@ def test_an_argument_that_does_not_bind_is_named(lowered: Callable[..., dict[str
         preflight(lowered("+aug.train.odd.type=RandomFlip", "+aug.train.odd.probability=0.5"))
     with pytest.raises(ConfigError, match=r"model: KeyError: 'P9' \(while building CSPNeXt\)"):
         preflight(lowered("model.backbone.arch=P9"))
+
+
+def test_a_package_that_is_not_installed_is_named_with_what_to_type(lowered: Callable[..., dict[str, Any]]) -> None:
+    if find_spec("albumentations") or find_spec("mmpretrain"):
+        pytest.skip("they are installed here")
+    with pytest.raises(ConfigError) as raised:
+        preflight(lowered("model=faster_rcnn", "model.backbone.type=mmpretrain.ConvNeXt", "aug=albu"))
+    albu, backbone = sorted(raised.value.problems, key=lambda text: "mmpretrain" in text)
+    assert re.search(r"\.type=Albu: needs albumentations, which .* Type python -m pip install .*albumentations==", albu)
+    assert backbone.startswith("model.backbone.type=mmpretrain.ConvNeXt: needs mmpretrain")
+    assert backbone.endswith("Type python -m pip install 'vision-research[mmpretrain]'")
 
 
 def test_a_module_that_is_not_there_is_named(lowered: Callable[..., dict[str, Any]]) -> None:

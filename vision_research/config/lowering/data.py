@@ -6,7 +6,13 @@ from typing import Any
 
 from vision_research.config.addresses import absolute, join
 from vision_research.config.lowering.inputs import LoweringInputs
-from vision_research.config.lowering.pipelines import image_backend, needs_instances, test_pipeline, train_pipeline
+from vision_research.config.lowering.pipelines import (
+    image_backend,
+    needs_instances,
+    split_at_mixing,
+    test_pipeline,
+    train_pipeline,
+)
 from vision_research.config.lowering.storage import backend_args
 from vision_research.config.schema import DataConfig, DataKind, StorageConfig, TrainConfig
 
@@ -78,14 +84,14 @@ def _prefix(data: DataConfig, split: str) -> str | None:
 def _train_loader(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
     data = config.data
     dataset = _dataset(data, config.storage, inputs.classes, data.train_ann, data.train_prefix, data.limit_train)
-    dataset |= {
-        "filter_cfg": {"filter_empty_gt": not data.keep_empty, "min_size": 1},
-        "pipeline": train_pipeline(config, inputs),
-    }
+    own, mixed = split_at_mixing(train_pipeline(config, inputs))
+    dataset |= {"filter_cfg": {"filter_empty_gt": not data.keep_empty, "min_size": 1}, "pipeline": own}
     if data.oversample_thr is not None:
         dataset = {"type": "ClassBalancedDataset", "oversample_thr": data.oversample_thr, "dataset": dataset}
     if data.repeat > 1:
         dataset = {"type": "RepeatDataset", "times": data.repeat, "dataset": dataset}
+    if mixed:
+        dataset = {"type": "MultiImageMixDataset", "dataset": dataset, "pipeline": mixed}
     sampler = "InfiniteSampler" if config.schedule.max_iters is not None else "DefaultSampler"
     return {
         **_loader(config, inputs, data.batch_size, data.train_prefix),

@@ -24,6 +24,7 @@ def lower_model(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
     model = deepcopy({key: value for key, value in config.model.items() if key not in OUR_KEYS})
     recipe = config.model.get("recipe") or {}
     restore_paths(model, recipe.get("tuples") or [])
+    _without_words_of_the_old_backbone(model, recipe.get("backbone"))
     _set_num_classes(model, len(inputs.classes))
     _scale_batch_augments(model, config.image_size, recipe.get("image_size"))
     if config.model.get("weights", "none") == "none":
@@ -50,25 +51,42 @@ def pretrained_sources(model: dict[str, Any]) -> list[str]:
 
 def pretrained_parts(model: dict[str, Any]) -> list[dict[str, Any]]:
     """List the `init_cfg`s of a lowered model that load pretrained weights; the very dicts, to be written into."""
-    found = [node["init_cfg"] for node in _nodes(model) if isinstance(node.get("init_cfg"), dict)]
+    found = [node["init_cfg"] for node in nodes(model) if isinstance(node.get("init_cfg"), dict)]
     return [init_cfg for init_cfg in found if init_cfg.get("type") == "Pretrained"]
 
 
-def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+def nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Yield every dict of a tree, outermost first."""
     if isinstance(tree, dict):
         yield tree
         for value in tree.values():
-            yield from _nodes(value)
+            yield from nodes(value)
     elif isinstance(tree, (list, tuple)):
         for value in tree:
-            yield from _nodes(value)
+            yield from nodes(value)
+
+
+def _without_words_of_the_old_backbone(model: dict[str, Any], old: dict[str, Any] | None) -> None:
+    """Leave a backbone of another library (`model.backbone.type=mmpretrain.ConvNeXt`) only what was typed for it.
+
+    What it inherits from the recipe's backbone in the tree is that one's depth, norm and weights; only which stages the
+    neck reads has the same name and meaning in every library.
+    """
+    new = model.get("backbone")
+    if not (isinstance(new, dict) and old) or _library(new["type"]) == _library(old["type"]):
+        return
+    for key, value in old.items():
+        if key not in ("type", "out_indices") and new.get(key) == value:
+            del new[key]
+
+
+def _library(kind: str) -> str:
+    return kind.partition(".")[0] if "." in kind else "mmdet"
 
 
 def _set_num_classes(model: dict[str, Any], num_classes: int) -> None:
     # A classification backbone has a class count of its own, that of the images it was pretrained on.
-    places = [
-        node for key, part in model.items() if key != "backbone" for node in _nodes(part) if "num_classes" in node
-    ]
+    places = [node for key, part in model.items() if key != "backbone" for node in nodes(part) if "num_classes" in node]
     if not places:
         raise ConfigError(
             f"model: {model.get('type')} has no head with `num_classes`, so the {num_classes} classes of the data "
@@ -81,7 +99,7 @@ def _set_num_classes(model: dict[str, Any], num_classes: int) -> None:
 def _from_scratch(model: dict[str, Any]) -> None:
     """Train every layer: frozen layers with random weights, and statistics that never move, learn nothing."""
     _without_pretrained_parts(model)
-    for node in _nodes(model):
+    for node in nodes(model):
         if node.get("frozen_stages", -1) >= 0:
             node["frozen_stages"] = -1
         if node.get("norm_eval"):
@@ -91,14 +109,14 @@ def _from_scratch(model: dict[str, Any]) -> None:
 
 
 def _without_pretrained_parts(model: dict[str, Any]) -> None:
-    for node in _nodes(model):
+    for node in nodes(model):
         if isinstance(node.get("init_cfg"), dict) and node["init_cfg"].get("type") == "Pretrained":
             node["init_cfg"] = None
 
 
 def _without_sync_bn(model: dict[str, Any]) -> None:
     """SyncBN needs GPUs; on CPU ranks it is plain BN (RTMDet converts the built model too, unless told not to)."""
-    for node in _nodes(model):
+    for node in nodes(model):
         if node.get("type") in ("SyncBN", "MMSyncBN"):
             node["type"] = "BN"
     if model.get("type") == "RTMDet":

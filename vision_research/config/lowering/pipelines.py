@@ -11,6 +11,8 @@ from vision_research.config.lowering.tuples import as_tuple, restore_step
 from vision_research.config.schema import DataConfig, DataKind, TrainConfig
 from vision_research.work_dir import WorkDir
 
+# Transforms that take further images from the data set: they run in its wrapper, what is before them in the data set.
+MIXING = ("Mosaic", "MixUp", "CopyPaste")
 TEST_META_KEYS = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
 
 
@@ -35,6 +37,13 @@ def train_pipeline(
         "max_skipped": config.data.max_bad_images,
     }
     return [load, _annotations(config), *body, {"type": "PackDetInputs"}]
+
+
+def split_at_mixing(pipeline: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Part a pipeline into what each image goes through by itself, and what begins with the mixing of several."""
+    kinds = [str(step["type"]).rpartition(".")[2] for step in pipeline]
+    start = next((place for place, kind in enumerate(kinds) if kind in MIXING), len(pipeline))
+    return pipeline[:start], pipeline[start:]
 
 
 def final_pipeline(config: TrainConfig, inputs: LoweringInputs) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vision_research.config.lowering.inputs import LoweringInputs
-from vision_research.config.lowering.model import weights_file
+from vision_research.config.lowering.model import nodes, weights_file
 from vision_research.config.lowering.pipelines import final_pipeline
 from vision_research.config.lowering.schedule import length
 from vision_research.config.schema import Tracker, TrainConfig
@@ -22,7 +22,7 @@ def lower_runtime(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]
     return {
         "default_scope": "mmdet",
         "custom_imports": {
-            "imports": ["vision_research.engine.registered", *config.aug.imports],
+            "imports": ["vision_research.engine.registered", *_scopes(config), *config.aug.imports],
             "allow_failed_imports": False,
         },
         "work_dir": str(inputs.work_dir),
@@ -52,6 +52,12 @@ def stage_switch_at(config: TrainConfig, inputs: LoweringInputs) -> int | None:
     if config.schedule.max_iters is not None:
         unit = inputs.iters_per_epoch(config.data.batch_size, config.data.repeat)
     return length(config.schedule) - config.aug.final_epochs * unit
+
+
+def _scopes(config: TrainConfig) -> list[str]:
+    """Modules that register the types of other packages (`model.backbone.type=mmpretrain.ConvNeXt`)."""
+    names = [kind for node in nodes(config.model) if isinstance(kind := node.get("type"), str)]
+    return ["mmpretrain.models"] if any(name.startswith("mmpretrain.") for name in names) else []
 
 
 def _recipe(config: TrainConfig) -> dict[str, Any]:

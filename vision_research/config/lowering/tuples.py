@@ -28,6 +28,7 @@ TUPLE_ARGUMENTS = {
     ("RandomAffine", "scaling_ratio_range"),
     ("RandomAffine", "border"),
     ("RandomAffine", "border_val"),
+    ("FilterAnnotations", "min_gt_bbox_wh"),
     ("PackDetInputs", "meta_keys"),
     ("PackTrackInputs", "meta_keys"),
     ("PackReIDInputs", "meta_keys"),

@@ -1,0 +1,83 @@
+"""Every augmentation on real images: what comes out has the detector's size, and boxes and masks that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mmdet.registry import DATASETS
+from mmdet.utils import register_all_modules
+from mmengine.config import ConfigDict
+
+from vision_research.config.compose import conf_dir
+from vision_research.config.lowering import LoweringInputs, lower
+from vision_research.config.schema import TrainConfig
+from vision_research.datasets.digits import make_digits
+
+AUGMENTATIONS = sorted(file.stem for file in (conf_dir() / "aug").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "digits"
+    make_digits(folder, num_train=8, num_val=4, num_test=2)
+    return folder
+
+
+@pytest.fixture
+def samples(typed: Callable[..., TrainConfig], digits: Path, tmp_path: Path) -> Callable[..., list[Any]]:
+    """Three training samples of a lowered run."""
+    register_all_modules(init_default_scope=True)
+
+    def load(*overrides: str) -> list[Any]:
+        config = typed(f"data.root={digits}", "data.kind=coco", "data.flip_prob=0.5", "schedule=1x", *overrides)
+        tree = lower(config, LoweringInputs(tmp_path, tuple("0123456789"), num_train=8))
+        np.random.seed(0)  # noqa: NPY002  # what MMDetection's transforms draw from
+        dataset = DATASETS.build(ConfigDict(tree["train_dataloader"]["dataset"]))
+        return [dataset[index] for index in range(3)]
+
+    return load
+
+
+@pytest.mark.parametrize("aug", AUGMENTATIONS)
+@pytest.mark.parametrize("model", ["rtmdet_tiny", "rtmdet_ins_s"])
+def test_boxes_and_masks_fit_the_image(samples: Callable[..., list[Any]], model: str, aug: str) -> None:
+    if aug == "albu" and find_spec("albumentations") is None:
+        pytest.skip("albumentations is not installed")
+    if aug == "yolox" and model == "rtmdet_ins_s":
+        pytest.skip("RandomAffine moves no masks: refused, see the test of the rules")
+    boxes = 0
+    for sample in samples(f"model={model}", f"aug={aug}", "image_size=[224,224]"):
+        height, width = sample["inputs"].shape[1:]
+        assert (height, width) == (224, 224)
+        instances = sample["data_samples"].gt_instances
+        boxes += len(instances)
+        for index, (left, top, right, bottom) in enumerate(instances.bboxes.tensor.tolist()):
+            assert 0 <= left < right <= width and 0 <= top < bottom <= height
+            if model == "rtmdet_ins_s":
+                mask = instances.masks.masks[index]
+                assert mask.shape == (height, width)
+                rows, columns = np.nonzero(mask)
+                assert rows.size == 0 or (left - 2 <= columns.min() and columns.max() <= right + 2)
+    assert boxes > 0
+
+
+def test_flips_of_all_three_directions_mirror_image_boxes_and_masks_alike(samples: Callable[..., list[Any]]) -> None:
+    (plain, *_) = samples("model=mask_rcnn", "aug=none")
+    height, width = plain["inputs"].shape[1:]
+    before = plain["data_samples"].gt_instances
+    for direction, axes in (("horizontal", [-1]), ("vertical", [-2]), ("diagonal", [-1, -2])):
+        only = f"aug.train.flip.prob=1.0 aug.train.flip.direction={direction}".split()
+        (flipped, *_) = samples("model=mask_rcnn", "aug=vertical_flip", *only)
+        after = flipped["data_samples"].gt_instances
+        assert np.array_equal(flipped["inputs"].numpy(), np.flip(plain["inputs"].numpy(), axes))
+        assert np.array_equal(after.masks.masks, np.flip(before.masks.masks, axes))
+        expected = before.bboxes.tensor.clone()
+        for axis, (low, high, side) in {-1: (0, 2, width), -2: (1, 3, height)}.items():
+            if axis in axes:
+                expected[:, [low, high]] = side - before.bboxes.tensor[:, [high, low]]
+        np.testing.assert_allclose(after.bboxes.tensor.numpy(), expected.numpy(), atol=1e-4)

@@ -1,0 +1,58 @@
+"""Packages that some parts of a config need beyond the project's own, and what to type where one is absent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Extra:
+    """A package that is not installed with the project.
+
+    Attributes:
+        name: of the types that need it; one that ends in a dot is the scope of many (`mmpretrain.ConvNeXt`).
+        modules: what has to be importable.
+        remedy: what to type.
+    """
+
+    name: str
+    modules: tuple[str, ...]
+    remedy: str
+
+
+EXTRAS = (
+    # Its own requirements would put a second OpenCV over the one that is there.
+    Extra(
+        "Albu",
+        ("albumentations",),
+        "python -m pip install scikit-image && python -m pip install --no-deps albumentations==1.4.4",
+    ),
+    # MMPretrain imports torchvision without asking for it.
+    Extra("mmpretrain.", ("mmpretrain", "torchvision"), "python -m pip install 'vision-research[mmpretrain]'"),
+)
+
+
+def missing_extras(config: dict[str, Any]) -> list[str]:
+    """Name every type of a lowered config whose package is not installed, with what to type."""
+    found = dict.fromkeys((path, kind) for path, kind in _types(config, ""))
+    return [
+        f"{path}.type={kind}: needs {' and '.join(absent)}, which is not installed. Type {extra.remedy}"
+        for path, kind in found
+        for extra in EXTRAS
+        if (kind.startswith(extra.name) if extra.name.endswith(".") else kind.rpartition(".")[2] == extra.name)
+        and (absent := [module for module in extra.modules if find_spec(module) is None])
+    ]
+
+
+def _types(node: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(node, dict):
+        if isinstance(node.get("type"), str):
+            yield path, node["type"]
+        for key, value in node.items():
+            yield from _types(value, f"{path}.{key}" if path else key)
+    elif isinstance(node, (list, tuple)):
+        for index, value in enumerate(node):
+            yield from _types(value, f"{path}[{index}]")
