@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.integration.conftest import Workplace
 from vision_research.engine.weights import resolve_source
 
 pytestmark = pytest.mark.slow
@@ -27,7 +30,7 @@ def resnet18_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def test_a_training_starts_from_the_backbone_weights_of_the_zoo_file(workplace, resnet18_file: Path) -> None:  # noqa: ANN001
+def test_a_training_starts_from_the_backbone_weights_of_the_zoo_file(workplace: Workplace, resnet18_file: Path) -> None:
     printed = workplace.run(
         "model=zoo/retinanet/retinanet_r18_fpn_1x_coco",
         "model.weights=backbone",
@@ -47,3 +50,24 @@ def test_a_training_starts_from_the_backbone_weights_of_the_zoo_file(workplace, 
     last = trained["backbone.layer4.1.conv2.weight"]
     assert not torch.equal(last, given["layer4.1.conv2.weight"])
     assert torch.allclose(last, given["layer4.1.conv2.weight"], atol=0.05)
+
+
+def test_a_training_starts_from_a_run_in_mlflow_with_other_classes(finished: Workplace) -> None:
+    run_id = json.loads((finished.folder / "runs" / "one" / "run.json").read_text())["run_id"]
+    printed = finished.run(
+        f"model.weights=runs:/{run_id}",
+        "data.classes=['1','2','3']",
+        "tracking=none",
+        "export=none",
+        "schedule.max_epochs=1",
+        "work_dir=second",
+    )
+    assert re.search(r"starting from \S+\.pth: \d+ of \d+ tensors", printed)
+    assert re.search(r"other shape bbox_head\.rtm_cls\.0\.weight  10x\S+ in the file, 3x\S+ here", printed)
+    assert "FINISHED" in printed
+
+
+def test_weights_that_cannot_be_had_stop_the_run_before_it_begins(workplace: Workplace) -> None:
+    printed = workplace.run("model.weights=http://127.0.0.1:9/a.pth", "work_dir=none", expect=1)
+    assert "model.weights=http://127.0.0.1:9/a.pth: http://127.0.0.1:9/a.pth cannot be downloaded" in printed
+    assert not (workplace.folder / "none").exists()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os.path
 from pathlib import Path
 
+# A run in MLflow, by its id: `runs:/ID`.
+RUNS_SCHEME = "runs:/"
+
 
 def is_s3(address: str | Path | None) -> bool:
     """Tell whether an address lies in S3; pathlib writes one slash where there were two."""

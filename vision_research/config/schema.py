@@ -365,8 +365,9 @@ class TrainConfig:
     """One training run.
 
     Attributes:
-        model: an MMDetection detector, and beside it `weights` (none, backbone, or a checkpoint to start from,
-            here or in S3) and `recipe` (what its authors trained it with: optimizer, base batch size, image size).
+        model: an MMDetection detector, and beside it `weights` (none; backbone, what the zoo file names; coco,
+            MMDetection's own checkpoint; or a checkpoint: FILE.pth, s3://, https:// or runs:/ID) and `recipe` (what
+            its authors trained it with: optimizer, base batch size, image size).
         image_size: [height, width] that images are brought to.
         seed: of Python, NumPy, torch and the samplers.
         work_dir: folder of the run; null makes a new one under `storage.runs`. One in S3 (`s3://BUCKET/runs/NAME`) is a

@@ -172,8 +172,16 @@ def _hardware(config: TrainConfig) -> Iterator[str]:
 
 def _model(config: TrainConfig) -> Iterator[str]:
     weights = config.model.get("weights")
-    if weights not in ("none", "backbone") and weights_file(config) is None:
-        yield f"model.weights={weights}: is none, backbone, or a checkpoint (FILE.pth, s3://BUCKET/KEY.pth)"
+    try:
+        known = weights in ("none", "backbone") or weights_file(config) is not None
+    except ConfigError as error:
+        yield from error.problems
+    else:
+        if not known:
+            yield (
+                f"model.weights={weights}: is none, backbone, coco (MMDetection's own checkpoint), or a checkpoint: "
+                "FILE.pth, s3://BUCKET/KEY.pth, https://HOST/FILE.pth or runs:/ID"
+            )
     if "type" not in config.model:
         yield "model has no type. Type model=rtmdet_tiny, or model=zoo/FAMILY/CONFIG"
     for path, key in _left_over(config.model, "model"):

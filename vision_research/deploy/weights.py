@@ -3,12 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from vision_research.deploy.errors import ExportError
 
 # Keys named in a refusal: enough to recognise what the checkpoint is of.
 _NUM_NAMED = 3
+
+
+@dataclass(frozen=True)
+class WeightsMatch:
+    """How the weights of a file fit a detector.
+
+    Attributes:
+        fitting: tensors of the same name and shape.
+        missing: names that the file lacks.
+        unexpected: names that the detector lacks.
+        reshaped: name, shape in the file and shape in the detector, where these differ.
+    """
+
+    fitting: dict[str, Any]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    reshaped: tuple[tuple[str, str, str], ...]
+
+
+def match_weights(expected: Mapping[str, Any], given: Mapping[str, Any]) -> WeightsMatch:
+    """Compare the state dict of a detector with that of a file, name by name."""
+    # What data-parallel and compiled modules put before their own keys.
+    weights = {key.removeprefix("module.").replace("_orig_mod.", ""): value for key, value in given.items()}
+    shared = [key for key in expected if key in weights]
+    return WeightsMatch(
+        fitting={key: weights[key] for key in shared if weights[key].shape == expected[key].shape},
+        missing=tuple(key for key in expected if key not in weights),
+        unexpected=tuple(key for key in weights if key not in expected),
+        reshaped=tuple(
+            (key, _shape(weights[key]), _shape(expected[key]))
+            for key in shared
+            if weights[key].shape != expected[key].shape
+        ),
+    )
 
 
 def load_weights(detector: Any, checkpoint: Mapping[str, Any], classes: Sequence[str], origin: str) -> None:
@@ -27,29 +62,19 @@ def load_weights(detector: Any, checkpoint: Mapping[str, Any], classes: Sequence
         ExportError: the checkpoint was trained on other classes, or holds weights of another architecture.
     """
     _check_classes(checkpoint, classes, origin)
-    # What data-parallel and compiled modules put before their own keys.
-    weights = {
-        key.removeprefix("module.").replace("_orig_mod.", ""): value for key, value in checkpoint["state_dict"].items()
-    }
     expected = detector.state_dict()
+    match = match_weights(expected, checkpoint["state_dict"])
     problems = [
-        *_named("it lacks", [key for key in expected if key not in weights]),
-        *_named("it has besides", [key for key in weights if key not in expected]),
-        *_named(
-            "of another shape are",
-            [
-                f"{key} ({_shape(weights[key])} instead of {_shape(expected[key])})"
-                for key in expected
-                if key in weights and weights[key].shape != expected[key].shape
-            ],
-        ),
+        *_named("it lacks", match.missing),
+        *_named("it has besides", match.unexpected),
+        *_named("of another shape are", [f"{key} ({was} instead of {now})" for key, was, now in match.reshaped]),
     ]
     if problems:
         raise ExportError(
             f"{origin} is not a checkpoint of the config's {type(detector).__name__}: {'; '.join(problems)}. "
             "Export with the config.py that lies beside the checkpoint."
         )
-    detector.load_state_dict(weights)
+    detector.load_state_dict(match.fitting)
 
 
 def _check_classes(checkpoint: Mapping[str, Any], classes: Sequence[str], origin: str) -> None:

@@ -13,6 +13,9 @@ from typing import Any
 
 from vision_research.config.errors import ConfigError
 from vision_research.engine.extras import missing_extras
+from vision_research.engine.weights_report import weights_report
+
+logger = logging.getLogger(__name__)
 
 # An initializer is looked up when weights are initialized, among names that no registry lists.
 SKIPPED_KEYS = ("init_cfg",)
@@ -31,7 +34,7 @@ def preflight(config: dict[str, Any]) -> None:
         raise ConfigError(absent)
     _register_everything(config)
     problems = list(_unknown_types({key: part for key, part in config.items() if key != "model"}, ""))
-    problems += _model_problems(config["model"])
+    problems += _model_problems(config)
     if problems:
         raise ConfigError(problems)
     _build_data(config)
@@ -91,19 +94,23 @@ def _all_names(registry: Any) -> Iterator[str]:
         registry = registry.parent
 
 
-def _model_problems(model: dict[str, Any]) -> list[str]:
-    """Build the detector, and name what is wrong where it does not.
+def _model_problems(config: dict[str, Any]) -> list[str]:
+    """Build the detector and compare it with the weights that it starts from; name what is wrong.
 
     Its types are looked at only then: some detectors have words of their own under `type` that no registry lists.
     """
     from mmdet.registry import MODELS
     from mmengine.config import ConfigDict
 
+    model = config["model"]
     try:
         with _without_chatter():
-            MODELS.build(ConfigDict(model))
+            detector = MODELS.build(ConfigDict(model))
     except Exception as error:
         return list(_unknown_types(model, "model")) or [_explained("model", error)]
+    if config.get("load_from"):
+        classes = tuple(config["val_dataloader"]["dataset"]["metainfo"]["classes"])
+        logger.info("%s", weights_report(detector, config["load_from"], classes))
     return []
 
 

@@ -106,8 +106,8 @@ def _build_runner(work_dir: WorkDir, resume: Path | None) -> Runner:
     cfg.work_dir = str(work_dir.root)
     if resume is None and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0:
         resume = _after_restart(work_dir)
+    allow_checkpoint_types()
     if resume is not None:
-        allow_checkpoint_types()
         cfg.resume, cfg.load_from = True, str(resume)
     prepare_distributed(cfg)
     return WorkDirRunner.from_cfg(cfg)

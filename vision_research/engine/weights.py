@@ -42,11 +42,12 @@ def resolve_source(source: str) -> str:
     raise EnvironmentProblem(f"{source}: there are no such weights. Type model.weights=none to train without")
 
 
-def ensure_weights(source: str, timeout_s: float = 20.0) -> Path:
+def ensure_weights(source: str, typed: str, timeout_s: float = 20.0) -> Path:
     """Have the file of an address on this machine: one download, before the ranks start, into torch's own cache.
 
     Args:
         source: a path, an http(s) address or one in S3, as `resolve_source` gives it.
+        typed: the person's word for it, `model.weights=backbone`.
         timeout_s: how long the server may keep silent.
 
     Returns:
@@ -56,11 +57,11 @@ def ensure_weights(source: str, timeout_s: float = 20.0) -> Path:
         EnvironmentProblem: it cannot be had; with the ways to go on.
     """
     if is_s3(source):
-        return _ensure_in_cache(source)
+        return _ensure_in_cache(source, typed)
     address = urlparse(source)
     if address.scheme not in ("http", "https"):
         if not Path(source).is_file():
-            raise EnvironmentProblem(f"model.weights: {source} is no file. Type model.weights=none to train without")
+            raise EnvironmentProblem(f"{typed}: {source} is no file. Type model.weights=none to train without")
         return Path(source)
     import torch
 
@@ -75,18 +76,18 @@ def ensure_weights(source: str, timeout_s: float = 20.0) -> Path:
             torch.hub.download_url_to_file(source, str(target), found[1] if found else None, progress=False)
     except (OSError, RuntimeError) as error:
         raise EnvironmentProblem(
-            f"model.weights=backbone: {source} cannot be downloaded ({error}). Without pretrained weights: type "
+            f"{typed}: {source} cannot be downloaded ({error}). Without pretrained weights: type "
             f"model.weights=none. With them: copy the file from a machine that has it to {target} and type it again"
         ) from error
     return target
 
 
-def _ensure_in_cache(source: str) -> Path:
+def _ensure_in_cache(source: str, typed: str) -> Path:
     path = as_path(source)
     try:
         path.read_bytes()  # into the disk cache, from which all ranks then read
     except FileNotFoundError as error:
-        raise EnvironmentProblem(f"model.weights: {error} Type model.weights=none to train without") from error
+        raise EnvironmentProblem(f"{typed}: {error} Type model.weights=none to train without") from error
     return path
 
 

@@ -11,7 +11,6 @@ from vision_research.config.addresses import is_s3
 from vision_research.config.compose import Composition
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering import LoweringInputs, lower
-from vision_research.config.lowering.model import pretrained_parts
 from vision_research.config.lowering.schedule import learning_rate, validation_points
 from vision_research.config.lowering.storage import s3_settings
 from vision_research.config.schema import DataKind, Tracker, TrainConfig
@@ -19,6 +18,7 @@ from vision_research.config.validate import validate
 from vision_research.datasets.facts import DatasetFacts, gather_facts
 from vision_research.flow.resume_from_s3 import bring
 from vision_research.flow.run_folder import choose_work_dir
+from vision_research.flow.starting_weights import fetch_weights
 from vision_research.launch.devices import Hardware, resolve_hardware
 from vision_research.launch.plan import LaunchPlan, training_plan
 from vision_research.storage.s3.objects import begin_run
@@ -87,7 +87,7 @@ def prepare(composition: Composition[TrainConfig]) -> PreparedRun:
     logger.info("%s", learning_rate(config, inputs).explanation)
     logger.info("%s", _rhythm(config))
     _check_machine(config, work_dir)
-    _fetch_weights(mmengine)
+    fetch_weights(config, mmengine)
     from vision_research.engine.preflight import preflight
 
     preflight(mmengine)
@@ -150,17 +150,6 @@ def _check_stage_length(config: TrainConfig, inputs: LoweringInputs) -> None:
             f"{config.schedule.max_iters}: the weak pipeline would begin before the training. Type aug.final_epochs=0, "
             f"or schedule.max_iters={final + 1} or more"
         )
-
-
-def _fetch_weights(mmengine: dict[str, Any]) -> None:
-    from vision_research.engine.weights import ensure_weights, resolve_source
-
-    if mmengine["load_from"] is not None:
-        ensure_weights(mmengine["load_from"])
-    for init_cfg in pretrained_parts(mmengine["model"]):
-        # Written back: for `torchvision://` MMEngine would import torchvision in every rank.
-        init_cfg["checkpoint"] = resolve_source(init_cfg["checkpoint"])
-        ensure_weights(init_cfg["checkpoint"])
 
 
 def _resume_from(config: TrainConfig, work_dir: WorkDir) -> Path | None:

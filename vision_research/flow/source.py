@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vision_research.config.addresses import RUNS_SCHEME
 from vision_research.config.command_schema import SourceConfig
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering.storage import s3_settings
+from vision_research.config.schema import StorageConfig, TrackingConfig
 from vision_research.storage.s3.objects import begin_run
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.tracking.uri import resolve_uri
@@ -18,7 +20,6 @@ from vision_research.work_dir import WorkDir
 
 logger = logging.getLogger(__name__)
 
-RUNS_SCHEME = "runs:/"
 CHECKPOINT_PATTERNS = ("best_*.pth", "epoch_*.pth", "iter_*.pth")
 NO_SOURCE = "run is not set. Type run=WORK_DIR, run=runs:/ID for a run in MLflow, or checkpoint=FILE config=FILE"
 
@@ -112,14 +113,29 @@ def best_checkpoint(work_dir: WorkDir, typed: str) -> tuple[Path, int]:
     )
 
 
+def downloaded_run(typed: str, tracking: TrackingConfig, storage: StorageConfig) -> WorkDir:
+    """Make a work_dir of a run in MLflow.
+
+    Args:
+        typed: `runs:/ID`.
+        tracking: where the run is.
+        storage: where its work_dir goes.
+
+    Raises:
+        ConfigError: there is no such run, or it holds no checkpoint.
+        EnvironmentProblem: MLflow does not answer.
+    """
+    from vision_research.tracking.download import download_run
+
+    uri = resolve_uri(tracking.uri, Path.cwd())
+    run_id = typed.removeprefix(RUNS_SCHEME).strip("/")
+    return WorkDir(download_run(run_id, uri, tracking.timeout_s, Path(storage.runs).absolute()))
+
+
 def _work_dir(words: SourceConfig) -> WorkDir:
     assert words.run is not None
     if words.run.startswith(RUNS_SCHEME):
-        from vision_research.tracking.download import download_run
-
-        uri = resolve_uri(words.tracking.uri, Path.cwd())
-        run_id = words.run.removeprefix(RUNS_SCHEME).strip("/")
-        return WorkDir(download_run(run_id, uri, words.tracking.timeout_s, Path(words.storage.runs).absolute()))
+        return downloaded_run(words.run, words.tracking, words.storage)
     work_dir = WorkDir(Path(words.run).absolute())
     if not work_dir.config_py.is_file():
         raise ConfigError(f"run={words.run}: there is no run in it (no config.py). {_existing_runs(words)}")

@@ -44,12 +44,16 @@ def allow_checkpoint_types() -> None:
     )
 
 
-def load_checkpoint_safely(path: Path, trust: bool = False) -> dict[str, Any]:
+TRUST = "If you know where it comes from, allow it with trust_checkpoint=true."
+
+
+def load_checkpoint_safely(path: Path, trust: bool = False, *, remedy: str = TRUST) -> dict[str, Any]:
     """Read a checkpoint on the CPU.
 
     Args:
         path: a file written by MMEngine's runner, or a published one of the model zoo.
         trust: unpickle anything in the file, which runs code that the file brings; only for files of known origin.
+        remedy: what to type where it holds more than that.
 
     Returns:
         The checkpoint; `state_dict` holds the weights (the averaged ones where EMA was on: MMEngine's EMAHook swaps
@@ -66,7 +70,7 @@ def load_checkpoint_safely(path: Path, trust: bool = False) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=not trust)
     except pickle.UnpicklingError as error:
-        raise CheckpointError(_refusal(path, error)) from error
+        raise CheckpointError(f"{_refusal(path, error)} {remedy}") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise CheckpointError(
             f"{path} cannot be read, it is truncated or no checkpoint: {_first_line(error)}"
@@ -94,10 +98,7 @@ def _refusal(path: Path, error: pickle.UnpicklingError) -> str:
         # Not a zip archive: the old format or no checkpoint; torch's own words are all there is.
         refused = []
     named = ", ".join(refused) if refused else _first_line(error)
-    return (
-        f"{path} holds more than weights and MMEngine's own records, and was not unpickled: {named}. "
-        "If you know where it comes from, allow it with trust_checkpoint=true."
-    )
+    return f"{path} holds more than weights and MMEngine's own records, and was not unpickled: {named}."
 
 
 def _first_line(error: BaseException) -> str:

@@ -266,3 +266,15 @@ def test_a_backbone_of_another_library_inherits_only_the_stages_that_the_neck_re
     same_library = lowered(typed, "model=faster_rcnn", "model.backbone.type=ResNeXt", "+model.backbone.groups=32")
     assert same_library["model"]["backbone"]["depth"] == 50
     assert "mmpretrain.models" not in same_library["custom_imports"]["imports"]
+
+
+def test_the_weights_of_a_whole_detector_are_what_the_training_loads(typed: Compose) -> None:
+    published = lowered(typed, "model=atss", "model.weights=coco")
+    assert published["load_from"] == (
+        "https://download.openmmlab.com/mmdetection/v2.0/atss/atss_r50_fpn_1x_coco/atss_r50_fpn_1x_coco_20200209-985f7bd0.pth"
+    )
+    assert published["model"]["backbone"]["init_cfg"] is None, "what the checkpoint replaces is not fetched"
+    assert published["model"]["backbone"]["frozen_stages"] == 1
+    for given in ("s3://bucket/a.pth", "https://host/a.pth", "runs:/0123"):
+        assert lowered(typed, f"model.weights={given}")["load_from"] == given
+    assert lowered(typed, "model.weights=a.pth")["load_from"] == str(Path("a.pth").absolute())

@@ -47,7 +47,7 @@ def test_good_runs_pass(typed: Compose, overrides: list[str]) -> None:
         ("export.formats=[onnx,onnx]", r"export.formats=\[onnx,onnx\]: names one twice"),
         ("hw.num_procs=0", "hw.num_procs=0: has to be 1 or more"),
         ("hw=2x8gpu", "Type hw.rdzv_endpoint=HOST:29400"),
-        ("model.weights=imagenet", "model.weights=imagenet: is none, backbone, or a checkpoint"),
+        ("model.weights=imagenet", "model.weights=imagenet: is none, backbone, coco .*, or a checkpoint: FILE.pth"),
         ("+model.backbone._delete_=true", "model.backbone._delete_: MMEngine's _delete_ has no meaning here"),
         ("resume=3", "resume=3: is true, false or a work_dir"),
         ("log_interval=0", "log_interval=0: has to be 1 or more"),
@@ -80,3 +80,8 @@ def test_transforms_that_leave_masks_behind_are_refused_for_detectors_with_masks
         "aug.train.affine.type=RandomAffine: moves boxes and no masks, and model=MaskRCNN is trained on masks. "
         "Type aug=rtmdet, or aug.train.affine=null"
     )
+
+
+def test_a_detector_without_a_published_checkpoint_is_refused_by_name(typed: Callable[..., TrainConfig]) -> None:
+    with pytest.raises(ConfigError, match=r"model.weights=coco: .* no checkpoint of yolox/yolox_m_8xb8-300e_coco. Ty"):
+        validate(typed("model=yolox_m", "model.weights=coco"))

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
-from vision_research.config.addresses import absolute
+from vision_research.config.addresses import RUNS_SCHEME, absolute
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering.inputs import LoweringInputs
 from vision_research.config.lowering.tuples import restore_paths
+from vision_research.config.model_index import published_weights
 from vision_research.config.schema import TrainConfig
 
 OUR_KEYS = ("weights", "recipe")
@@ -37,11 +38,33 @@ def lower_model(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
 
 
 def weights_file(config: TrainConfig) -> str | None:
-    """Return the checkpoint of a whole detector that the training starts from; None where there is none."""
+    """Return where the weights of the whole detector are that the training starts from.
+
+    Returns:
+        An absolute path, an address (`https://`, `s3://`) or `runs:/ID`; None for `none` and `backbone`.
+
+    Raises:
+        ConfigError: `coco`, and MMDetection's model index names no checkpoint of this detector.
+    """
     weights = config.model.get("weights")
-    if isinstance(weights, str) and weights.endswith((".pth", ".pt", ".ckpt")):
-        return absolute(weights)
-    return None
+    if weights == "coco":
+        return _published(config)
+    if not isinstance(weights, str) or weights in ("none", "backbone"):
+        return None
+    if weights.startswith(("http://", "https://", RUNS_SCHEME)):
+        return weights
+    return absolute(weights) if weights.endswith((".pth", ".pt", ".ckpt")) else None
+
+
+def _published(config: TrainConfig) -> str:
+    name = (config.model.get("recipe") or {}).get("zoo")
+    address = None if name is None else published_weights(str(name))
+    if address is None:
+        raise ConfigError(
+            f"model.weights=coco: MMDetection's model index names no checkpoint of {name or config.model.get('type')}. "
+            "Type model.weights=backbone, or a checkpoint"
+        )
+    return address
 
 
 def pretrained_sources(model: dict[str, Any]) -> list[str]:

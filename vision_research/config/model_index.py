@@ -1,0 +1,40 @@
+"""MMDetection's model index: what its authors published of a zoo config, and where its checkpoint lies."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import yaml
+
+from vision_research.config.zoo import zoo_folder
+
+
+def published_weights(name: str) -> str | None:
+    """Return the address of the checkpoint of a zoo config.
+
+    Args:
+        name: `<family>/<config>`.
+
+    Returns:
+        An https address; None where nothing was published.
+    """
+    address = published_entry(name).get("Weights")
+    return None if address is None else str(address)
+
+
+def published_entry(name: str) -> dict[str, Any]:
+    """Return what the model index says of a zoo config (`Metadata`, `Results`, `Weights`); empty where nothing."""
+    family = name.partition("/")[0]
+    return _family(family).get(f"configs/{name}.py", {})
+
+
+@cache
+def _family(family: str) -> dict[str, dict[str, Any]]:
+    file = zoo_folder() / family / "metafile.yml"
+    if not file.is_file():
+        return {}
+    # libyaml's loader is ten times as fast; PyYAML comes without it on some machines.
+    tree = yaml.load(file.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  # both are safe
+    models = tree.get("Models", []) if isinstance(tree, dict) else []
+    return {str(model["Config"]): model for model in models}

@@ -1,0 +1,39 @@
+"""Has the weights that a training starts from on this machine, before any rank starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vision_research.config.addresses import RUNS_SCHEME, is_s3
+from vision_research.config.lowering.model import pretrained_parts
+from vision_research.config.schema import TrainConfig
+from vision_research.flow.source import best_checkpoint, downloaded_run
+
+
+def fetch_weights(config: TrainConfig, mmengine: dict[str, Any]) -> None:
+    """Bring what `model.weights` names here, and write where it lies into the lowered config.
+
+    Args:
+        config: the run.
+        mmengine: the lowered config; `load_from` and the `Pretrained` parts of the model become files or addresses that
+            MMEngine itself can read.
+
+    Raises:
+        ConfigError: there is no such run in MLflow.
+        EnvironmentProblem: a file cannot be had.
+    """
+    from vision_research.engine.weights import ensure_weights, resolve_source
+
+    typed = f"model.weights={config.model.get('weights')}"
+    whole = mmengine["load_from"]
+    if whole is not None and whole.startswith(RUNS_SCHEME):
+        work_dir = downloaded_run(whole, config.tracking, config.storage)
+        mmengine["load_from"] = str(best_checkpoint(work_dir, whole)[0])
+    elif whole is not None:
+        file = ensure_weights(whole, typed)
+        # MMEngine reads S3 by our back end; everything else is a file by now.
+        mmengine["load_from"] = whole if is_s3(whole) else str(file)
+    for init_cfg in pretrained_parts(mmengine["model"]):
+        # Written back: for `torchvision://` MMEngine would import torchvision in every rank.
+        init_cfg["checkpoint"] = resolve_source(init_cfg["checkpoint"])
+        ensure_weights(init_cfg["checkpoint"], typed)
