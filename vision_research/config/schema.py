@@ -329,6 +329,8 @@ class ExportConfig:
         batch: images at once; `dynamic` takes any number.
         precision: fp32, fp16, bf16, or int8 (calibrated on validation images).
         preprocess: true takes HxWx3 uint8 images of any size, false the normalised tensor.
+        fuse: TorchScript: fold batch norms into convolutions and compute channels last, a quarter to a third faster on
+            a CPU; sums come in another order, so that it is compared within the bounds of another runtime.
         score_thr: lowest score that is given out; null takes the detector's test_cfg.
         thresholds: a `thresholds.json`, whose score threshold of each class is built in.
         verify: compare the artifact with the detector in Python.
@@ -342,6 +344,7 @@ class ExportConfig:
     batch: Any = 1
     precision: ExportPrecision = ExportPrecision.fp32
     preprocess: bool = True
+    fuse: bool = False
     score_thr: float | None = None
     thresholds: str | None = None
     verify: bool = True

@@ -146,6 +146,11 @@ def export_problems(export: ExportConfig) -> Iterator[str]:
         )
     if not (batch == "dynamic" or (type(batch) is int and batch >= 1)):
         yield f"export.batch={batch}: is a number of images or dynamic. Type export.batch=1"
+    if export.fuse and export.formats != [ExportFormat.torchscript]:
+        yield (
+            f"export.fuse=true with export.formats={_names(export.formats)}: it is of TorchScript; the other runtimes "
+            "fuse by themselves. Type export.formats=[torchscript], or export.fuse=false"
+        )
     yield from _positive("export.num_images", export.num_images)
 
 

@@ -34,8 +34,8 @@ _BF16 = Bounds(Tolerance(box_px=8.0, score=0.1, mask=0.2, unmatched=0.25), False
 _INT8 = Bounds(Tolerance(box_px=16.0, score=0.2, mask=0.3, unmatched=0.5), False, 0.01)
 
 
-def bounds_of(form: str, precision: str) -> Bounds:
-    """The bounds of a format in a precision."""
+def bounds_of(form: str, precision: str, is_fused: bool = False) -> Bounds:
+    """The bounds of a format in a precision; a fused network runs other kernels too."""
     if precision == "fp32":
-        return EXACT if form in ("torchscript", "pt2") else _OTHER_KERNELS
+        return EXACT if form in ("torchscript", "pt2") and not is_fused else _OTHER_KERNELS
     return {"fp16": _FP16, "bf16": _BF16, "int8": _INT8}[precision]

@@ -28,6 +28,7 @@ from vision_research.deploy.families.sparse import SparseFamily
 from vision_research.deploy.families.two_stage import TwoStageFamily
 from vision_research.deploy.families.yolo_v3 import YoloV3Family
 from vision_research.deploy.families.yolox import YoloxFamily
+from vision_research.deploy.fusion import ChannelsLast, fused
 from vision_research.deploy.graph_preprocess import FreeSides, GraphPreprocess
 from vision_research.deploy.input_spec import InputSpec
 from vision_research.deploy.modules import (
@@ -75,12 +76,14 @@ class Form:
         preprocess: whether it takes images, or the normalised tensor.
         precision: of the network: fp32, fp16 or bf16.
         lowest_scores: of each class, in the order of the labels; None gives out all.
+        fuse: TorchScript alone: batch norms are folded into convolutions, and the network computes channels last.
     """
 
     batch: int | None = 1
     preprocess: bool = True
     precision: str = "fp32"
     lowest_scores: tuple[float, ...] | None = None
+    fuse: bool = False
 
 
 def find_family(detector: Any) -> Family:
@@ -119,7 +122,8 @@ def build_exported(detector: Any, spec: InputSpec, example: Tensor, form: Form |
     form = form or Form()
     family = find_family(detector)
     preprocess = Preprocess(spec).eval()
-    network = _network(family, detector, form.precision)
+    network = _network(family, fused(detector) if form.fuse else detector, form.precision)
+    network = ChannelsLast(network).eval() if form.fuse else network
     with torch.no_grad():
         tensor, _, _ = preprocess(example)
         traced = trace(network, tensor)

@@ -102,7 +102,7 @@ def _prepare(
     calibration = [image for _, image in load_images(source.dataset, source.pipeline, num_calibration)]
     images = load_images(source.dataset, source.pipeline, request.num_images + 1)
     precision = request.precision if request.precision in DTYPES else "fp32"
-    form = Form(request.batch, request.preprocess, precision, lowest)
+    form = Form(request.batch, request.preprocess, precision, lowest, request.fuse)
     taken = [images[0][1], *calibration]
     return Job(source.detector, spec, form, request.precision, family.gives_masks, taken), images[1:]
 
@@ -138,7 +138,7 @@ def _verify(name: str, artifact: Path, job: Job, expected: Expected, cases: Sequ
         list(cases) if name == "torchscript" else list({case.name: case for case in cases if case.is_plain}.values())
     )
     logger.info("Checking it on %d images, reloaded in a process that has its runtime alone.", len(asked))
-    verification = verify(artifact, expected, asked, job.form, bounds_of(name, job.precision))
+    verification = verify(artifact, expected, asked, job.form, bounds_of(name, job.precision, job.form.fuse))
     found = [case.overall for case in verification.cases]
     logger.info(
         "It agrees: boxes within %.2g px, scores within %.2g, %.2g%% without a partner; %.3f s, in Python %.3f s.",

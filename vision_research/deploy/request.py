@@ -29,6 +29,7 @@ class ExportRequest:
         batch: images at once; None takes any number.
         precision: of `PRECISIONS`; `int8` is calibrated on validation images.
         preprocess: whether the artifact takes (H, W, 3) uint8 BGR images, or the normalised tensor.
+        fuse: whether the network of a TorchScript file has batch norms folded and channels last.
         score_thr: detections score more than this; None keeps the config's.
         thresholds: for each class, its name and the lowest score that is given out, applied to what the suppression
             keeps; None gives out all.
@@ -47,6 +48,7 @@ class ExportRequest:
     batch: int | None = 1
     precision: str = "fp32"
     preprocess: bool = True
+    fuse: bool = False
     score_thr: float | None = None
     thresholds: tuple[tuple[str, float], ...] | None = None
     verify: bool = True

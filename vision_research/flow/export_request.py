@@ -41,6 +41,7 @@ def export_request(
         batch=None if export.batch == "dynamic" else int(export.batch),
         precision=export.precision.value,
         preprocess=export.preprocess,
+        fuse=export.fuse,
         score_thr=export.score_thr,
         thresholds=None if export.thresholds is None else read_thresholds(Path(export.thresholds)),
         verify=export.verify,

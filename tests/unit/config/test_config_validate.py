@@ -44,6 +44,10 @@ def test_good_runs_pass(typed: Compose, overrides: list[str]) -> None:
         ("export.shape=dynamic", r"bounds are those of a dynamic shape. Type .*export.bounds="),
         ("export.bounds=[[64,64],[32,32]]", "is the smallest and the largest"),
         ("export.batch=0", "is a number of images or dynamic"),
+        (
+            "export={fuse: true, formats: [onnx]}",
+            r"export.fuse=true with .*\[onnx\]: it is of TorchScript",
+        ),
         ("export.formats=[onnx,onnx]", r"export.formats=\[onnx,onnx\]: names one twice"),
         ("hw.num_procs=0", "hw.num_procs=0: has to be 1 or more"),
         ("hw=2x8gpu", "Type hw.rdzv_endpoint=HOST:29400"),

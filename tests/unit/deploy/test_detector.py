@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vision_research.deploy.detections import Detections, compare
 from vision_research.deploy.detector import build_exported, find_family
 from vision_research.deploy.errors import ExportError
+from vision_research.deploy.fusion import ChannelsLast, fused
 from vision_research.deploy.input_spec import read_input_spec, with_fixed_canvas
 from vision_research.deploy.reference import PythonDetector
 
@@ -48,6 +49,27 @@ def export(build_detector: Callable[[Config], Any], picture: Callable[..., NDArr
         return module, PythonDetector(detector, pipeline, spec, find_family(detector))
 
     return make
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_fused_network_gives_the_maps_of_the_network(
+    family: str,
+    build_detector: Callable[[Config], Any],
+    config_of: Callable[[str], Config],
+    picture: Callable[..., NDArray[np.uint8]],
+) -> None:
+    detector = build_detector(config_of(family))
+    before = {name: value.clone() for name, value in detector.state_dict().items()}
+    tensor = torch.from_numpy(picture(1, 96, 128)).permute(2, 0, 1)[None].float() / 255
+    with torch.no_grad():
+        expected = find_family(detector).network(detector)(tensor)
+        faster = fused(detector)
+        got = ChannelsLast(find_family(faster).network(faster))(tensor)
+    for one, other in zip(got, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4 * float(other.abs().max()))
+    norms = (torch.nn.BatchNorm2d, torch.nn.SyncBatchNorm)
+    assert not any(isinstance(module, norms) for module in find_family(faster).network(faster).modules())
+    assert all(torch.equal(before[name], value) for name, value in detector.state_dict().items())
 
 
 @pytest.mark.parametrize("family", FAMILIES)
