@@ -94,7 +94,7 @@ class DigitsRenderer:
         """Draw picture `number`; the same number gives the same picture."""
         rng = np.random.default_rng([_SEED, self._split_index, number])
         height, width = (int(size) for size in rng.integers(*_IMAGE_SIZE_PX, size=2, endpoint=True))
-        canvas = self._background(rng, height, width)
+        canvas = self.background(rng, height, width)
         digits: list[DrawnDigit] = []
         wanted = int(rng.integers(*_NUM_DIGITS, endpoint=True))
         for _ in range(6 * wanted):
@@ -102,7 +102,7 @@ class DigitsRenderer:
                 digits = self._draw_one(rng, canvas, digits)
         return Picture(canvas.round().astype(np.uint8), tuple(digits))
 
-    def _background(self, rng: np.random.Generator, height: int, width: int) -> Float32Array:
+    def background(self, rng: np.random.Generator, height: int, width: int) -> Float32Array:
         """Crop a photograph, soften it and flatten its contrast, so that digits stay legible on it."""
         photograph = self._photographs[int(rng.integers(len(self._photographs)))]
         crop_height, crop_width = (int(side * rng.uniform(0.3, 0.9)) for side in photograph.shape[:2])
@@ -114,10 +114,21 @@ class DigitsRenderer:
         mean = crop.mean(axis=(0, 1), dtype=np.float32)
         return np.asarray(mean + (crop - mean) * rng.uniform(0.2, 0.5), dtype=np.float32)
 
+    def glyph(self, rng: np.random.Generator) -> tuple[int, Float32Array]:
+        """Choose a digit of this split: its label, and its (h, w) opacity in 0..1."""
+        label = int(rng.integers(len(self.glyph_indices)))
+        return label, _enlarge(rng, self._glyphs[rng.choice(self.glyph_indices[label])])
+
+    @staticmethod
+    def colour(rng: np.random.Generator, behind: npt.NDArray[np.floating[Any]]) -> Float32Array:
+        """Pick a mild colour, light on dark ground and dark on light; (3,) float32 RGB in 0..255."""
+        light = behind.mean() < 128
+        base = rng.uniform(200, 245) if light else rng.uniform(10, 55)
+        return np.clip(base + rng.uniform(-35, 35, size=3), 0, 255).astype(np.float32)
+
     def _draw_one(self, rng: np.random.Generator, canvas: Float32Array, digits: list[DrawnDigit]) -> list[DrawnDigit]:
         """Try one digit at one place; draws on `canvas` and returns the longer list, or changes nothing."""
-        label = int(rng.integers(len(self.glyph_indices)))
-        opacity = _enlarge(rng, self._glyphs[rng.choice(self.glyph_indices[label])])
+        label, opacity = self.glyph(rng)
         height, width = opacity.shape
         if height > canvas.shape[0] or width > canvas.shape[1]:
             return digits
@@ -129,7 +140,7 @@ class DigitsRenderer:
             return digits
         mask = np.zeros(canvas.shape[:2], dtype=bool)
         mask[window] = opacity > 0.5
-        colour = _contrasting_colour(rng, canvas[window].mean(axis=(0, 1)))
+        colour = self.colour(rng, canvas[window].mean(axis=(0, 1)))
         canvas[window] += (colour - canvas[window]) * opacity[..., None]
         covered = [DrawnDigit(digit.label, digit.mask & ~mask, digit.box) for digit in digits]
         return [*covered, DrawnDigit(label, mask, box)]
@@ -184,10 +195,3 @@ def _shared(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> float
     width = max(0, min(a[2], b[2]) - max(a[0], b[0]))
     height = max(0, min(a[3], b[3]) - max(a[1], b[1]))
     return width * height / min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1]))
-
-
-def _contrasting_colour(rng: np.random.Generator, behind: npt.NDArray[np.floating[Any]]) -> Float32Array:
-    """Pick a mild colour, light on dark ground and dark on light; (3,) float32 RGB in 0..255."""
-    light = behind.mean() < 128
-    base = rng.uniform(200, 245) if light else rng.uniform(10, 55)
-    return np.clip(base + rng.uniform(-35, 35, size=3), 0, 255).astype(np.float32)

@@ -16,7 +16,7 @@ import pytest
 from pycocotools import mask as mask_api
 
 from vision_research.config.errors import ConfigError
-from vision_research.datasets import digits, digits_render
+from vision_research.datasets import digits, digits_render, made_once
 from vision_research.datasets.coco_json import inspect_coco
 from vision_research.datasets.digits import DigitsPaths, make_digits
 from vision_research.datasets.digits_render import glyph_indices
@@ -101,7 +101,7 @@ def test_a_larger_set_begins_with_the_smaller_one(made: DigitsPaths, tmp_path: P
 
 
 def test_what_is_there_is_not_made_again(made: DigitsPaths, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(digits, "_build_and_publish", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(made_once, "_build_and_publish", lambda *_: pytest.fail("made again"))
 
     assert make_digits(made.root) == made
     assert make_digits(made.root, **SMALL) == made
@@ -115,7 +115,7 @@ def test_an_empty_folder_is_filled_and_follows_the_umask(tmp_path: Path) -> None
     finally:
         os.umask(before)
 
-    assert paths.marker.is_file()
+    assert (paths.root / "digits.json").is_file()
     assert paths.root.stat().st_mode & 0o777 == 0o750
 
 

@@ -1,0 +1,73 @@
+"""The embedded videos: the same every time, tracks that move smoothly, and the layout that MOT tools read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from vision_research.config.errors import ConfigError
+from vision_research.datasets.digits_video import DigitsVideoPaths, make_digits_video
+
+SMALL = {"num_train": 2, "num_val": 1}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> DigitsVideoPaths:
+    return make_digits_video(tmp_path_factory.mktemp("data") / "videos", **SMALL)
+
+
+def load(paths: DigitsVideoPaths) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((paths.root / paths.train_ann).read_text())
+    return content
+
+
+def test_the_same_bytes_are_made_every_time(made: DigitsVideoPaths, tmp_path: Path) -> None:
+    again = make_digits_video(tmp_path / "again", **SMALL)
+    for file in made.root.rglob("*.*"):
+        other = again.root / file.relative_to(made.root)
+        assert hashlib.sha256(file.read_bytes()).digest() == hashlib.sha256(other.read_bytes()).digest(), file
+    assert make_digits_video(made.root) == made
+
+
+def test_every_frame_lies_where_mot_tools_look_for_it(made: DigitsVideoPaths) -> None:
+    content = load(made)
+    assert [video["name"] for video in content["videos"]] == ["train-01", "train-02"]
+    for image in content["images"]:
+        path = made.root / made.train_prefix / image["file_name"]
+        # MOTChallengeMetric takes the video's name from the path.
+        assert path.parts[-3:] == (f"train-{image['video_id']:02d}", "img1", f"{image['frame_id'] + 1:06d}.jpg")
+        assert cv2.imread(str(path)).shape == (image["height"], image["width"], 3)
+
+
+def test_tracks_move_smoothly_inside_the_frame_and_hide_each_other(made: DigitsVideoPaths) -> None:
+    content = load(made)
+    frames = {image["id"]: image for image in content["images"]}
+    tracks = defaultdict(list)
+    for entry in content["annotations"]:
+        tracks[entry["instance_id"]].append((frames[entry["image_id"]]["frame_id"], entry))
+    assert len(tracks) >= 8
+    for seen in tracks.values():
+        assert [frame for frame, _ in seen] == list(range(24))
+        boxes = np.array([entry["bbox"] for _, entry in seen])
+        assert (boxes[:, :2] >= 0).all()
+        assert (boxes[:, :2] + boxes[:, 2:] <= [224, 192]).all()
+        assert (boxes[:, 2:] == boxes[0, 2:]).all(), "a digit keeps its size"
+        steps = np.abs(np.diff(boxes[:, :2], axis=0))
+        assert steps.max() <= 6 and steps.any(axis=1).mean() > 0.9
+    visible = np.array([entry["visibility"] for entry in content["annotations"]])
+    assert 0 <= visible.min() < 0.6 < visible.max() == 1
+
+
+def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep me")
+    with pytest.raises(ConfigError, match="no digits_video data set made by this program"):
+        make_digits_video(tmp_path / "mine")
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "keep me"
