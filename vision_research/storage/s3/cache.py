@@ -1,7 +1,6 @@
 """A folder of objects that were read before, shared by all ranks and loader workers of a machine.
 
-One file for each object, whole under its name or not there; its ETag and a checksum are in it. What was not used for
-longest goes first. Owns the files and their bound; knows nothing of S3.
+One file for each object. What was not used for longest goes first. Owns the files and their bound; knows nothing of S3.
 """
 
 from __future__ import annotations
@@ -11,39 +10,20 @@ import fcntl
 import hashlib
 import logging
 import os
-import struct
-import tempfile
 import time
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from vision_research.storage.s3.cache_file import Entry, decode, encode, read_slice, store
+
 logger = logging.getLogger(__name__)
 
-# Magic, checksum of what follows, length of the ETag.
-_HEADER = struct.Struct(">4sIH")
-_MAGIC = b"VRC1"
 _EVICT_TO = 0.9
 _STALE_TEMPORARY_S = 3600
 _RETRY_WRITING_S = 60.0
 # Of the folders that hold entries; others keep what belongs to the cache in folders beside them.
 _FOLDER_NAME_LENGTH = 2
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A cached object.
-
-    Attributes:
-        body: its bytes.
-        etag: of the version that they are.
-        confirmed: Unix time, seconds, when the server last said that this version is the current one.
-    """
-
-    body: bytes
-    etag: str
-    confirmed: float
 
 
 class DiskCache:
@@ -76,14 +56,40 @@ class DiskCache:
         except OSError as error:
             self._warn(error)
             return None
-        entry = _unpack(content, confirmed)
+        entry = decode(content, confirmed)
         if entry is None:
-            logger.warning("%s is damaged; %s is read again.", path, name)
-            path.unlink(missing_ok=True)
+            self.drop_damaged(name)
             return None
-        with contextlib.suppress(OSError):
-            os.utime(path, (time.time(), confirmed))
+        _note_use(path, confirmed)
         return entry
+
+    def read_slice(self, name: str, start: int, stop: int) -> bytes | None:
+        """Read some bytes of an object; None where it is not there.
+
+        Only the whole has a checksum here: whoever reads a part has one of it, and calls `drop_damaged` if it differs.
+
+        Args:
+            name: address of the object, any text.
+            start: first byte.
+            stop: the one after the last.
+        """
+        path = self._path(name)
+        try:
+            found = read_slice(path, start, stop)
+            _note_use(path, path.stat().st_mtime)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._warn(error)
+            return None
+        return found
+
+    def drop_damaged(self, name: str) -> None:
+        """Remove an object whose file is not what was written."""
+        path = self._path(name)
+        logger.warning("%s is damaged; %s is read again.", path, name)
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
     def confirmed(self, name: str) -> float | None:
         """Return when the version that is there was last said to be the current one; None where there is none."""
@@ -91,6 +97,11 @@ class DiskCache:
             return self._path(name).stat().st_mtime
         except OSError:
             return None
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the disk took what was last written; after a failure it is not asked again for a minute."""
+        return time.monotonic() >= self._no_writing_until
 
     def write(self, name: str, body: bytes, etag: str) -> None:
         """Keep an object. Where the disk is full or read-only that is said once, and the object is not kept.
@@ -100,18 +111,39 @@ class DiskCache:
             body: its bytes.
             etag: of this version.
         """
-        content = _pack(body, etag)
-        if len(content) > self._max_bytes or time.monotonic() < self._no_writing_until:
+        content = encode(body, etag)
+        if len(content) > self._max_bytes or not self.is_writable:
             return
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with self._size() as size:
                 if size.value + len(content) > self._max_bytes:
                     size.value = self._evict(int(_EVICT_TO * self._max_bytes) - len(content))
-                size.value += _store(self._path(name), content)
+                size.value += store(self._path(name), content)
         except OSError as error:
-            self._no_writing_until = time.monotonic() + _RETRY_WRITING_S
-            self._warn(error)
+            self.give_up_writing(error)
+
+    def give_up_writing(self, error: OSError) -> None:
+        """Note that the disk takes nothing, for a minute; it is said once."""
+        self._no_writing_until = time.monotonic() + _RETRY_WRITING_S
+        self._warn(error)
+
+    @contextlib.contextmanager
+    def turn(self, name: str) -> Iterator[None]:
+        """Let one thread of one process of this machine in at a time; a disk that takes no lock lets all in.
+
+        Args:
+            name: of what is done, a file name.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                folder = self._folder / "locks"
+                folder.mkdir(parents=True, exist_ok=True)
+                lock = stack.enter_context((folder / name).open("a"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            except OSError as error:
+                self.give_up_writing(error)
+            yield
 
     def confirm(self, name: str) -> None:
         """Note that the cached version is still the current one."""
@@ -179,31 +211,6 @@ class _File:
     used: float
 
 
-def _store(path: Path, content: bytes) -> int:
-    """Write a file; return by how many bytes the folder has grown."""
-    path.parent.mkdir(exist_ok=True)
-    replaced = path.stat().st_size if path.exists() else 0
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return len(content) - replaced
-
-
-def _pack(body: bytes, etag: str) -> bytes:
-    tag = etag.encode()
-    return _HEADER.pack(_MAGIC, zlib.crc32(body, zlib.crc32(tag)), len(tag)) + tag + body
-
-
-def _unpack(content: bytes, confirmed: float) -> Entry | None:
-    if len(content) < _HEADER.size:
-        return None
-    magic, checksum, length = _HEADER.unpack_from(content)
-    rest = memoryview(content)[_HEADER.size :]
-    if magic != _MAGIC or zlib.crc32(rest) != checksum or length > len(rest):
-        return None
-    return Entry(bytes(rest[length:]), bytes(rest[:length]).decode(), confirmed)
+def _note_use(path: Path, confirmed: float) -> None:
+    with contextlib.suppress(OSError):
+        os.utime(path, (time.time(), confirmed))

@@ -8,7 +8,8 @@ from functools import cache, partial
 from pathlib import Path
 
 from vision_research.storage.s3.cache import DiskCache
-from vision_research.storage.s3.packed import pack_of
+from vision_research.storage.s3.pack_lookup import find_in_pack
+from vision_research.storage.s3.packed import Pack
 from vision_research.storage.s3.prefetch import Prefetcher
 from vision_research.storage.s3.reader import fetch
 from vision_research.storage.s3.settings import S3Settings, hand_down_settings
@@ -66,21 +67,23 @@ def _is_kept(uri: S3Uri, settings: S3Settings) -> bool:
     kept = _cache_of(settings)
     if kept is None:
         return False
-    pack = pack_of(uri.parent, settings, kept) if settings.packed else None
-    number = None if pack is None else pack.find(uri)
-    if pack is not None and number is not None:
-        return pack.is_kept(number)
+    packed = _packed(uri, settings, kept)
+    if packed is not None:
+        return packed[0].is_kept(packed[1])
     confirmed = kept.confirmed(_cache_name(uri, settings))
     return confirmed is not None and confirmed >= _run_started()
 
 
 def _read(uri: S3Uri, settings: S3Settings) -> bytes:
     kept = _cache_of(settings)
-    pack = pack_of(uri.parent, settings, kept) if settings.packed else None
-    number = None if pack is None else pack.find(uri)
-    if pack is not None and number is not None:
-        return pack.read(number)
+    packed = _packed(uri, settings, kept)
+    if packed is not None:
+        return packed[0].read(packed[1])
     return _body(fetch(uri, settings).body) if kept is None else _read_through(kept, uri, settings)
+
+
+def _packed(uri: S3Uri, settings: S3Settings, kept: DiskCache | None) -> tuple[Pack, int] | None:
+    return find_in_pack(uri, settings, kept, _run_started()) if settings.packed else None
 
 
 def _read_through(kept: DiskCache, uri: S3Uri, settings: S3Settings) -> bytes:

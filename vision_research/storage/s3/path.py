@@ -10,7 +10,7 @@ from pathlib import Path, PosixPath
 from vision_research.config.addresses import is_s3
 from vision_research.storage.s3.listing import Listed, has_any, list_folder
 from vision_research.storage.s3.objects import read_object
-from vision_research.storage.s3.packed import packed_listing
+from vision_research.storage.s3.pack_lookup import packed_listing
 from vision_research.storage.s3.settings import S3Settings, default_settings
 from vision_research.storage.s3.uri import S3Uri
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import errno
 import fcntl
 import logging
 import multiprocessing
@@ -125,21 +124,28 @@ def test_what_a_killed_writer_left_is_counted_and_goes(tmp_path: Path) -> None:
     assert int((tmp_path / "size").read_text()) == 2 * ENTRY
 
 
-def test_a_full_disk_is_told_once_and_nothing_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    cache = DiskCache(tmp_path, 10_000)
-
-    def full(*_: Any, **__: Any) -> Any:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr("vision_research.storage.s3.cache.tempfile.mkstemp", full)
+def test_a_full_disk_is_told_once_and_nothing_is_kept(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache = DiskCache(small_disk, 10**9)
     with caplog.at_level(logging.WARNING):
         for number in range(5):
-            cache.write(str(number), b"body", "tag1")
+            cache.write(str(number), bytes(150_000), "tag1")
 
-    assert cache.read("0") is None
+    kept = cache.read("0")
+    assert kept is not None and kept.body == bytes(150_000)
+    assert all(cache.read(str(number)) is None for number in range(1, 5))
     assert [record.getMessage() for record in caplog.records] == [
-        f"The cache in {tmp_path} cannot be used (No space left on device); going on without it."
+        f"The cache in {small_disk} cannot be used (No space left on device); going on without it."
     ]
-    assert files(tmp_path) == []
+    assert len(files(small_disk)) == 1, "nothing half written stays"
+
+
+def test_a_folder_that_takes_nothing_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    cache = DiskCache(tmp_path / "file" / "cache", 10**9)
+    with cache.turn("any"):
+        cache.write("k", b"body", "tag1")
+
+    assert cache.read("k") is None and cache.read_slice("k", 0, 1) is None
+    assert [record.getMessage() for record in caplog.records] == [
+        f"The cache in {tmp_path}/file/cache cannot be used (Not a directory); going on without it."
+    ]

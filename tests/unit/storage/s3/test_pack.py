@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,6 +17,7 @@ from s3_proxy import S3Proxy
 
 from vision_research.storage.s3.backend import S3Backend
 from vision_research.storage.s3.errors import S3Error, S3NotFoundError
+from vision_research.storage.s3.objects import RUN_STARTED
 from vision_research.storage.s3.pack_format import PackIndex, write_index
 from vision_research.storage.s3.pack_writer import PackWriter
 from vision_research.storage.s3.path import as_path
@@ -52,8 +56,51 @@ def test_every_image_comes_back_by_a_request_for_fifty(packed: str, proxy: S3Pro
     for _ in range(2):
         assert all(reading.get(f"{packed}/{name}") == IMAGES[name] for name in shuffled())
 
-    index_lookups = 15  # each of five folders asks for an index, above it, and there
-    assert proxy.requests["GET"] - index_lookups <= NUM_IMAGES / 50
+    blocks, lookups = 8, 3  # the first folder asks for an index, the one above it, and where it is
+    assert proxy.requests["GET"] == blocks + lookups
+
+
+def test_another_process_asks_for_no_index(packed: str, proxy: S3Proxy, tmp_path: Path) -> None:
+    script = (
+        "import sys; from vision_research.storage.s3.backend import S3Backend; S3Backend(**eval(sys.argv[1])).get"
+        "(sys.argv[2])"
+    )
+    settings = {"endpoint_url": proxy.endpoint, "packed": True, "cache_dir": str(tmp_path / "cache")}
+    command = [sys.executable, "-c", script, repr(settings), f"{packed}/images/3/a b+333.jpg"]
+    env = {**os.environ, RUN_STARTED: str(time.time())}
+    subprocess.run(command, env=env, check=True)
+    first = proxy.requests["GET"]
+    subprocess.run(command, env=env, check=True)
+
+    assert first == 4
+    assert proxy.requests["GET"] == first
+
+    subprocess.run(command, env={**env, RUN_STARTED: str(time.time())}, check=True)
+    assert proxy.requests["GET"] == first + 3, "a new run looks anew, and finds the images where they were"
+
+
+def test_a_full_disk_costs_no_more_than_no_cache(
+    packed: str, proxy: S3Proxy, small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    reading = backend(proxy, cache_dir=str(small_disk / "cache"))
+
+    assert all(reading.get(f"{packed}/{name}") == IMAGES[name] for name in shuffled())
+    assert proxy.requests["GET"] < NUM_IMAGES + 15
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        f"The cache in {small_disk / 'cache'} cannot be used (No space left on device); going on without it."
+    ]
+
+
+def test_a_damaged_block_in_the_cache_is_fetched_anew(packed: str, proxy: S3Proxy, tmp_path: Path) -> None:
+    reading = backend(proxy, cache_dir=str(tmp_path / "cache"))
+    names = list(IMAGES)[:2]
+    reading.get(f"{packed}/{names[0]}")
+    (block,) = (path for path in (tmp_path / "cache").glob("??/*"))
+    for damaged in (block.read_bytes()[:1000], bytes(block.stat().st_size), b""):
+        block.write_bytes(damaged)
+        before = proxy.requests["GET"]
+        assert all(reading.get(f"{packed}/{name}") == IMAGES[name] for name in names)
+        assert proxy.requests["GET"] == before + 1
 
 
 @pytest.mark.parametrize("cache", [{"cache_dir": None}, {"cache_size_gb": 1e-6}])

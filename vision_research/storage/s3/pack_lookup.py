@@ -1,0 +1,157 @@
+"""Finds the pack that an image lies in, and what a folder holds of one.
+
+One process of a machine asks S3, once in a run; the others find its answer beside the cache, the index among it, mapped
+into memory that all of them share. Owns those notes; what is read out of a pack is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vision_research.storage.s3.cache import DiskCache
+from vision_research.storage.s3.errors import S3Error, S3NotFoundError
+from vision_research.storage.s3.listing import Listed
+from vision_research.storage.s3.pack_format import INDEX, NAMES, PackIndex
+from vision_research.storage.s3.packed import Pack
+from vision_research.storage.s3.reader import fetch
+from vision_research.storage.s3.settings import S3Settings
+from vision_research.storage.s3.uri import S3Uri
+from vision_research.work_dir import write_atomic
+
+logger = logging.getLogger(__name__)
+
+# Packs that this process has found already, so that each folder of many in a pack costs no look-up of its own.
+_found: dict[tuple[S3Settings, S3Uri, float], Pack] = {}
+
+
+def find_in_pack(uri: S3Uri, settings: S3Settings, cache: DiskCache | None, since: float) -> tuple[Pack, int] | None:
+    """Find an image in the pack of its folder or of a folder above it; None where no pack has it.
+
+    Args:
+        uri: of the image.
+        settings: how S3 is reached.
+        cache: of this machine.
+        since: Unix time, seconds, when the run began; what was found before may have changed.
+
+    Raises:
+        S3Error: an index was refused, is damaged, or the server was away for too long.
+    """
+    folder = uri
+    while folder.key:
+        folder = folder.parent
+        pack = _found.get((settings, folder, since))
+        number = None if pack is None else pack.find(uri)
+        if pack is not None and number is not None:
+            return pack, number
+    pack = _pack_of(uri.parent, settings, cache, since)
+    number = None if pack is None else pack.find(uri)
+    return None if pack is None or number is None else (pack, number)
+
+
+@lru_cache(maxsize=1024)
+def _pack_of(folder: S3Uri, settings: S3Settings, cache: DiskCache | None, since: float) -> Pack | None:
+    noted = _look_up(folder, settings) if cache is None else _look_up_once(folder, settings, cache, since)
+    if noted is None:
+        return None
+    root, content = noted
+    try:
+        pack = Pack(root, PackIndex(content), settings, cache)
+    except ValueError as error:
+        raise S3Error(f"{root.child(INDEX)} is no index of a pack: {error}. Pack the data again.") from error
+    return _found.setdefault((settings, root, since), pack)
+
+
+def _look_up(folder: S3Uri, settings: S3Settings) -> tuple[S3Uri, Any] | None:
+    """Ask S3 for the index of the nearest pack; return its root and its bytes."""
+    root = folder
+    while True:
+        try:
+            return root, _whole(root.child(INDEX), settings)
+        except S3NotFoundError:
+            if not root.key:
+                return None
+            root = root.parent
+
+
+def _look_up_once(folder: S3Uri, settings: S3Settings, cache: DiskCache, since: float) -> tuple[S3Uri, Any] | None:
+    """Ask S3, unless another process has in this run."""
+    notes = Path(str(settings.cache_dir)).expanduser() / "packs"
+    note = notes / _digest(f"{settings.endpoint_url or ''} {folder}".encode("utf-8", "surrogatepass"))
+    with cache.turn("packs"):
+        try:
+            if note.stat().st_mtime >= since:
+                return _read_note(note)
+        except (OSError, ValueError):
+            logger.debug("no process has looked for the pack of %s in this run", folder)
+        found = _look_up(folder, settings)
+        if not cache.is_writable:
+            return found
+        try:
+            notes.mkdir(parents=True, exist_ok=True)
+            return _write_note(note, found)
+        except OSError as error:
+            cache.give_up_writing(error)
+            return found
+
+
+def _read_note(note: Path) -> tuple[S3Uri, Any] | None:
+    root, _, index = note.read_text(encoding="utf-8").partition("\n")
+    return (S3Uri.parse(root), np.memmap(note.with_name(index), mode="r")) if root else None
+
+
+def _write_note(note: Path, found: tuple[S3Uri, Any] | None) -> tuple[S3Uri, Any] | None:
+    """Write what was found, first line the root, second the file with its index; nothing, where there is no pack."""
+    if found is None:
+        write_atomic(note, "")
+        return None
+    root, content = found
+    index = note.with_name(_digest(content))
+    if not index.exists():
+        write_atomic(index, content)
+    write_atomic(note, f"{root}\n{index.name}")
+    return root, np.memmap(index, mode="r")
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def packed_listing(folder: S3Uri, settings: S3Settings) -> dict[str, Listed]:
+    """Return what a folder holds of the pack that it lies in, by name."""
+    root = folder
+    while True:
+        try:
+            return _listed(_names(root, replace(settings, cache_dir=None)), folder, root)
+        except S3NotFoundError:
+            if not root.key:
+                return {}
+            root = root.parent
+
+
+@lru_cache(maxsize=2)
+def _names(root: S3Uri, settings: S3Settings) -> tuple[tuple[int, str], ...]:
+    lines = _whole(root.child(NAMES), settings).decode("utf-8", "surrogatepass").split("\n")[:-1]
+    return tuple((int(size), name) for size, _, name in (line.partition(" ") for line in lines))
+
+
+def _listed(names: tuple[tuple[int, str], ...], folder: S3Uri, root: S3Uri) -> dict[str, Listed]:
+    prefix = folder.folder_prefix.removeprefix(root.folder_prefix)
+    found: dict[str, Listed] = {}
+    for size, name in names:
+        if name.startswith(prefix):
+            first, slash, _ = name[len(prefix) :].partition("/")
+            found.setdefault(first, Listed(first, is_folder=bool(slash), size=0 if slash else size))
+    return found
+
+
+def _whole(uri: S3Uri, settings: S3Settings) -> bytes:
+    body = fetch(uri, settings).body
+    assert body is not None
+    return body
