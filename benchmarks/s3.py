@@ -15,15 +15,8 @@ memory  private memory of a worker with 100,000 images in the data set, over 1,0
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import os
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from multiprocessing.connection import Connection
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -35,28 +28,18 @@ import psutil
 import torch
 from mmengine.dataset import BaseDataset, DefaultSampler
 from mmengine.fileio import BaseStorageBackend, register_backend
+from s3_place import BUCKET, NUM_IMAGES, Place, place, show
+from s3_upload import upload
 from torch.utils.data import DataLoader, get_worker_info
 
 import vision_research.engine.registered  # noqa: F401
 from vision_research.engine.look_ahead import LookAheadBatchSampler
-from vision_research.storage.s3.client import s3_client
-from vision_research.storage.s3.mirror import Mirror
-from vision_research.storage.s3.mirror_thread import MirrorThread
 from vision_research.storage.s3.pack_writer import PackWriter
-from vision_research.storage.s3.settings import S3Settings
 from vision_research.storage.s3.uri import S3Uri
-from vision_research.work_dir import WorkDir
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from s3_proxy import S3Proxy
-from s3_server import CREDENTIALS, S3Server
-
-NUM_IMAGES = 640
 BATCH = 8
 WORKERS = 2
-LATENCY_S = 0.02
 STEP_S = 0.5
-BUCKET = "benchmark"
 
 
 @register_backend("plain_s3")
@@ -164,49 +147,6 @@ def step(place: Place) -> None:
     show(f"cold, with a step of {STEP_S} s", median(cold), "local disk", median(local), 0.9)
 
 
-def upload(place: Place) -> None:
-    """Print what an upload costs a training beside it."""
-    work_dir = WorkDir(place.folder / "run")
-    work_dir.root.mkdir()
-    (work_dir.root / "content").write_bytes(os.urandom(200_000_000))
-    theirs, ours = multiprocessing.Pipe()
-    training = multiprocessing.Process(target=_train, args=(theirs,), daemon=True)
-    training.start()
-    alone, beside = [], []
-    for turn in range(6):
-        alone.append(_iteration_s(ours, 4.0))
-        (work_dir.root / "content").replace(work_dir.root / f"epoch_{turn}.pth")
-        thread = MirrorThread(Mirror(work_dir, S3Uri(BUCKET, f"runs/{turn}"), place.settings), interval_s=0.01)
-        started = time.perf_counter()
-        thread.start()
-        beside.append(_iteration_s(ours, 4.0))
-        thread.finish()
-        print(f"upload {turn}: done within {time.perf_counter() - started:.1f} s", file=sys.stderr)
-        (work_dir.root / f"epoch_{turn}.pth").replace(work_dir.root / "content")
-    training.kill()
-    show("iteration beside an upload [s]", median(beside), "iteration alone [s]", median(alone), 1.02)
-    pairs = [with_upload / without for with_upload, without in zip(beside, alone, strict=True)]
-    print(f"    pair by pair: {', '.join(f'{pair:.3f}' for pair in pairs)}")
-
-
-def _train(pipe: Connection) -> None:
-    torch.set_num_threads(1)
-    layer, batch = torch.nn.Conv2d(64, 64, 3, padding=1), torch.randn(2, 64, 96, 96)
-    while True:
-        started = time.perf_counter()
-        layer(batch).square().mean().backward()
-        pipe.send(time.perf_counter() - started)
-
-
-def _iteration_s(pipe: Connection, seconds: float) -> float:
-    while pipe.poll():
-        pipe.recv()
-    end, times = time.perf_counter() + seconds, []
-    while time.perf_counter() < end:
-        times.append(pipe.recv())
-    return sum(times) / len(times)
-
-
 def memory(place: Place) -> None:
     """Print what a worker holds for itself."""
     private = {}
@@ -219,69 +159,6 @@ def memory(place: Place) -> None:
                 break
         private[count] = max(peaks) / 1e6
     show("MB with 100,000 images", private[100_000], "MB with 1,000", private[1_000], 1.1)
-
-
-def show(name: str, value: float, other_name: str, other: float, limit: float) -> None:
-    """Print a ratio."""
-    print(f"{name}: {value:.4g}; {other_name}: {other:.4g}; ratio {value / other:.3f} (held to {limit})", flush=True)
-
-
-class Place:
-    """The same images on disk and in a bucket."""
-
-    def __init__(self, folder: Path, direct: str, slow: str, counts: Connection) -> None:
-        self._counts = counts
-        self.folder = folder
-        self.local, self.remote = str(folder / "images"), f"s3://{BUCKET}/images"
-        self.settings, self._slow = S3Settings(endpoint_url=direct), slow
-        self.plain = {"backend": "plain_s3", "endpoint_url": slow}
-
-    def ours(self, cache: str) -> dict[str, Any]:
-        """Return the back end with a cache that is empty when first used."""
-        return {"backend": "s3", "endpoint_url": self._slow, "cache_dir": str(self.folder / "cache" / cache)}
-
-    def num_requests(self) -> int:
-        """Return how many GET requests have come by the proxy."""
-        self._counts.send(None)
-        return int(self._counts.recv())
-
-    def fill(self) -> None:
-        """Make the images, and upload them."""
-        rng = np.random.default_rng(0)
-        Path(self.local).mkdir()
-        client = s3_client(self.settings)
-        client.create_bucket(Bucket=BUCKET)
-        for number in range(NUM_IMAGES):
-            noise = rng.integers(0, 255, (60, 80, 3), dtype=np.uint8)
-            cv2.imwrite(f"{self.local}/{number:04}.jpg", cv2.resize(noise, (320, 240), interpolation=cv2.INTER_CUBIC))
-        sizes = [path.stat().st_size for path in Path(self.local).iterdir()]
-        print(f"{NUM_IMAGES} JPEGs of 320 x 240, {median(sizes) / 1000:.0f} kB each, {os.cpu_count()} cores")
-        with ThreadPoolExecutor(4) as pool:
-            files = sorted(Path(self.local).iterdir())
-            list(pool.map(lambda path: client.upload_file(str(path), BUCKET, f"images/{path.name}"), files))
-
-
-@contextmanager
-def place() -> Iterator[Place]:
-    """Start the server and, in a process of its own, the proxy."""
-    os.environ |= CREDENTIALS
-    # The server stands for another machine: it takes from the cores here only what nobody else wants.
-    with tempfile.TemporaryDirectory() as folder, S3Server(Path(folder, "server"), niceness=19) as server:
-        theirs, ours = multiprocessing.Pipe()
-        proxy = multiprocessing.get_context("spawn").Process(target=_serve, args=(server.endpoint, theirs), daemon=True)
-        proxy.start()
-        made = Place(Path(folder), server.endpoint, ours.recv(), ours)
-        made.fill()
-        yield made
-        proxy.kill()
-
-
-def _serve(upstream: str, pipe: Connection) -> None:
-    with S3Proxy(upstream, LATENCY_S) as proxy:
-        pipe.send(proxy.endpoint)
-        while True:
-            pipe.recv()
-            pipe.send(proxy.requests["GET"])
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from vision_research.config.compose import Composition, command, exit_on_problem
+from vision_research.config.compose import Composition, command, exit_on_problem, replay_overrides
 from vision_research.config.schema import TrainConfig
 from vision_research.launch.sweep import sweep_closed
 
@@ -18,12 +18,17 @@ def refuse_wrong_packages() -> None:
 
 
 @exit_on_problem
-def bring_resumed_run() -> None:
-    """Fetch a run that is to be resumed from S3: its own words are in its folder, and Hydra needs them."""
+def fetch_from_s3() -> None:
+    """Fetch what Hydra needs before it composes: the words of a run that is to be resumed, and experiments."""
     if any(word.startswith("resume=s3:/") for word in sys.argv[1:]):
         from vision_research.flow.resume_from_s3 import resume_words
 
         sys.argv[1:] = resume_words(sys.argv[1:])
+    words = replay_overrides(sys.argv[1:])
+    if any("experiment=" in word and "s3:/" in word for word in words):
+        from vision_research.flow.experiment_from_s3 import fetch_experiments
+
+        fetch_experiments(words)
 
 
 @command("train")
@@ -36,6 +41,6 @@ def main(composition: Composition[TrainConfig]) -> float | None:
 
 if __name__ == "__main__":
     refuse_wrong_packages()
-    bring_resumed_run()
+    fetch_from_s3()
     with sweep_closed():
         main()

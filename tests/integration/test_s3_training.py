@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,36 +15,61 @@ from typing import Any
 
 import boto3
 import pytest
-from s3_server import S3Server
+from s3_server import CREDENTIALS, S3Server
 
 pytestmark = pytest.mark.slow
 
+DATA = ("data.train_ann=annotations/train.json", "data.val_ann=annotations/val.json", "data.img_prefix=images/")
+PLAIN = ("model.weights=none", "export=none", "tracking=none")
+TWO_RANKS = ("hw=2cpu", "data.num_workers=2", "schedule.max_epochs=1")
+EXPERIMENT = """\
+# @package _global_
+defaults:
+  - override /data: coco
+data:
+  root: s3://digits/d
+  train_ann: annotations/train.json
+  val_ann: annotations/val.json
+  img_prefix: images/
+"""
 
-@pytest.fixture
-def words(s3_server: S3Server, s3_credentials: None, digits: Path, tmp_path: Path) -> tuple[str, ...]:
-    """The embedded data in a bucket, and what to type for it."""
-    fill(boto3.client("s3", endpoint_url=s3_server.endpoint), digits)
-    data = ("data.root=s3://digits/d", "data.train_ann=annotations/train.json", "data.val_ann=annotations/val.json")
-    return (
-        "data=coco",
-        *data,
-        "data.img_prefix=images/",
-        "storage=s3",
-        f"storage.endpoint_url={s3_server.endpoint}",
-        f"storage.cache_dir={tmp_path}/cache",
-        "model.weights=none",
-        "export=none",
-        "tracking=none",
-    )
+
+@pytest.fixture(scope="module")
+def place(workplace, digits: Path, s3_server: S3Server) -> Iterator[Any]:  # noqa: ANN001
+    """The embedded data in the bucket `digits`, beside it an experiment that names them, and credentials for all."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in CREDENTIALS.items():
+            environment.setenv(name, value)
+        client = boto3.client("s3", endpoint_url=s3_server.endpoint)
+        fill(client, digits)
+        client.put_object(Bucket="digits", Key="experiments/team.yaml", Body=EXPERIMENT.encode())
+        yield client
+
+
+@pytest.fixture(scope="module")
+def words(place: Any, s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """What to type to train on them: the experiment, and how S3 is reached."""
+    cache = tmp_path_factory.mktemp("cache")
+    return ("experiment=s3://digits/experiments/team.yaml", *reached(s3_server), f"storage.cache_dir={cache}", *PLAIN)
+
+
+@pytest.fixture(scope="module")
+def kept(workplace, words: tuple[str, ...]) -> str:  # noqa: ANN001
+    """What was printed by a training from S3 whose folder, `runs/kept`, has a copy there."""
+    tracked = ("tracking=mlflow", f"tracking.uri=sqlite:///{workplace.folder}/team.db")
+    return str(workplace.run(*words, *tracked, *TWO_RANKS, "work_dir=s3://digits/runs/kept"))
+
+
+def reached(server: S3Server) -> tuple[str, ...]:
+    return ("storage=s3", f"storage.endpoint_url={server.endpoint}")
 
 
 def fill(client: Any, digits: Path) -> None:
-    """Put the embedded data into the bucket `digits`, if it is not there."""
-    if not any(bucket["Name"] == "digits" for bucket in client.list_buckets()["Buckets"]):
-        client.create_bucket(Bucket="digits")
-        files = [path for path in digits.rglob("*") if path.is_file()]
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda path: client.upload_file(str(path), "digits", f"d/{path.relative_to(digits)}"), files))
+    """Make the bucket `digits`, and put the embedded data into it."""
+    client.create_bucket(Bucket="digits")
+    files = [path for path in digits.rglob("*") if path.is_file()]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda path: client.upload_file(str(path), "digits", f"d/{path.relative_to(digits)}"), files))
 
 
 def losses(folder: Path) -> list[float]:
@@ -52,18 +77,15 @@ def losses(folder: Path) -> list[float]:
     return [entry["loss"] for entry in map(json.loads, lines) if "loss" in entry]
 
 
-def test_every_worker_of_every_rank_reads_from_s3(workplace, words: tuple[str, ...]) -> None:  # noqa: ANN001
-    short = ("hw=2cpu", "data.num_workers=2", "schedule.max_epochs=1")
-    local = [word.replace("s3://digits/d", "data/digits") for word in words if not word.startswith("storage")]
-    workplace.run(*local, *short, "work_dir=runs/local")
-    workplace.run(*words, *short, "work_dir=runs/s3")
+def test_every_worker_of_every_rank_reads_from_s3(workplace, kept: str) -> None:  # noqa: ANN001
+    workplace.run("data=coco", *DATA, "data.root=data/digits", *PLAIN, *TWO_RANKS, "work_dir=runs/local")
 
-    assert len(losses(workplace.folder / "runs/s3")) == 2
-    assert losses(workplace.folder / "runs/s3") == losses(workplace.folder / "runs/local")
+    assert len(losses(workplace.folder / "runs/kept")) == 2
+    assert losses(workplace.folder / "runs/kept") == losses(workplace.folder / "runs/local")
 
 
-def test_stock_mmdetection_trains_the_same_config(workplace, words: tuple[str, ...]) -> None:  # noqa: ANN001
-    folder = workplace.folder / "runs/s3"
+def test_stock_mmdetection_trains_the_same_config(workplace, kept: str) -> None:  # noqa: ANN001
+    folder = workplace.folder / "runs/kept"
     spec = find_spec("mmdet")
     assert spec is not None and spec.origin is not None
     tool = Path(spec.origin).parent / ".mim" / "tools" / "train.py"
@@ -82,43 +104,51 @@ def test_a_misspelt_folder_is_named(workplace, words: tuple[str, ...]) -> None: 
     assert "There is no bucket 'nobucket'" in printed
 
 
-def test_a_run_kept_in_s3_goes_on_on_a_fresh_machine(workplace, words: tuple[str, ...], s3_server: S3Server) -> None:  # noqa: ANN001
-    client = boto3.client("s3", endpoint_url=s3_server.endpoint)
-    kept = ("tracking=mlflow", f"tracking.uri=sqlite:///{workplace.folder}/team.db", "schedule.max_epochs=1")
-    printed = workplace.run(*words, *kept, "work_dir=s3://digits/runs/kept")
-    there = {item["Key"] for item in client.list_objects_v2(Bucket="digits", Prefix="runs/kept/")["Contents"]}
+def test_a_run_kept_in_s3_goes_on_on_a_fresh_machine_from_a_pack(
+    workplace,  # noqa: ANN001
+    kept: str,
+    words: tuple[str, ...],
+    place: Any,
+    s3_server: S3Server,
+) -> None:
+    there = {item["Key"] for item in place.list_objects_v2(Bucket="digits", Prefix="runs/kept/")["Contents"]}
 
-    assert "copy in S3" in printed
+    assert "copy in S3" in kept
     files = ("config.py", "run.json", "epoch_1.pth", "last_checkpoint", "outcome.json", "overrides.txt")
     assert {f"runs/kept/{name}" for name in files} <= there
-    pointer = client.get_object(Bucket="digits", Key="runs/kept/last_checkpoint")["Body"].read()
-    assert pointer == b"s3://digits/runs/kept/epoch_1.pth"
+    assert pointer(place) == b"s3://digits/runs/kept/epoch_1.pth"
 
+    packing = ("data=coco", *DATA, "data.root=s3://digits/d", "out=s3://digits/packed", *reached(s3_server))
+    assert "storage.packed=true" in workplace.run(*packing, module="pack", tiny=False)
     shutil.rmtree(workplace.folder / "runs/kept")
-    resumed = ("resume=s3://digits/runs/kept", f"storage.endpoint_url={s3_server.endpoint}", "schedule.max_epochs=2")
-    printed = workplace.run(*resumed, tiny=False)
+    resumed = ("resume=s3://digits/runs/kept", *reached(s3_server), "schedule.max_epochs=2")
+    printed = workplace.run(*resumed, "data.root=s3://digits/packed", "storage.packed=true", tiny=False)
 
-    assert "resuming" in printed and "epoch_1.pth (iteration 4)" in printed
-    assert len(losses(workplace.folder / "runs/kept")) == 4, "only the second epoch was trained here"
-    pointer = client.get_object(Bucket="digits", Key="runs/kept/last_checkpoint")["Body"].read()
-    assert pointer == b"s3://digits/runs/kept/epoch_2.pth"
+    assert "resuming" in printed and "epoch_1.pth (iteration 2)" in printed
+    assert len(losses(workplace.folder / "runs/kept")) == 2, "only the second epoch was trained here"
+    assert pointer(place) == b"s3://digits/runs/kept/epoch_2.pth"
     refused = workplace.run(*words, "work_dir=s3://digits/runs/kept", "storage.runs=other", expect=1)
     assert "s3://digits/runs/kept holds another run. Type resume=s3://digits/runs/kept" in refused
+
+
+def pointer(client: Any) -> bytes:
+    body: bytes = client.get_object(Bucket="digits", Key="runs/kept/last_checkpoint")["Body"].read()
+    return body
 
 
 def test_a_server_that_is_gone_ends_the_run_with_its_cause_and_a_checkpoint(
     workplace,  # noqa: ANN001
     own_s3_server: S3Server,
-    s3_credentials: None,
-    words: tuple[str, ...],
+    place: Any,
     digits: Path,
     eventually: Callable[..., None],
 ) -> None:
     fill(boto3.client("s3", endpoint_url=own_s3_server.endpoint), digits)
-    own = [word for word in words if not word.startswith(("storage.endpoint_url", "storage.cache_dir"))]
-    own += [f"storage.endpoint_url={own_s3_server.endpoint}", "storage.cache_dir=null", "storage.give_up_after_s=3"]
-    own += ["schedule.max_epochs=60", "schedule.val_interval=60", "hw=2cpu", "tracking=mlflow", "work_dir=runs/gone"]
-    process = workplace.start(*own, "tracking.uri=sqlite:///mlflow.db")
+    own = ["data=coco", *DATA, "data.root=s3://digits/d", *PLAIN, *reached(own_s3_server), *TWO_RANKS]
+    own += ["storage.cache_dir=null", "storage.give_up_after_s=3", "schedule.val_interval=60", "work_dir=runs/gone"]
+    process = workplace.start(
+        *own, "schedule.max_epochs=60", "tracking=mlflow", f"tracking.uri=sqlite:///{workplace.folder}/team.db"
+    )
     folder = workplace.folder / "runs/gone"
     eventually(lambda: len(losses(folder)) >= 3)
     own_s3_server.kill()

@@ -35,9 +35,16 @@ def resume_words(argv: Sequence[str], runs: str = StorageConfig.runs) -> list[st
     address = typed.get("resume", "").strip("'\"")
     if not is_s3(address):
         return list(argv)
-    named = {key: make(typed[f"storage.{key}"]) for key, make in _SETTINGS.items() if f"storage.{key}" in typed}
-    folder = bring(address, typed.get("storage.runs", runs), default_settings(**named))
+    folder = bring(address, typed.get("storage.runs", runs), typed_settings(argv))
     return [f"resume={folder}" if word.startswith("resume=") else word for word in argv]
+
+
+def typed_settings(words: Sequence[str]) -> S3Settings:
+    """Return how S3 is reached, as far as it is typed: for what is read before the words are composed."""
+    typed = dict(word.partition("=")[::2] for word in words)
+    return default_settings(
+        **{key: make(typed[f"storage.{key}"]) for key, make in _SETTINGS.items() if f"storage.{key}" in typed}
+    )
 
 
 def bring(address: str, runs: str, settings: S3Settings) -> Path:

@@ -1,0 +1,120 @@
+"""What a checkpoint that is on its way to S3 costs the training beside it."""
+
+from __future__ import annotations
+
+import http.client
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import mean, median
+from urllib.parse import urlsplit
+
+import torch
+from s3_place import BUCKET, Place, show
+
+from vision_research.storage.s3.client import s3_client
+from vision_research.storage.s3.mirror import Mirror
+from vision_research.storage.s3.mirror_thread import MirrorThread
+from vision_research.storage.s3.transfer import PART_BYTES
+from vision_research.storage.s3.uri import S3Uri
+from vision_research.work_dir import WorkDir
+
+NUM_BYTES = 200_000_000
+TURNS = 8
+ALONE_S = 3.0
+
+
+def upload(place: Place) -> None:
+    """Print what an upload costs, and what of that the server takes, which is another machine's in earnest.
+
+    The bare sender puts the same bytes in the same parts from a process of its own, which computes nothing: no
+    checksum, no signature of the body. What an iteration is slower beside it is the server's work and the memory's.
+    """
+    theirs, ours = multiprocessing.Pipe()
+    training = multiprocessing.Process(target=_train, args=(theirs,), daemon=True)
+    training.start()
+    content = place.folder / "content"
+    content.write_bytes(os.urandom(NUM_BYTES))
+    alone, bare, beside = [], [], []
+    for turn in range(TURNS):
+        alone.append(_iteration_s(ours, lambda: time.sleep(ALONE_S)))
+        bare.append(_iteration_s(ours, lambda turn=turn: _send_bare(place, content, turn)))
+        beside.append(_iteration_s(ours, lambda turn=turn: _mirror(place, content, turn)))
+    training.kill()
+    show("iteration beside an upload [ms]", 1000 * median(beside), "alone [ms]", 1000 * median(alone), 1.02)
+    show("iteration beside a bare sender [ms]", 1000 * median(bare), "alone [ms]", 1000 * median(alone), 1.02)
+    show("iteration beside an upload [ms]", 1000 * median(beside), "bare sender [ms]", 1000 * median(bare), 1.02)
+
+
+def _train(pipe: Connection) -> None:
+    torch.set_num_threads(1)
+    layer, batch = torch.nn.Conv2d(64, 64, 3, padding=1), torch.randn(2, 64, 96, 96)
+    ended = time.perf_counter()
+    while True:
+        started = ended
+        layer(batch).square().mean().backward()
+        ended = time.perf_counter()
+        pipe.send((started, ended))
+
+
+def _iteration_s(pipe: Connection, work: Callable[[], object]) -> float:
+    """Return the mean of the iterations that lie within some work, in seconds."""
+    while pipe.poll():
+        pipe.recv()
+    first = time.perf_counter()
+    with ThreadPoolExecutor(1) as pool:
+        doing = pool.submit(work)
+        times = []
+        while not doing.done():
+            started, ended = pipe.recv()
+            if started >= first:
+                times.append(ended - started)
+        doing.result()
+    return mean(times[:-1])
+
+
+def _mirror(place: Place, content: Path, turn: int) -> None:
+    work_dir = WorkDir(place.folder / f"run{turn}")
+    work_dir.root.mkdir()
+    (work_dir.root / "epoch_1.pth").hardlink_to(content)
+    started = time.perf_counter()
+    thread = MirrorThread(Mirror(work_dir, S3Uri(BUCKET, f"runs/{turn}"), place.settings), interval_s=0.01)
+    thread.start()
+    thread.finish()
+    print(f"upload {turn}: {time.perf_counter() - started:.1f} s", file=sys.stderr)
+
+
+def _send_bare(place: Place, content: Path, turn: int) -> None:
+    client = s3_client(place.settings)
+    addresses = [
+        client.generate_presigned_url("put_object", Params={"Bucket": BUCKET, "Key": f"bare/{turn}/{start}"})
+        for start in range(0, NUM_BYTES, PART_BYTES)
+    ]
+    sender = multiprocessing.Process(target=_send, args=(addresses, str(content)))
+    sender.start()
+    sender.join()
+    assert sender.exitcode == 0
+
+
+def _send(addresses: list[str], content: str) -> None:
+    os.nice(19)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda item: _put(item[1], content, item[0] * PART_BYTES), enumerate(addresses)))
+
+
+def _put(address: str, content: str, start: int) -> None:
+    parts = urlsplit(address)
+    connection = http.client.HTTPConnection(parts.netloc)
+    length = min(PART_BYTES, NUM_BYTES - start)
+    connection.putrequest("PUT", f"{parts.path}?{parts.query}")
+    connection.putheader("Content-Length", str(length))
+    connection.endheaders()
+    with open(content, "rb") as file:  # noqa: PTH123
+        connection.sock.sendfile(file, start, length)
+    answer = connection.getresponse()
+    assert answer.status == 200, answer.read()
