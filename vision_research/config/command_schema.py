@@ -29,7 +29,8 @@ class SourceConfig:
     """Where the detector comes from: a run, or a checkpoint and its config.
 
     Attributes:
-        run: work_dir of a run, or `runs:/ID` of a run in MLflow, which is downloaded to `storage.runs`.
+        run: work_dir of a run; or `runs:/ID` of a run in MLflow, or `s3://BUCKET/KEY` of one that is kept in S3, which
+            is downloaded to `storage.runs`.
         checkpoint: weights; with `run`, in place of the run's best ones.
         config: MMEngine config of `checkpoint`, MMDetection's own or ours.
         trust_checkpoint: unpickle a checkpoint that holds more than weights, which runs code that the file brings.

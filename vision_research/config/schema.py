@@ -335,7 +335,8 @@ class ExportConfig:
         thresholds: a `thresholds.json`, whose score threshold of each class is built in.
         verify: compare the artifact with the detector in Python.
         num_images: validation images to compare on.
-        output: file to write; null is `export/model` with the format's suffix in the folder of the run.
+        output: file to write, or its address in S3; null is `export/model` with the format's suffix in the folder of
+            the run.
     """
 
     formats: list[ExportFormat] = field(default_factory=lambda: [ExportFormat.torchscript])

@@ -27,7 +27,7 @@ from vision_research.flow.evaluation_data import (
     typed_data,
 )
 from vision_research.flow.run_data import run_data
-from vision_research.flow.source import Source, find_source
+from vision_research.flow.source import Source, find_source, reach_s3
 
 LOAD = {"type": "LoadImageFromFile", "backend_args": None}
 
@@ -92,6 +92,7 @@ def find_detectors(words: SourceConfig, artifact: Any) -> Detectors:
     Raises:
         UserError: something is absent or broken, or an artifact has other classes than the run.
     """
+    reach_s3(words)
     paths = [Path(path) for path in ([artifact] if isinstance(artifact, str) else artifact or [])]
     alone = words.run is None and words.checkpoint is None and bool(paths)
     source = None if alone else find_source(words)

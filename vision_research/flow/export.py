@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 from vision_research.flow.export_request import export_request, output_path
+from vision_research.flow.export_to_s3 import publish_models
 from vision_research.flow.outcome import Outcome
 from vision_research.flow.prepare import PreparedRun
 from vision_research.launch.plan import export_plan
 from vision_research.launch.process import run_plan
+from vision_research.storage.s3.errors import S3Error
 from vision_research.work_dir import write_atomic
 
 
@@ -38,6 +41,12 @@ def export_best(run: PreparedRun, outcome: Outcome) -> Outcome:
     if finished.returncode != 0:
         cause = json.loads(result.read_text())["cause"] if result.is_file() else f"exit code {finished.returncode}"
         return replace(outcome, status="FAILED", cause=f"the training is complete, the export failed: {cause}")
+    artifacts = [Path(one["artifact"]) for one in json.loads(result.read_text())["artifacts"]]
+    try:
+        publish_models(run.config.export.output, artifacts)
+    except S3Error as error:
+        cause = f"the training and the export are complete, {run.config.export.output} is not: {error}"
+        return replace(outcome, status="FAILED", cause=cause, model=request.output)
     return replace(outcome, model=request.output)
 
 

@@ -18,6 +18,7 @@ from vision_research.datasets.image_folder import image_folder_dataset, list_ima
 from vision_research.flow.evaluation_data import classes_of, split_of_config, split_of_typed, typed_data
 from vision_research.flow.export_metrics import manifest_metrics
 from vision_research.flow.export_request import export_request, output_path
+from vision_research.flow.export_to_s3 import model_files, publish_models
 from vision_research.flow.model_record import served_model_files
 from vision_research.flow.output import require_writable
 from vision_research.flow.run_data import run_data
@@ -61,6 +62,8 @@ def export(words: ExportCommand) -> Path:
     _record(words, source, artifacts)
     for one in artifacts:
         _print_result(Path(one["artifact"]), one["manifest"])
+    for address in publish_models(words.export.output, [Path(one["artifact"]) for one in artifacts]):
+        print(f"in S3     {address}", flush=True)
     return Path(artifacts[0]["artifact"])
 
 
@@ -117,9 +120,7 @@ def _record(words: ExportCommand, source: Source, artifacts: list[dict[str, Any]
     with adding_to(source.work_dir) as run:
         for one in artifacts:
             path = Path(one["artifact"])
-            files = [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
-            files += [path.with_name(f"{path.name}.json"), *served_model_files(path, source.work_dir)]
-            for file in files:
+            for file in (*model_files(path), *served_model_files(path, source.work_dir)):
                 run.log_artifact(file, "model")
             run.set_tags({f"export.{path.name}": str(path)})
             if one["manifest"]["verification"]:

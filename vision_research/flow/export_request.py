@@ -5,13 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from vision_research.config.addresses import is_s3
 from vision_research.config.schema import ExportConfig
 from vision_research.deploy.request import FORMATS, ExportRequest
 from vision_research.deploy.thresholds import read_thresholds
 
 
 def output_path(export: ExportConfig, folder: Path) -> Path:
-    """Name the file to write: `export.output`, or `model` with the first format's suffix in the folder of the run."""
+    """Name the file to write: `export.output`, or `model` with the first format's suffix in the folder of the run.
+
+    An output in S3 is written to that folder first, under its own name.
+    """
+    if export.output and is_s3(export.output):
+        return folder / export.output.rpartition("/")[2]
     return Path(export.output).absolute() if export.output else folder / f"model{FORMATS[export.formats[0].value]}"
 
 

@@ -22,6 +22,7 @@ from vision_research.engine.predictors import Predictor
 from vision_research.engine.progress_bar import counting
 from vision_research.flow.detectors import Detectors, find_detectors
 from vision_research.flow.output import require_writable
+from vision_research.flow.source import reach_s3
 from vision_research.visualization.boxes import draw_boxes
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ def predict(words: PredictCommand) -> Path:
         raise ConfigError(f"batch_size={words.batch_size}: has to be 1 or more. Type batch_size=8")
     out = Path(words.out).absolute()
     require_writable("out", out / "predictions.json")
+    reach_s3(words)
     images = find_images(words.images)
     detectors = find_detectors(words, words.artifact)
     thresholds = class_thresholds(words, detectors.classes)

@@ -1,4 +1,4 @@
-"""A run that comes back from its copy in S3, to go on on this machine."""
+"""A run that comes back from its copy in S3, to go on on this machine, or to be looked at there."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def resume_words(argv: Sequence[str], runs: str = StorageConfig.runs) -> list[st
     address = typed.get("resume", "").strip("'\"")
     if not is_s3(address):
         return list(argv)
-    folder = bring(address, typed.get("storage.runs", runs), typed_settings(argv))
+    folder = bring(f"resume={address}", typed.get("storage.runs", runs), typed_settings(argv))
     return [f"resume={folder}" if word.startswith("resume=") else word for word in argv]
 
 
@@ -47,16 +47,26 @@ def typed_settings(words: Sequence[str]) -> S3Settings:
     )
 
 
-def bring(address: str, runs: str, settings: S3Settings) -> Path:
+def bring(typed: str, runs: str, settings: S3Settings) -> Path:
     """Make the folder of a run on this machine from its copy; return it.
 
+    Args:
+        typed: `KEY=ADDRESS`, as it is to be named in an error.
+        runs: folder of runs.
+        settings: how S3 is reached.
+
     Raises:
-        ConfigError: there is no run.
+        ConfigError: there is no run, or another one in its place here.
         S3Error: it may not be read, or the server was away for too long.
     """
+    address = typed.partition("=")[2].rstrip("/")
     folder, remote = folder_of_copy(address, runs), S3Uri.parse(address)
     if not has_run(remote, settings):
-        raise ConfigError(f"resume={address}: there is no run in it (no config.py). Type the address of a run")
-    bring_back(remote, WorkDir(folder), settings)
-    write_atomic(WorkDir(folder).s3_folder, f"{address.rstrip('/')}\n")
+        raise ConfigError(f"{typed}: there is no run in it (no config.py). Type the address of a run")
+    here = WorkDir(folder)
+    noted = here.s3_folder.read_text(encoding="utf-8").strip() if here.s3_folder.is_file() else None
+    if here.config_py.is_file() and noted != address:
+        raise ConfigError(f"{typed}: {folder} is another run. Type storage.runs=FOLDER, where that one can come to")
+    bring_back(remote, here, settings)
+    write_atomic(here.s3_folder, f"{address}\n")
     return folder

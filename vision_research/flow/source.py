@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vision_research.config.addresses import RUNS_SCHEME
+from vision_research.config.addresses import RUNS_SCHEME, is_s3
 from vision_research.config.command_schema import SourceConfig
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering.storage import s3_settings
 from vision_research.config.schema import StorageConfig, TrackingConfig
+from vision_research.flow.resume_from_s3 import bring
 from vision_research.storage.s3.objects import begin_run
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.tracking.uri import resolve_uri
@@ -21,7 +22,10 @@ from vision_research.work_dir import WorkDir
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_PATTERNS = ("best_*.pth", "epoch_*.pth", "iter_*.pth")
-NO_SOURCE = "run is not set. Type run=WORK_DIR, run=runs:/ID for a run in MLflow, or checkpoint=FILE config=FILE"
+NO_SOURCE = (
+    "run is not set. Type run=WORK_DIR, run=runs:/ID for a run in MLflow, run=s3://BUCKET/KEY for one in S3, or "
+    "checkpoint=FILE config=FILE"
+)
 
 
 @dataclass(frozen=True)
@@ -58,14 +62,19 @@ class Source:
         return str(json.loads(self.work_dir.run_json.read_text())["run_id"])
 
 
+def reach_s3(words: SourceConfig) -> None:
+    """Let `s3://` mean what was typed, before the first address is looked at."""
+    begin_run(S3Settings(**s3_settings(words.storage)))
+
+
 def find_source(words: SourceConfig) -> Source:
-    """Find config and weights of what was typed; a run in MLflow is downloaded.
+    """Find config and weights of what was typed; a run in MLflow or in S3 is downloaded.
 
     Raises:
         ConfigError: the words do not name a detector, or there is no run, no config or no checkpoint.
         EnvironmentProblem: MLflow does not answer.
     """
-    begin_run(S3Settings(**s3_settings(words.storage)))
+    reach_s3(words)
     checkpoint = None if words.checkpoint is None else _file("checkpoint", words.checkpoint)
     if words.run is None:
         if checkpoint is None and words.config is None:
@@ -136,6 +145,8 @@ def _work_dir(words: SourceConfig) -> WorkDir:
     assert words.run is not None
     if words.run.startswith(RUNS_SCHEME):
         return downloaded_run(words.run, words.tracking, words.storage)
+    if is_s3(words.run):
+        return WorkDir(bring(f"run={words.run}", words.storage.runs, S3Settings(**s3_settings(words.storage))))
     work_dir = WorkDir(Path(words.run).absolute())
     if not work_dir.config_py.is_file():
         raise ConfigError(f"run={words.run}: there is no run in it (no config.py). {_existing_runs(words)}")

@@ -2,6 +2,8 @@
 
 Uses `MlflowClient` alone. The fluent API (`mlflow.start_run`) registers an exit handler that would mark a crashed run
 FINISHED, and its async logging drops what a hung server does not answer.
+
+One class, for there is one client and one translation of its errors; each method is one request or two.
 """
 
 from __future__ import annotations

@@ -26,25 +26,44 @@ def test_an_empty_folder_can_be_written(bucket: str, s3_settings: S3Settings) ->
     assert list(fileio.list_dir_or_file(bucket, list_dir=False, recursive=True)) == [], "the scratch object is gone"
 
 
+def refused(fault: Fault, bucket: str, s3_settings: S3Settings) -> dict[str, Check]:
+    with S3Proxy(str(s3_settings.endpoint_url)) as proxy:
+        proxy.fault = lambda method, path: fault
+        settings = replace(s3_settings, endpoint_url=proxy.endpoint, give_up_after_s=0.2)
+        return looked_at("work_dir", f"{bucket}/runs", settings)
+
+
+def test_what_is_denied_is_told_for_each_action(bucket: str, s3_settings: S3Settings) -> None:
+    found = refused(Fault.denied, bucket, s3_settings)
+
+    for action, permission in (("list", "ListBucket"), ("read", "ListBucket"), ("write", "PutObject")):
+        assert re.match(rf"Access denied: s3:{permission} on s3://bucket-\d+/runs", found[action].found)
+        assert found[action].refuses
+
+
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (Fault.denied, r"Access denied: s3:(ListBucket|PutObject) on s3://bucket-\d+/runs"),
         (Fault.skewed, "this machine's clock is wrong"),
         (Fault.elsewhere, "Type: storage.region=eu-south-2"),
         (Fault.expired, "have expired"),
         (Fault.unavailable, "for 0.2 s .*Is the server up?"),
     ],
 )
-def test_a_refusal_is_told_for_each_action(fault: Fault, said: str, bucket: str, s3_settings: S3Settings) -> None:
-    with S3Proxy(str(s3_settings.endpoint_url)) as proxy:
-        proxy.fault = lambda method, path: fault
-        settings = replace(s3_settings, endpoint_url=proxy.endpoint, give_up_after_s=0.2)
-        found = looked_at("work_dir", f"{bucket}/runs", settings)
+def test_what_every_action_would_meet_is_told_once(
+    fault: Fault, said: str, bucket: str, s3_settings: S3Settings
+) -> None:
+    found = refused(fault, bucket, s3_settings)
 
-    for action in ("list", "write"):
-        assert re.search(said, found[action].found)
-        assert found[action].refuses
+    assert list(found) == ["list"]
+    assert re.search(said, found["list"].found)
+    assert found["list"].refuses
+
+
+def test_a_bucket_that_does_not_exist_is_not_made(bucket: str, s3_settings: S3Settings) -> None:
+    for _ in range(2):
+        (check,) = looked_at("data.root", "s3://no-such-bucket/coco", s3_settings).values()
+        assert check.found.startswith("There is no bucket 'no-such-bucket'")
 
 
 def test_data_need_not_be_written(bucket: str, s3_settings: S3Settings) -> None:

@@ -11,6 +11,10 @@ import pytest
 from vision_research.config.command_schema import ExportCommand
 from vision_research.config.errors import ConfigError
 from vision_research.flow.source import find_source
+from vision_research.storage.s3.mirror import Mirror
+from vision_research.storage.s3.objects import RUN_STARTED
+from vision_research.storage.s3.settings import SETTINGS, S3Settings
+from vision_research.storage.s3.uri import S3Uri
 from vision_research.work_dir import WorkDir
 
 
@@ -84,3 +88,28 @@ def test_a_run_without_a_checkpoint_is_refused(run: WorkDir) -> None:
         path.unlink()
     with pytest.raises(ConfigError, match=r"no checkpoint is in .* Train it first, or type checkpoint=FILE"):
         find_source(ExportCommand(run=str(run.root)))
+
+
+def test_a_run_in_s3_comes_to_this_machine(
+    run: WorkDir, bucket: str, s3_settings: S3Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (SETTINGS, RUN_STARTED):  # what a command hands down to its processes must not reach other tests
+        monkeypatch.setenv(name, os.environ.get(name, "{}"))
+    noted = {"path": "/elsewhere/best_coco_bbox_mAP_epoch_2.pth", "epoch": 2, "iteration": 80}
+    run.outcome.write_text(json.dumps({"status": "FINISHED", "best": noted, "last": None}))
+    Mirror(run, S3Uri.parse(f"{bucket}/kept/one"), s3_settings).update(everything=True)
+    command = ExportCommand(run=f"{bucket}/kept/one/")
+    command.storage.endpoint_url = s3_settings.endpoint_url
+    command.storage.runs = str(tmp_path / "here")
+    source = find_source(command)
+
+    assert source.checkpoint == tmp_path / "here" / "one" / "best_coco_bbox_mAP_epoch_2.pth"
+    assert (source.iteration, source.checkpoint.is_file()) == (80, True)
+    assert find_source(command) == source, "what has come is used again"
+
+    command.storage.runs = str(run.root.parent)
+    with pytest.raises(ConfigError, match=rf"run={bucket}/kept/one/: {run.root} is another run. Type storage.runs="):
+        find_source(command)
+    command.run = f"{bucket}/kept/none"
+    with pytest.raises(ConfigError, match=rf"run={bucket}/kept/none: there is no run in it"):
+        find_source(command)

@@ -2,6 +2,8 @@
 
 Importing this module registers it, in the place of MMEngine's own for that prefix, which needs a client that is not
 public (petrel). Errors are those of MMEngine's other back ends: `FileNotFoundError`, `IsADirectoryError` and so on.
+
+One class of 21 methods, for that is the interface that MMEngine asks for; each is a few lines on the modules beside.
 """
 
 from __future__ import annotations

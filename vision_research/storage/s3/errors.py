@@ -22,6 +22,10 @@ class S3NotFoundError(S3Error, FileNotFoundError):
     """There is no such object."""
 
 
+class S3DeniedError(S3Error):
+    """The credentials are good, and do not allow this action."""
+
+
 class S3GaveUpError(S3Error):
     """The server was away, overloaded or broken for longer than `storage.give_up_after_s`."""
 
@@ -57,6 +61,7 @@ _TRANSIENT_CODES = frozenset(
     {"InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown", "Throttling", "ThrottlingException"}
 )
 _NOT_FOUND = frozenset({"404", "NoSuchKey", "NotFound"})
+_DENIED = frozenset({"AccessDenied", "403", "AllAccessDisabled"})
 _WRONG_REGION = frozenset({"301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}) | {
     "PermanentRedirect"
 }
@@ -125,6 +130,10 @@ def explain(failure: Failure, action: str, uri: S3Uri, settings: S3Settings) -> 
     """
     if failure.code in _NOT_FOUND:
         return S3NotFoundError(f"There is no {uri} ({settings.where}).")
+    if failure.code in _DENIED:
+        return S3DeniedError(
+            f"Access denied: {action} on {uri}. Allow it to whom the credentials belong to, or use others."
+        )
     return S3Error(_words(failure, action, uri, settings))
 
 
@@ -133,9 +142,10 @@ def _words(failure: Failure, action: str, uri: S3Uri, settings: S3Settings) -> s
     if code == "NoSuchBucket":
         return f"There is no bucket {uri.bucket!r} at {settings.where}. Check the address, or make the bucket."
     if code in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"):
+        detail = failure.detail.rstrip(".")
         return (
-            f"No credentials for {uri}: {failure.detail} Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the "
-            "environment, or name a profile of ~/.aws: storage.profile=NAME."
+            f"No credentials for {uri}: {detail}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment,"
+            " or name a profile of ~/.aws: storage.profile=NAME."
         )
     if code == "ProfileNotFound":
         return f"storage.profile={settings.profile}: {failure.detail}. Add it to ~/.aws/config, or name another one."
@@ -152,8 +162,6 @@ def _words(failure: Failure, action: str, uri: S3Uri, settings: S3Settings) -> s
     if code in _WRONG_REGION:
         told = failure.region or "the bucket's region"
         return f"{uri.bucket!r} is not in the region asked. Type: storage.region={told}"
-    if code in ("AccessDenied", "403", "AllAccessDisabled"):
-        return f"Access denied: {action} on {uri}. Allow it to whom the credentials belong to, or use others."
     if code in ("SSLError",):
         return f"No trusted connection to {settings.where}: {failure.detail}"
     return f"{action} on {uri} failed: {code} {failure.detail} ({settings.where})".rstrip()

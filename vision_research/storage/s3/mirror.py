@@ -137,7 +137,7 @@ def has_run(remote: S3Uri, settings: S3Settings) -> bool:
 
 
 def bring_back(remote: S3Uri, work_dir: WorkDir, settings: S3Settings) -> None:
-    """Make a folder from its copy: the files that define the run, its last checkpoint and its best ones.
+    """Make a folder from its copy: the files that define the run, how it ended, its last checkpoint and its best ones.
 
     What the folder has already is kept: on the machine that trained, it is newer than the copy.
 
@@ -146,7 +146,9 @@ def bring_back(remote: S3Uri, work_dir: WorkDir, settings: S3Settings) -> None:
     """
     work_dir.root.mkdir(parents=True, exist_ok=True)
     there = {entry.name for entry in list_folder(remote, settings) if not entry.is_folder}
-    wanted = {path.name for path in work_dir.inputs} | {name for name in there if Path(name).match("best_*.pth")}
+    wanted = {path.name for path in (*work_dir.inputs, work_dir.outcome)} | {
+        name for name in there if Path(name).match("best_*.pth")
+    }
     pointer = work_dir.last_checkpoint.name
     if pointer in there:
         with suppress(S3NotFoundError):

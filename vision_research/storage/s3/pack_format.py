@@ -5,7 +5,7 @@
     ROOT/pack/names.txt                  one name and size in bytes a line, in the order of the entries
     ROOT/pack/ID-00000.shard             the bytes of the images, one after the other
 
-Owns the layout of the index, and no request. Names are kept as 64-bit digests: an index takes 40 bytes an image.
+Owns the layout of the index, and no request. Names are kept as 64-bit digests: an index takes 33 bytes an image.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,12 @@ IMAGES_PER_BLOCK = 64
 
 # Magic, id of the pack, entries, blocks.
 _HEADER = struct.Struct("<8s8sQQ")
-_MAGIC = b"VRPACK1\0"
+_MAGIC = b"VRPACK2\0"
+# The digests come first, in order and aligned: NumPy copies a column of a table before it searches it: 2 ms a million.
+_DIGEST = np.dtype("<u8")
+_NUMBER = np.dtype("<u4")
 _ENTRY = np.dtype([("block", "<u4"), ("offset", "<u8"), ("size", "<u4"), ("crc", "<u4")])
 _BLOCK = np.dtype([("shard", "<u4"), ("start", "<u8"), ("stop", "<u8"), ("first", "<u4"), ("count", "<u4")])
-_NAME = np.dtype([("digest", "<u8"), ("entry", "<u4")])
 
 
 def digest_of(name: str) -> int:
@@ -59,23 +62,23 @@ class PackIndex:
         if len(view) < _HEADER.size:
             raise ValueError("it is cut off")
         magic, pack_id, num_entries, num_blocks = _HEADER.unpack_from(view)
-        sizes = (num_entries * _ENTRY.itemsize, num_blocks * _BLOCK.itemsize, num_entries * _NAME.itemsize)
+        counts = {_DIGEST: num_entries, _NUMBER: num_entries, _ENTRY: num_entries, _BLOCK: num_blocks}
+        sizes = [count * dtype.itemsize for dtype, count in counts.items()]
         if magic != _MAGIC or len(view) != _HEADER.size + sum(sizes):
             raise ValueError("it is of another kind, or cut off")
-        first, second = _HEADER.size + sizes[0], _HEADER.size + sizes[0] + sizes[1]
+        starts = accumulate(sizes, initial=_HEADER.size)
+        parts = [np.frombuffer(view, *part) for part in zip(counts, counts.values(), starts, strict=False)]
         self.pack_id = pack_id.decode()
-        self._entries = np.frombuffer(view[_HEADER.size : first], _ENTRY)
-        self._blocks = np.frombuffer(view[first:second], _BLOCK)
-        self._names = np.frombuffer(view[second:], _NAME)
+        self._digests, self._numbers, self._entries, self._blocks = parts
         self.total_bytes = int(self._entries["size"].sum(dtype=np.int64))
 
     def find(self, name: str) -> int | None:
         """Return the number of an image's entry; None where there is no such image."""
         digest = np.uint64(digest_of(name))
-        place = int(np.searchsorted(self._names["digest"], digest))
-        if place == len(self._names) or self._names["digest"][place] != digest:
+        place = int(np.searchsorted(self._digests, digest))
+        if place == len(self._digests) or self._digests[place] != digest:
             return None
-        return int(self._names["entry"][place])
+        return int(self._numbers[place])
 
     def entry(self, number: int) -> tuple[int, int, int, int]:
         """Return block, offset in the shard in bytes, size in bytes and CRC-32 of an image."""
@@ -102,9 +105,10 @@ def write_index(
     Raises:
         ValueError: two names have one digest.
     """
-    named = np.array([(digest_of(name), number) for number, name in enumerate(names)], _NAME)
-    named.sort(order="digest")
-    if len(np.unique(named["digest"])) != len(names):
+    digests = np.array([digest_of(name) for name in names], _DIGEST)
+    if len(np.unique(digests)) != len(names):
         raise ValueError("two images have one name")
+    order = np.argsort(digests)
     header = _HEADER.pack(_MAGIC, pack_id.encode(), len(entries), len(blocks))
-    return header + np.array(entries, _ENTRY).tobytes() + np.array(blocks, _BLOCK).tobytes() + named.tobytes()
+    parts = (digests[order], order.astype(_NUMBER), np.array(entries, _ENTRY), np.array(blocks, _BLOCK))
+    return header + b"".join(part.tobytes() for part in parts)

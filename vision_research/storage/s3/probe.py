@@ -14,6 +14,7 @@ from itertools import islice
 from statistics import median
 
 from vision_research.config.errors import UserError
+from vision_research.storage.s3.errors import S3DeniedError
 from vision_research.storage.s3.listing import list_folder
 from vision_research.storage.s3.objects import read_current
 from vision_research.storage.s3.reader import fetch
@@ -42,7 +43,10 @@ class Probed:
 
 
 def probe(address: str, settings: S3Settings) -> Iterator[Probed]:
-    """Try a folder; what fails leaves nothing behind, and does not keep the rest from being tried.
+    """Try a folder; what fails leaves nothing behind.
+
+    Each action has a permission of its own, so one that is denied does not keep the rest from being tried. Any other
+    failure would meet them all: nothing more is tried then, and some servers would make a missing bucket for a write.
 
     Args:
         address: `s3://BUCKET/KEY`, a folder.
@@ -53,8 +57,11 @@ def probe(address: str, settings: S3Settings) -> Iterator[Probed]:
     for action, attempt in actions.items():
         try:
             yield Probed(action, True, attempt(folder, settings))
+        except S3DeniedError as error:
+            yield Probed(action, False, str(error))
         except UserError as error:
             yield Probed(action, False, str(error))
+            return
 
 
 def _list(folder: S3Uri, settings: S3Settings) -> str:
