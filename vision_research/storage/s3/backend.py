@@ -225,14 +225,16 @@ class S3Backend(BaseStorageBackend):
     def _list(
         self, folder: S3Uri, list_dir: bool, list_file: bool, suffix: str | tuple[str, ...] | None, recursive: bool
     ) -> Iterator[str]:
-        for entry in list_folder(folder, self._settings):
+        # Without folders to name, a thousand keys a request do, however many folders they lie in.
+        flat = recursive and not list_dir
+        for entry in list_folder(folder, self._settings, recursive=flat):
             if entry.is_folder:
                 if list_dir:
                     yield entry.name
                 if recursive:
                     inner = self._list(folder.child(entry.name), list_dir, list_file, suffix, recursive)
                     yield from (f"{entry.name}/{name}" for name in inner)
-            elif list_file and not entry.name.startswith(".") and (suffix is None or entry.name.endswith(suffix)):
+            elif list_file and not _is_hidden(entry.name) and (suffix is None or entry.name.endswith(suffix)):
                 yield entry.name
 
     def generate_presigned_url(self, url: str, client_method: str = "get_object", expires_in: int = 3600) -> str:
@@ -272,3 +274,7 @@ class S3Backend(BaseStorageBackend):
     def _refuse_existing(self, target: S3Uri) -> None:
         if has_any(target, self._settings):
             raise FileExistsError("dst should not exist")
+
+
+def _is_hidden(name: str) -> bool:
+    return name.rpartition("/")[2].startswith(".")
