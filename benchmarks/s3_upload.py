@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import mean, median
@@ -35,24 +36,34 @@ def upload(place: Place) -> None:
     The bare sender puts the same bytes in the same parts from a process of its own, which computes nothing: no
     checksum, no signature of the body. What an iteration is slower beside it is the server's work and the memory's.
     """
-    theirs, ours = multiprocessing.Pipe()
-    training = multiprocessing.Process(target=_train, args=(theirs,), daemon=True)
-    training.start()
     content = place.folder / "content"
     content.write_bytes(os.urandom(NUM_BYTES))
+    training, sender = _started(_train), _started(_send)
     alone, bare, beside = [], [], []
     for turn in range(TURNS):
-        alone.append(_iteration_s(ours, lambda: time.sleep(ALONE_S)))
-        bare.append(_iteration_s(ours, lambda turn=turn: _send_bare(place, content, turn)))
-        beside.append(_iteration_s(ours, lambda turn=turn: _mirror(place, content, turn)))
-    training.kill()
+        alone.append(_iteration_s(training, lambda: time.sleep(ALONE_S)))
+        bare.append(_iteration_s(training, lambda turn=turn: _send_bare(sender, place, content, turn)))
+        beside.append(_iteration_s(training, lambda turn=turn: _mirror(place, content, turn)))
     show("iteration beside an upload [ms]", 1000 * median(beside), "alone [ms]", 1000 * median(alone), 1.02)
     show("iteration beside a bare sender [ms]", 1000 * median(bare), "alone [ms]", 1000 * median(alone), 1.02)
     show("iteration beside an upload [ms]", 1000 * median(beside), "bare sender [ms]", 1000 * median(bare), 1.02)
 
 
+def _started(run: Callable[[Connection], None]) -> Connection:
+    theirs, ours = multiprocessing.Pipe()
+    multiprocessing.get_context("spawn").Process(target=_until_over, args=(run, theirs), daemon=True).start()
+    assert ours.recv() == "ready"
+    return ours
+
+
+def _until_over(run: Callable[[Connection], None], pipe: Connection) -> None:
+    with suppress(EOFError, BrokenPipeError):
+        run(pipe)
+
+
 def _train(pipe: Connection) -> None:
     torch.set_num_threads(1)
+    pipe.send("ready")
     layer, batch = torch.nn.Conv2d(64, 64, 3, padding=1), torch.randn(2, 64, 96, 96)
     ended = time.perf_counter()
     while True:
@@ -89,22 +100,24 @@ def _mirror(place: Place, content: Path, turn: int) -> None:
     print(f"upload {turn}: {time.perf_counter() - started:.1f} s", file=sys.stderr)
 
 
-def _send_bare(place: Place, content: Path, turn: int) -> None:
+def _send_bare(sender: Connection, place: Place, content: Path, turn: int) -> None:
     client = s3_client(place.settings)
     addresses = [
         client.generate_presigned_url("put_object", Params={"Bucket": BUCKET, "Key": f"bare/{turn}/{start}"})
         for start in range(0, NUM_BYTES, PART_BYTES)
     ]
-    sender = multiprocessing.Process(target=_send, args=(addresses, str(content)))
-    sender.start()
-    sender.join()
-    assert sender.exitcode == 0
+    sender.send((addresses, str(content)))
+    assert sender.recv() == "sent"
 
 
-def _send(addresses: list[str], content: str) -> None:
+def _send(pipe: Connection) -> None:
     os.nice(19)
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda item: _put(item[1], content, item[0] * PART_BYTES), enumerate(addresses)))
+    pipe.send("ready")
+    while True:
+        addresses, content = pipe.recv()
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda item: _put(item[1], content, item[0] * PART_BYTES), enumerate(addresses)))  # noqa: B023
+        pipe.send("sent")
 
 
 def _put(address: str, content: str, start: int) -> None:

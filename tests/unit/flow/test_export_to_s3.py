@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import mmengine.fileio as fileio
@@ -10,7 +11,8 @@ import pytest
 from vision_research.config.schema import ExportConfig, ExportFormat
 from vision_research.flow.export_request import output_path
 from vision_research.flow.export_to_s3 import publish_models
-from vision_research.storage.s3.errors import S3Error
+from vision_research.storage.s3.errors import S3GaveUpError
+from vision_research.storage.s3.settings import S3Settings, set_default_settings
 
 
 @pytest.fixture
@@ -33,11 +35,11 @@ def test_a_file_of_this_machine_needs_nothing(models: list[Path]) -> None:
     assert publish_models(None, models) == publish_models("/models/m.ts", models) == []
 
 
-def test_a_bucket_that_refuses_is_named(
-    models: list[Path], s3_settings: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    with pytest.raises(S3Error):
+def test_a_server_that_is_away_is_named(models: list[Path], s3_settings: S3Settings) -> None:
+    set_default_settings(replace(s3_settings, endpoint_url="http://127.0.0.1:9", give_up_after_s=0.1))
+    with pytest.raises(
+        S3GaveUpError, match=r"http://127.0.0.1:9 did not deliver s3:PutObject on s3://bucket/models/m.ts"
+    ):
         publish_models("s3://bucket/models/m.ts", models)
 
 

@@ -31,6 +31,7 @@ _DIGEST = np.dtype("<u8")
 _NUMBER = np.dtype("<u4")
 _ENTRY = np.dtype([("block", "<u4"), ("offset", "<u8"), ("size", "<u4"), ("crc", "<u4")])
 _BLOCK = np.dtype([("shard", "<u4"), ("start", "<u8"), ("stop", "<u8"), ("first", "<u4"), ("count", "<u4")])
+_COLUMNS = (_DIGEST, _NUMBER, _ENTRY, _BLOCK)
 
 
 def digest_of(name: str) -> int:
@@ -62,14 +63,16 @@ class PackIndex:
         if len(view) < _HEADER.size:
             raise ValueError("it is cut off")
         magic, pack_id, num_entries, num_blocks = _HEADER.unpack_from(view)
-        counts = {_DIGEST: num_entries, _NUMBER: num_entries, _ENTRY: num_entries, _BLOCK: num_blocks}
-        sizes = [count * dtype.itemsize for dtype, count in counts.items()]
-        if magic != _MAGIC or len(view) != _HEADER.size + sum(sizes):
+        counts = (num_entries, num_entries, num_entries, num_blocks)
+        sizes = [dtype.itemsize * count for dtype, count in zip(_COLUMNS, counts, strict=True)]
+        starts = list(accumulate(sizes, initial=_HEADER.size))
+        if magic != _MAGIC or len(view) != starts[-1]:
             raise ValueError("it is of another kind, or cut off")
-        starts = accumulate(sizes, initial=_HEADER.size)
-        parts = [np.frombuffer(view, *part) for part in zip(counts, counts.values(), starts, strict=False)]
         self.pack_id = pack_id.decode()
-        self._digests, self._numbers, self._entries, self._blocks = parts
+        self._digests: Any = np.frombuffer(view, _DIGEST, counts[0], starts[0])
+        self._numbers: Any = np.frombuffer(view, _NUMBER, counts[1], starts[1])
+        self._entries: Any = np.frombuffer(view, _ENTRY, counts[2], starts[2])
+        self._blocks: Any = np.frombuffer(view, _BLOCK, counts[3], starts[3])
         self.total_bytes = int(self._entries["size"].sum(dtype=np.int64))
 
     def find(self, name: str) -> int | None:
