@@ -14,6 +14,7 @@ from urllib.parse import urlparse
 
 from vision_research.config.addresses import is_s3
 from vision_research.config.errors import EnvironmentProblem
+from vision_research.engine.selfsup_weights import self_supervised, write_backbone
 from vision_research.storage.s3.path import as_path
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,26 @@ def resolve_source(source: str) -> str:
         if key in table:
             return str(table[key]["url"] if isinstance(table[key], dict) else table[key])
     raise EnvironmentProblem(f"{source}: there are no such weights. Type model.weights=none to train without")
+
+
+def ensure_pretrained(source: str, typed: str) -> str:
+    """Have the weights of a part of a detector on this machine.
+
+    Args:
+        source: as a config names them.
+        typed: the person's word for them, `model.weights=backbone`.
+
+    Returns:
+        What MMEngine reads them by: a file, or an address whose file is in torch's cache by now.
+
+    Raises:
+        EnvironmentProblem: they cannot be had.
+    """
+    if published := self_supervised(source):
+        return str(write_backbone(published, ensure_weights(published.address, typed)))
+    address = resolve_source(source)
+    ensure_weights(address, typed)
+    return address
 
 
 def ensure_weights(source: str, typed: str, timeout_s: float = 20.0) -> Path:

@@ -22,7 +22,7 @@ def fetch_weights(config: TrainConfig, mmengine: dict[str, Any]) -> None:
         ConfigError: there is no such run in MLflow.
         EnvironmentProblem: a file cannot be had.
     """
-    from vision_research.engine.weights import ensure_weights, resolve_source
+    from vision_research.engine.weights import ensure_pretrained, ensure_weights
 
     typed = f"model.weights={config.model.get('weights')}"
     whole = mmengine["load_from"]
@@ -35,5 +35,4 @@ def fetch_weights(config: TrainConfig, mmengine: dict[str, Any]) -> None:
         mmengine["load_from"] = whole if is_s3(whole) else str(file)
     for init_cfg in pretrained_parts(mmengine["model"]):
         # Written back: for `torchvision://` MMEngine would import torchvision in every rank.
-        init_cfg["checkpoint"] = resolve_source(init_cfg["checkpoint"])
-        ensure_weights(init_cfg["checkpoint"], typed)
+        init_cfg["checkpoint"] = ensure_pretrained(init_cfg["checkpoint"], typed)

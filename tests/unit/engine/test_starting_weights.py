@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from vision_research.config.errors import ConfigError, EnvironmentProblem, UserError
-from vision_research.engine.weights import ensure_weights, resolve_source
+from vision_research.engine.weights import ensure_pretrained, ensure_weights, resolve_source
 from vision_research.engine.weights_report import weights_report
 
 
@@ -129,3 +129,28 @@ def test_a_file_that_would_run_code_is_not_unpickled(saved: Callable[[object], s
     with pytest.raises(UserError, match="was not unpickled: .* Training never unpickles more"):
         weights_report(nn.Linear(1, 1), file, ("cat",))
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "prefix", "wrapped"),
+    [
+        ("./mocov2_r50_800ep_pretrain.pth", "moco_v2_800ep_pretrain.pth.tar", "module.encoder_q.", True),
+        ("./swav_800ep_pretrain.pth.tar", "swav_800ep_pretrain.pth.tar", "module.", False),
+    ],
+)
+def test_a_backbone_trained_without_labels_is_taken_out_of_its_published_file(
+    name: str, file: str, prefix: str, wrapped: bool, torch_home: Path
+) -> None:
+    from mmdet.models import ResNet
+    from mmengine.runner import load_checkpoint
+
+    torch.manual_seed(3)
+    given = ResNet(depth=18).state_dict()
+    published: dict[str, object] = {f"{prefix}{key}": value for key, value in given.items()}
+    published |= {"other.fc.weight": torch.ones(1), f"{prefix}fc.weight": torch.ones(1)}
+    torch_home.mkdir(parents=True)
+    torch.save({"epoch": 800, "state_dict": published} if wrapped else published, torch_home / file)
+    backbone = ResNet(depth=18)
+    load_checkpoint(backbone, ensure_pretrained(name, "model.weights=backbone"), map_location="cpu", strict=False)
+    assert all(torch.equal(value, given[key]) for key, value in backbone.state_dict().items())
+    assert ensure_pretrained(name, "model.weights=backbone").startswith(str(torch_home))

@@ -31,7 +31,7 @@ _DIGEST = np.dtype("<u8")
 _NUMBER = np.dtype("<u4")
 _ENTRY = np.dtype([("block", "<u4"), ("offset", "<u8"), ("size", "<u4"), ("crc", "<u4")])
 _BLOCK = np.dtype([("shard", "<u4"), ("start", "<u8"), ("stop", "<u8"), ("first", "<u4"), ("count", "<u4")])
-_COLUMNS = (_DIGEST, _NUMBER, _ENTRY, _BLOCK)
+_COLUMNS: tuple[np.dtype[Any], ...] = (_DIGEST, _NUMBER, _ENTRY, _BLOCK)
 
 
 def digest_of(name: str) -> int:
