@@ -31,6 +31,8 @@ OPTIONS = [option for option in ALL_OPTIONS if option.parts[0] not in ELSEWHERE]
 NEEDS = {
     "data/coco.yaml": ["data.root=/images", "data.train_ann=train.json", "data.val_ann=val.json"],
     "data/voc.yaml": ["data.root=/images"],
+    "model/dino.yaml": ["image_size=[320,320]"],
+    "model/ssd.yaml": ["image_size=[300,300]"],
     "aug/mosaic.yaml": ["schedule=1x"],
     "aug/mosaic_mixup.yaml": ["schedule=1x"],
     "hw/2x8gpu.yaml": ["hw.rdzv_endpoint=host:29400", "work_dir=/shared/run"],

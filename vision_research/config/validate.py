@@ -8,6 +8,7 @@ from vision_research.config.addresses import is_s3
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering.model import weights_file
 from vision_research.config.lowering.schedule import recipe_optimizer
+from vision_research.config.model_limits import size_problems
 from vision_research.config.schema import DataKind, Device, ExportConfig, ExportFormat, Precision, TrainConfig
 from vision_research.config.secrets import secret_problems
 
@@ -189,6 +190,8 @@ def _model(config: TrainConfig) -> Iterator[str]:
             )
     if "type" not in config.model:
         yield "model has no type. Type model=rtmdet_tiny, or model=zoo/FAMILY/CONFIG"
+    if isinstance(config.image_size, list) and len(config.image_size) == 2:
+        yield from size_problems(config)
     for path, key in _left_over(config.model, "model"):
         yield f"{path}.{key}: MMEngine's {key} has no meaning here. Choose another option: model=OPTION"
 

@@ -89,3 +89,18 @@ def test_transforms_that_leave_masks_behind_are_refused_for_detectors_with_masks
 def test_a_detector_without_a_published_checkpoint_is_refused_by_name(typed: Callable[..., TrainConfig]) -> None:
     with pytest.raises(ConfigError, match=r"model.weights=coco: .* no checkpoint of yolox/yolox_m_8xb8-300e_coco. Ty"):
         validate(typed("model=yolox_m", "model.weights=coco"))
+
+
+def test_images_too_small_for_a_detector_are_refused_with_a_size_that_does(typed: Callable[..., TrainConfig]) -> None:
+    with pytest.raises(
+        ConfigError, match=r"image_size=\[192, 192\]: .*takes images of 300 .*Type image_size=\[300,300\]"
+    ):
+        validate(typed("model=ssd"))
+    with pytest.raises(
+        ConfigError, match=r"chooses 900 queries among .* has 390. Type image_size=\[320,320\], or .*=300"
+    ):
+        validate(typed("model=dino"))
+    validate(typed("model=ssd", "image_size=[300,300]"))
+    validate(typed("model=dino", "image_size=[320,320]"))
+    validate(typed("model=dino", "model.num_queries=300"))
+    validate(typed("model=deformable_detr"))

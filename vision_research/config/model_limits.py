@@ -1,0 +1,63 @@
+"""Image sizes that a detector cannot take, told before a rank finds out in the middle of its first step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil
+from typing import Any
+
+from vision_research.config.schema import TrainConfig
+
+SEARCHED_PX = range(32, 4097, 32)
+
+
+def size_problems(config: TrainConfig) -> Iterator[str]:
+    """Name what the detector asks of `image_size`, where it is too small."""
+    yield from _pyramid(config)
+    yield from _queries(config)
+
+
+def _pyramid(config: TrainConfig) -> Iterator[str]:
+    """SSD's last convolutions have no padding: on a smaller image nothing is left of it."""
+    backbone, head = _dict(config.model, "backbone"), _dict(config.model, "bbox_head")
+    needed = _dict(head, "anchor_generator").get("input_size")
+    if backbone.get("type") == "SSDVGG" and isinstance(needed, int) and min(config.image_size) < needed:
+        yield (
+            f"image_size={config.image_size}: model={config.model['type']} takes images of {needed} pixels and more. "
+            f"Type image_size=[{needed},{needed}]"
+        )
+
+
+def _queries(config: TrainConfig) -> Iterator[str]:
+    """Two-stage transformers choose their queries among the cells of the feature maps: there have to be as many."""
+    model = config.model
+    if not model.get("as_two_stage") or not isinstance(wanted := model.get("num_queries"), int):
+        return
+    strides = _strides(model)
+    if strides and _num_cells(config.image_size, strides) < wanted:
+        side = next(side for side in SEARCHED_PX if _num_cells([side, side], strides) >= wanted)
+        fewer = _num_cells(config.image_size, strides)
+        yield (
+            f"image_size={config.image_size}: model={model['type']} chooses {wanted} queries among the cells of an image, "
+            f"and an oblong one has {fewer}. Type image_size=[{side},{side}], or model.num_queries={fewer // 100 * 100 or fewer}"
+        )
+
+
+def _strides(model: dict[str, Any]) -> list[int]:
+    read = _dict(model, "backbone").get("out_indices")
+    levels = _dict(model, "neck").get("num_outs") or model.get("num_feature_levels")
+    if not isinstance(read, list) or not read or not isinstance(levels, int):
+        return []
+    first: int = 4 * 2 ** int(read[0])
+    return [first * 2**level for level in range(levels)]
+
+
+def _num_cells(size: list[int], strides: list[int]) -> int:
+    """Cells of an image that fills one side and half of the other."""
+    long, short = max(size), min(size) // 2
+    return sum(ceil(long / stride) * ceil(short / stride) for stride in strides)
+
+
+def _dict(node: dict[str, Any], key: str) -> dict[str, Any]:
+    value = node.get(key)
+    return value if isinstance(value, dict) else {}
