@@ -36,10 +36,11 @@ def _queries(config: TrainConfig) -> Iterator[str]:
     strides = _strides(model)
     if strides and _num_cells(config.image_size, strides) < wanted:
         side = next(side for side in SEARCHED_PX if _num_cells([side, side], strides) >= wanted)
-        fewer = _num_cells(config.image_size, strides)
+        cells = _num_cells(config.image_size, strides)
+        fewer = cells // 100 * 100 or cells
         yield (
-            f"image_size={config.image_size}: model={model['type']} chooses {wanted} queries among the cells of an image, "
-            f"and an oblong one has {fewer}. Type image_size=[{side},{side}], or model.num_queries={fewer // 100 * 100 or fewer}"
+            f"image_size={config.image_size}: model={model['type']} chooses {wanted} queries among the cells of an "
+            f"image, and an oblong one has {cells}. Type image_size=[{side},{side}], or model.num_queries={fewer}"
         )
 
 

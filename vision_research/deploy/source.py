@@ -62,10 +62,13 @@ def build_detector(model: Mapping[str, Any]) -> Any:
     from mmdet.registry import MODELS
 
     # Not init_weights(): that would fetch pretrained weights, which the checkpoint replaces anyway.
-    detector = MODELS.build(model).eval()
+    return completed(MODELS.build(model)).eval()
+
+
+def completed(detector: Any) -> Any:
+    """Give a head what BaseDenseHead of MMDetection 3.3 looks at while it predicts: SSDHead has no `loss_cls`."""
     head = getattr(detector, "bbox_head", None)
     if head is not None and not hasattr(head, "loss_cls"):
-        # BaseDenseHead of MMDetection 3.3 looks at it while predicting, and SSDHead has none.
         head.loss_cls = None
     return detector
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from vision_research.config.errors import ConfigError
 from vision_research.deploy.detections import Detections
 from vision_research.deploy.runtime import Artifact, load_artifact
+from vision_research.deploy.source import completed
 from vision_research.deploy.weights import load_weights
 from vision_research.storage.checkpoint_types import load_checkpoint_safely
 
@@ -58,7 +59,7 @@ class CheckpointPredictor:
         content = load_checkpoint_safely(checkpoint, trust)
         self.classes = tuple(classes)
         # Not init_weights(): that would fetch pretrained weights, which the checkpoint replaces.
-        self.detector = MODELS.build(config.model)
+        self.detector = completed(MODELS.build(config.model))
         load_weights(self.detector, content, self.classes, str(checkpoint))
         self.detector.eval().to(device)
         self.device = device

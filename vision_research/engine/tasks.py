@@ -13,6 +13,7 @@ from mmengine import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from vision_research.deploy.source import completed
 from vision_research.engine.checkpoints import describe_checkpoints, find_resumable
 from vision_research.engine.console import quiet_console, quiet_warnings
 from vision_research.engine.distributed import prepare_distributed
@@ -39,6 +40,10 @@ class WorkDirRunner(Runner):
         built = super().build_logger(*args, **kwargs)
         quiet_console(built)
         return built
+
+    def build_model(self, model: Any) -> Any:
+        """Return the detector, its head complete."""
+        return completed(super().build_model(model))
 
     def dump_config(self) -> None:
         """Do nothing; the parent would write this process's variant into `config.py`, while other ranks read it."""
