@@ -8,7 +8,8 @@ load    images/s while nothing but loading runs: two workers read and decode. Co
         `get_object` (held to 6), and a later epoch from the cache over local disk (held to 0.97).
 pack    images/s of a cold epoch from a pack over one from single objects (held to 1.5), and images a request (to 50).
 step    images/s of a cold epoch over local disk, when each batch of 8 is followed by a step of 0.5 s (held to 0.9).
-upload  seconds an iteration while a checkpoint is uploaded, over those without (held to 1.02).
+upload  an iteration while a checkpoint is uploaded, over those without (held to 1.02), and over those beside a bare
+        sender of the same bytes: what is left is not the server's, which shares the cores here.
 memory  private memory of a worker with 100,000 images in the data set, over 1,000.
 """
 

@@ -26,7 +26,7 @@ from vision_research.storage.s3.uri import S3Uri
 from vision_research.work_dir import WorkDir
 
 NUM_BYTES = 200_000_000
-TURNS = 8
+TURNS = 6
 ALONE_S = 3.0
 
 
@@ -44,6 +44,11 @@ def upload(place: Place) -> None:
         alone.append(_iteration_s(training, lambda: time.sleep(ALONE_S)))
         bare.append(_iteration_s(training, lambda turn=turn: _send_bare(sender, place, content, turn)))
         beside.append(_iteration_s(training, lambda turn=turn: _mirror(place, content, turn)))
+        print(
+            f"    alone {1000 * alone[-1]:.2f} ms, beside a bare sender {1000 * bare[-1]:.2f}, beside an upload "
+            f"{1000 * beside[-1]:.2f}",
+            flush=True,
+        )
     show("iteration beside an upload [ms]", 1000 * median(beside), "alone [ms]", 1000 * median(alone), 1.02)
     show("iteration beside a bare sender [ms]", 1000 * median(bare), "alone [ms]", 1000 * median(alone), 1.02)
     show("iteration beside an upload [ms]", 1000 * median(beside), "bare sender [ms]", 1000 * median(bare), 1.02)
