@@ -34,6 +34,14 @@ def typed() -> Callable[..., TrainConfig]:
     return compose_typed
 
 
+@pytest.fixture
+def in_conf() -> Iterator[None]:
+    """Hydra in the folder of the config groups, for what composes by itself."""
+    register()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        yield
+
+
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A real S3 server, for all tests that do not break it."""

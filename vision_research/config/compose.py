@@ -24,7 +24,7 @@ from vision_research.config.hints import explain, unknown_keys
 from vision_research.config.resolvers import register_resolvers
 from vision_research.config.schema import TrainConfig
 from vision_research.config.sweep_words import check_sweep
-from vision_research.config.zoo import register_zoo
+from vision_research.config.zoo import ZooConfigSource, register_zoo
 from vision_research.work_dir import WorkDir
 
 # Groups whose choice is recorded with a run.
@@ -102,6 +102,7 @@ def command(config_name: str) -> Callable[[Callable[[Composition[Any]], float | 
         def main() -> None:
             register()
             sys.argv[1:] = replay_overrides(flags_first(sys.argv[1:]))
+            ZooConfigSource.is_completing = bool({"--shell-completion", "-sc"} & {*sys.argv})
             with _refusals_explained():
                 check_sweep(sys.argv[1:], conf_dir(), config_name)
                 hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()

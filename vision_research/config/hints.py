@@ -14,8 +14,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
-from vision_research.config.zoo import GROUP as ZOO
-from vision_research.config.zoo import zoo_options
+from vision_research.config.zoo import ENTRIES, zoo_options
 
 # Sections of the tree that are no one's to type: Hydra's own.
 HIDDEN = ("hydra",)
@@ -72,12 +71,13 @@ def did_you_mean(word: str, allowed: Iterable[str], path: str = "") -> str:
 
 def _option(error: MissingConfigException) -> str:
     missing = error.missing_cfg_file or ""
-    if missing.startswith(f"{ZOO}/"):
-        group, name, options = "model", missing.removeprefix("model/"), [f"zoo/{entry}" for entry in zoo_options()]
+    group, _, name = missing.partition("/")
+    if group in ENTRIES and name.startswith("zoo/"):
+        options = [f"zoo/{entry}" for entry in zoo_options()]
         listed = f"{len(options)} configs of MMDetection, such as {options[0]}"
     else:
         (group, _, name), options = missing.rpartition("/"), list(error.options or [])
-        listed = f"{', '.join(options)}{', zoo/FAMILY/CONFIG' if group == 'model' else ''}"
+        listed = f"{', '.join(options)}{', zoo/FAMILY/CONFIG' if group in ENTRIES else ''}"
     if not group:
         return str(error)
     near = difflib.get_close_matches(name, options, n=3, cutoff=0.6)

@@ -35,14 +35,14 @@ def model_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
     model = dict(config["model"])
     if "data_preprocessor" not in model and config.get("data_preprocessor"):
         model["data_preprocessor"] = config["data_preprocessor"]
-    entry: dict[str, Any] = _listed(model)
+    entry: dict[str, Any] = listed(model)
     entry["weights"] = "${data.default_weights}"
     entry["recipe"] = {
         "zoo": name,
-        "tuples": list(_tuple_paths(model)),
+        "tuples": list(tuple_paths(model)),
         "backbone": entry.get("backbone"),
         **_training(config, name),
-        **_feeding(config),
+        **feeding(config),
     }
     return entry
 
@@ -51,15 +51,15 @@ def _training(config: dict[str, Any], name: str) -> dict[str, Any]:
     hooks = config.get("custom_hooks") or []
     kinds = {hook["type"].removeprefix("mmdet."): hook for hook in hooks if isinstance(hook.get("type"), str)}
     return {
-        "optim_wrapper": _listed(config.get("optim_wrapper") or {}),
-        "base_batch_size": _base_batch_size(config, name),
-        "hooks": {kind: _listed(hook) for kind, hook in kinds.items() if kind in MODEL_HOOKS},
+        "optim_wrapper": listed(config.get("optim_wrapper") or {}),
+        "base_batch_size": base_batch_size(config, name),
+        "hooks": {kind: listed(hook) for kind, hook in kinds.items() if kind in MODEL_HOOKS},
         "l1_epochs": kinds.get(L1_SWITCH_HOOK, {}).get("num_last_epochs"),
         "find_unused_parameters": bool(config.get("find_unused_parameters", False)),
     }
 
 
-def _base_batch_size(config: dict[str, Any], name: str) -> int | None:
+def base_batch_size(config: dict[str, Any], name: str) -> int | None:
     """Return the batch that the learning rate was chosen for.
 
     The file's name is trusted before its `auto_scale_lr`: RTMDet's files inherit 16 there and were trained with 8x32.
@@ -69,9 +69,10 @@ def _base_batch_size(config: dict[str, Any], name: str) -> int | None:
     return (config.get("auto_scale_lr") or {}).get("base_batch_size")
 
 
-def _feeding(config: dict[str, Any]) -> dict[str, Any]:
-    test = list(_steps(config.get("val_dataloader"))) or list(_steps(config.get("test_dataloader")))
-    train = list(_steps(config.get("train_dataloader")))
+def feeding(config: dict[str, Any]) -> dict[str, Any]:
+    """Say what images the detector was fed with: their size, padding, and whether masks came with them."""
+    test = list(steps_of(config.get("val_dataloader"))) or list(steps_of(config.get("test_dataloader")))
+    train = list(steps_of(config.get("train_dataloader")))
     scale = next((found for step in [*test, *train] if (found := _largest(step))), (1333, 800))
     pad = next((step for step in test if step["type"] == "Pad"), None)
     pad_val = pad.get("pad_val", 0) if pad else 0
@@ -79,26 +80,32 @@ def _feeding(config: dict[str, Any]) -> dict[str, Any]:
         # MMCV writes (width, height); ours, like torch's tensors, is [height, width].
         "image_size": [scale[1], scale[0]],
         "letterbox": pad is not None,
-        "pad_val": _listed(pad_val),
-        "with_mask": any(step.get("with_mask", False) for step in train if step["type"] == "LoadAnnotations"),
+        "pad_val": listed(pad_val),
+        "with_mask": any(map(_loads_masks, train)),
     }
 
 
-def _steps(loader: Any) -> Iterator[dict[str, Any]]:
+def _loads_masks(step: dict[str, Any]) -> bool:
+    # A panoptic map has the masks of its things.
+    defaults = {"LoadAnnotations": False, "LoadTrackAnnotations": False, "LoadPanopticAnnotations": True}
+    return step["type"] in defaults and bool(step.get("with_mask", defaults[step["type"]]))
+
+
+def steps_of(loader: Any) -> Iterator[dict[str, Any]]:
     """Yield the transforms of a loader, through the wrappers around its data set, outermost last."""
     if not isinstance(loader, dict):
         return
     dataset = loader.get("dataset")
     if isinstance(dataset, dict):
-        yield from _steps(dataset)
+        yield from steps_of(dataset)
     for child in loader.get("datasets") or []:
-        yield from _steps({"dataset": child})
+        yield from steps_of({"dataset": child})
     for step in loader.get("pipeline") or []:
         if isinstance(step, dict) and isinstance(step.get("type"), str):
             yield {**step, "type": step["type"].removeprefix("mmdet.")}
             for inner in step.get("transforms") or []:
                 choices = inner if isinstance(inner, list) else [inner]
-                yield from _steps({"pipeline": choices})
+                yield from steps_of({"pipeline": choices})
 
 
 def _largest(step: dict[str, Any]) -> tuple[int, int] | None:
@@ -111,16 +118,16 @@ def _largest(step: dict[str, Any]) -> tuple[int, int] | None:
     return int(width), int(height)
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
     """Return the tree with every tuple as a list, since OmegaConf keeps none."""
     if isinstance(value, dict):
-        return {key: _listed(item) for key, item in value.items()}
+        return {key: listed(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_listed(item) for item in value]
+        return [listed(item) for item in value]
     return value
 
 
-def _tuple_paths(value: Any, path: str = "") -> Iterator[str]:
+def tuple_paths(value: Any, path: str = "") -> Iterator[str]:
     """Yield the dotted path of every tuple in the tree."""
     if isinstance(value, tuple):
         yield path
@@ -128,4 +135,4 @@ def _tuple_paths(value: Any, path: str = "") -> Iterator[str]:
         value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
     )
     for key, item in items:
-        yield from _tuple_paths(item, f"{path}.{key}" if path else str(key))
+        yield from tuple_paths(item, f"{path}.{key}" if path else str(key))

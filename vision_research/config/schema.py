@@ -19,6 +19,7 @@ class DataKind(Enum):
     digits = "digits"
     coco = "coco"
     voc = "voc"
+    zoo = "zoo"
 
 
 class Device(Enum):
@@ -83,7 +84,8 @@ class DataConfig:
     """The images, their annotations, and how they are fed.
 
     Attributes:
-        kind: `coco` (COCO JSON), `voc` (Pascal VOC folders) or `digits` (made on first use).
+        kind: `coco` (COCO JSON), `voc` (Pascal VOC folders), `digits` (made on first use) or `zoo` (what a file of
+            MMDetection's zoo names: `data=zoo/FAMILY/CONFIG`).
         root: folder that `*_ann` and `*_prefix` are relative to; it may be in S3, as each of those (`s3://BUCKET/KEY`).
         train_ann: annotation file of the training split.
         val_ann: annotation file of the validation split.
@@ -107,6 +109,7 @@ class DataConfig:
         image_size: [height, width] that suits these images; null leaves it to the detector.
         flip_prob: probability of a mirror image; 0 where a mirrored object is another one (digits, text).
         default_weights: what `model.weights` is when it is not typed.
+        recipe: with `kind: zoo`, data sets, loaders and evaluators in the words of the file.
     """
 
     kind: DataKind = DataKind.coco
@@ -133,6 +136,7 @@ class DataConfig:
     image_size: list[int] | None = None
     flip_prob: float = 0.5
     default_weights: str = "backbone"
+    recipe: dict[str, Any] | None = None
 
 
 @dataclass
@@ -148,6 +152,9 @@ class AugConfig:
         final_epochs: how many epochs at the end use `final`.
         test: steps for validation and test; null is resize (and pad, where the detector's recipe pads).
         imports: Python modules to import first, so that the transforms they register can be named.
+        image_size: [height, width] that the pipelines were written for; null leaves it to the detector.
+        recipe: with `aug=zoo/FAMILY/CONFIG`, in place of the steps: pipelines, wrappers of the data set and the hooks
+            that switch stages, in the words of the file (`aug.recipe.train.pipeline.2.prob=0.3` changes one).
     """
 
     train: dict[str, Any] = field(default_factory=dict)
@@ -155,6 +162,8 @@ class AugConfig:
     final_epochs: int = 0
     test: dict[str, Any] | None = None
     imports: list[str] = field(default_factory=list)
+    image_size: list[int] | None = None
+    recipe: dict[str, Any] | None = None
 
 
 @dataclass
@@ -190,6 +199,8 @@ class ScheduleConfig:
         early_stopping: stop after so many validations without a better `monitor`; null never.
         early_stopping_min_delta: what counts as better.
         monitor: metric that the best checkpoint, early stopping and sweeps look at.
+        recipe: with `schedule=zoo/FAMILY/CONFIG`, loops, optimizer and schedulers in the words of the file. What is
+            typed beside it is laid over it: another length stretches it; null is as the file has it.
     """
 
     max_epochs: int | None = None
@@ -198,13 +209,13 @@ class ScheduleConfig:
     optimizer: str | None = None
     weight_decay: float | None = None
     optimizer_args: dict[str, Any] = field(default_factory=dict)
-    warmup_iters: int = 500
-    warmup_start_factor: float = 0.001
-    decay: Decay = Decay.multistep
-    milestones: list[float] = field(default_factory=lambda: [0.667, 0.917])
-    gamma: float = 0.1
-    decay_begin: float = 0.5
-    min_lr_factor: float = 0.05
+    warmup_iters: int | None = 500
+    warmup_start_factor: float | None = 0.001
+    decay: Decay | None = Decay.multistep
+    milestones: list[float] | None = field(default_factory=lambda: [0.667, 0.917])
+    gamma: float | None = 0.1
+    decay_begin: float | None = 0.5
+    min_lr_factor: float | None = 0.05
     val_interval: int = 1
     dynamic_intervals: list[list[int]] = field(default_factory=list)
     checkpoint_interval: int | None = None
@@ -218,6 +229,7 @@ class ScheduleConfig:
     early_stopping: int | None = None
     early_stopping_min_delta: float = 0.001
     monitor: str = "coco/bbox_mAP"
+    recipe: dict[str, Any] | None = None
 
 
 @dataclass
@@ -378,6 +390,7 @@ class TrainConfig:
             copy of `storage.runs`/NAME, kept up to date while the run goes on.
         resume: true goes on with the last run of the same command; a work_dir, here or in S3, goes on with that one.
         log_interval: iterations between two logged lines.
+        recipe: with `experiment=zoo/FAMILY/CONFIG`, what the file says that belongs to no group.
     """
 
     model: dict[str, Any] = MISSING
@@ -394,3 +407,4 @@ class TrainConfig:
     work_dir: str | None = None
     resume: Any = False
     log_interval: int = 10
+    recipe: dict[str, Any] | None = None

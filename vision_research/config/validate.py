@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from vision_research.config.addresses import is_s3
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering.model import weights_file
+from vision_research.config.lowering.recipe_runtime import READ
+from vision_research.config.lowering.recipe_schedule import DECAY_KNOBS, WARM_UP_KNOBS
 from vision_research.config.lowering.schedule import recipe_optimizer
 from vision_research.config.model_limits import size_problems
+from vision_research.config.needs import unmet_needs
 from vision_research.config.schema import DataKind, Device, ExportConfig, ExportFormat, Precision, TrainConfig
 from vision_research.config.secrets import secret_problems
 
@@ -47,9 +50,12 @@ def _schedule(config: TrainConfig) -> Iterator[str]:
     yield from _positive("schedule.warmup_iters", schedule.warmup_iters, 0)
     if schedule.lr is not None and schedule.lr <= 0:
         yield f"schedule.lr={schedule.lr}: has to be over 0, for example schedule.lr=0.001"
-    shares = {"decay_begin": schedule.decay_begin, **{f"milestones[{i}]": s for i, s in enumerate(schedule.milestones)}}
-    for key, share in shares.items():
-        if not 0 <= share <= 1:
+    if schedule.recipe is None:
+        missing = [key for key in (*WARM_UP_KNOBS, *DECAY_KNOBS) if getattr(schedule, key) is None]
+        yield from (f"schedule.{key}=null: only a schedule=zoo/FAMILY/CONFIG says it by itself" for key in missing)
+    milestones = {f"milestones[{place}]": share for place, share in enumerate(schedule.milestones or [])}
+    for key, share in {"decay_begin": schedule.decay_begin, **milestones}.items():
+        if share is not None and not 0 <= share <= 1:
             yield f"schedule.{key}={share}: is a share of the training, between 0 and 1 (0.667 is epoch 8 of 12)"
     recipe = recipe_optimizer(config)["type"]
     if schedule.optimizer not in (None, recipe) and schedule.lr is None:
@@ -82,6 +88,12 @@ def _augmentation(config: TrainConfig) -> Iterator[str]:
             f"would begin before the training. Type aug.final_epochs={max(schedule.max_epochs - 1, 0)} or less, or "
             f"schedule.max_epochs={aug.final_epochs + 1} or more"
         )
+    if aug.recipe is not None and (aug.train or aug.final or aug.test):
+        yield (
+            f"aug.train, aug.final and aug.test are not read with aug=zoo/{aug.recipe['zoo']}. Change the file's own "
+            "steps, for example aug.recipe.train.pipeline.2.prob=0.3, or type another aug=OPTION"
+        )
+    yield from unmet_needs(config)
     for name in ("train", "final", "test"):
         for step, transform in (getattr(aug, name) or {}).items():
             if transform is not None and not (isinstance(transform, dict) and "type" in transform):
@@ -110,7 +122,8 @@ def _data(config: TrainConfig) -> Iterator[str]:
 
 
 def _sizes(config: TrainConfig) -> Iterator[str]:
-    letterbox = bool((config.model.get("recipe") or {}).get("letterbox"))
+    # Where the pipelines are a zoo file's, batches are padded to the multiples.
+    letterbox = bool((config.model.get("recipe") or {}).get("letterbox")) and config.aug.recipe is None
     fixed = config.export.shape if _is_size(config.export.shape) else None
     for key, size in (("image_size", config.image_size), ("export.shape", fixed)):
         if size is None:
@@ -192,8 +205,13 @@ def _model(config: TrainConfig) -> Iterator[str]:
         yield "model has no type. Type model=rtmdet_tiny, or model=zoo/FAMILY/CONFIG"
     if isinstance(config.image_size, list) and len(config.image_size) == 2:
         yield from size_problems(config)
-    for path, key in _left_over(config.model, "model"):
-        yield f"{path}.{key}: MMEngine's {key} has no meaning here. Choose another option: model=OPTION"
+    # The variables of a file are read by no one, and may hold anything.
+    read = {key: value for key, value in (config.recipe or {}).items() if key in READ}
+    recipes = {f"{group}.recipe": getattr(config, group).recipe for group in ("schedule", "aug", "data")}
+    for root, tree in {"model": config.model, **recipes, "recipe": read}.items():
+        for path, key in _left_over(tree, root):
+            group = root.partition(".")[0]
+            yield f"{path}.{key}: MMEngine's {key} has no meaning here. Choose another option: {group}=OPTION"
 
 
 def _left_over(tree: object, path: str) -> Iterator[tuple[str, str]]:

@@ -1,11 +1,14 @@
 """MMDetection's own configs as Hydra config groups: `model=zoo/<family>/<config>`.
 
+The groups schedule, aug, data and experiment have them too.
+
 A Hydra `ConfigSource` lists the folder that mmdet ships and loads one of its files through `mmengine.Config`, so that
 no hyperparameter is ever copied by hand. It imports neither torch nor mmdet: listing looks at file names only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,9 +20,22 @@ from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSou
 from omegaconf import OmegaConf
 
 from vision_research.config.recipe import model_entry
+from vision_research.config.zoo_cache import cached_entry
+from vision_research.config.zoo_entries import aug_entry, data_entry, experiment_entry, schedule_entry
 
 SCHEME = "mmdet"
-GROUP = "model/zoo"
+# What a zoo file becomes in each group: `model=zoo/X`, `schedule=zoo/X` and so on.
+ENTRIES: Mapping[str, Callable[[dict[str, Any], str], dict[str, Any]]] = {
+    "model": model_entry,
+    "schedule": schedule_entry,
+    "aug": aug_entry,
+    "data": data_entry,
+    "experiment": experiment_entry,
+}
+# What to type for a package that some files import.
+EXTRAS = {"mmpretrain": "python -m pip install 'vision-research[mmpretrain]'"}
+# Python files beside the configs that are programs.
+PROGRAMS = ("override_category",)
 
 
 @cache
@@ -42,14 +58,22 @@ def zoo_folder() -> Path:
 def zoo_options() -> list[str]:
     """List the configs of MMDetection as they are typed after `zoo/`, sorted; nothing where there is no zoo."""
     try:
-        files = zoo_folder().glob("[!_]*/*.py")
+        files = sorted(zoo_folder().glob("[!_]*/**/*.py"))
     except FileNotFoundError:
         return []
-    return sorted(f"{file.parent.name}/{file.stem}" for file in files)
+    names = (file.relative_to(zoo_folder()).with_suffix("") for file in files if file.stem not in PROGRAMS)
+    return [name.as_posix() for name in names]
 
 
 class ZooConfigSource(ConfigSource):
-    """Serves the groups below `model/zoo` from MMDetection's config files."""
+    """Serves the groups `model/zoo`, `schedule/zoo`, `aug/zoo`, `data/zoo` and `experiment/zoo`.
+
+    Attributes:
+        is_completing: list every entry as an option of its group. A shell completes only what a group itself lists; a
+            `model=glob(*)` of a sweep means the options of the group, and not the zoo.
+    """
+
+    is_completing = False
 
     @staticmethod
     def scheme() -> str:
@@ -65,22 +89,24 @@ class ZooConfigSource(ConfigSource):
 
     def is_group(self, config_path: str) -> bool:
         """Tell whether the path is a folder of configs."""
-        if config_path.rstrip("/") in ("", "model"):
+        if config_path.rstrip("/") in ("", *ENTRIES):
             return True
-        relative = _inside_zoo(config_path)
+        _, relative = _inside_zoo(config_path)
         return relative is not None and (zoo_folder() / relative).is_dir() and not relative.startswith("_base_")
 
     def is_config(self, config_path: str) -> bool:
         """Tell whether the path is one config file."""
-        relative = _inside_zoo(config_path)
-        return bool(relative) and self._file(str(relative)).is_file() and not str(relative).startswith("_base_")
+        _, relative = _inside_zoo(config_path)
+        return bool(relative) and _is_config(self._file(str(relative)))
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         """List the groups or configs in a folder, sorted."""
-        if config_path.rstrip("/") in ("", "model"):
-            child = "model" if not config_path.rstrip("/") else "zoo"
-            return [] if results_filter == ObjectType.CONFIG else [child]
-        relative = _inside_zoo(config_path)
+        if config_path.rstrip("/") in ("", *ENTRIES):
+            children = ["zoo"] if config_path.rstrip("/") else sorted(ENTRIES)
+            if results_filter != ObjectType.CONFIG:
+                return children
+            return [f"zoo/{name}" for name in zoo_options()] if self.is_completing and config_path.rstrip("/") else []
+        _, relative = _inside_zoo(config_path)
         if relative is None or not self.is_group(config_path):
             return []
         names = set()
@@ -88,27 +114,36 @@ class ZooConfigSource(ConfigSource):
             is_group = entry.is_dir() and not entry.name.startswith("_")
             if is_group and results_filter != ObjectType.CONFIG:
                 names.add(entry.name)
-            if entry.suffix == ".py" and results_filter != ObjectType.GROUP:
+            if _is_config(entry) and results_filter != ObjectType.GROUP:
                 names.add(entry.stem)
         return sorted(names)
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """Load one entry as the content of the `model` group."""
-        relative = _inside_zoo(config_path)
-        if relative is None or not self._file(relative).is_file():
+        """Load one file as an option of one group."""
+        group, relative = _inside_zoo(config_path)
+        if relative is None or not _is_config(self._file(relative)):
             raise ConfigLoadError(f"Config not found : {config_path}")
         name = relative.removesuffix(".py").removesuffix(".yaml")
-        entry = model_entry(_read(self._file(name)), name)
+        try:
+            file = self._file(name)
+            entry = cached_entry(group, file, name, lambda: ENTRIES[group](_read(file), name))
+        except KeyError as error:
+            raise ConfigLoadError(f"{group}={error.args[0]}. Type another {group}=zoo/FAMILY/CONFIG") from error
         return ConfigResult(
             config=OmegaConf.create(entry),
             path=f"{SCHEME}://{name}",
             provider=self.provider,
-            header={"package": None},
+            header={"package": "_global_" if group == "experiment" else None},
         )
 
     @staticmethod
     def _file(relative: str) -> Path:
         return zoo_folder() / f"{relative.removesuffix('.yaml').removesuffix('.py')}.py"
+
+
+def forget() -> None:
+    """Forget the files that were read, so that they are read anew."""
+    _read.cache_clear()
 
 
 def register_zoo() -> None:
@@ -118,18 +153,33 @@ def register_zoo() -> None:
         plugins.register(ZooConfigSource)
 
 
-def _inside_zoo(config_path: str) -> str | None:
-    path = config_path.strip("/")
-    if path == GROUP:
-        return ""
-    return path.removeprefix(f"{GROUP}/") if path.startswith(f"{GROUP}/") else None
+def _is_config(file: Path) -> bool:
+    inside = file.relative_to(zoo_folder()).parts
+    is_part = inside[0].startswith("_") or file.stem in PROGRAMS
+    return file.suffix == ".py" and not is_part and file.is_file()
 
 
+def _inside_zoo(config_path: str) -> tuple[str, str | None]:
+    """Part a path into its group and the path inside of the zoo; None where it leads elsewhere."""
+    group, _, rest = config_path.strip("/").partition("/")
+    if group not in ENTRIES or not (rest == "zoo" or rest.startswith("zoo/")):
+        return group, None
+    return group, rest.removeprefix("zoo").lstrip("/")
+
+
+@cache
 def _read(file: Path) -> dict[str, Any]:
     from mmengine.config import Config
 
     try:
         tree: dict[str, Any] = Config.fromfile(file, import_custom_modules=False).to_dict()
+    except ModuleNotFoundError as error:
+        # MMEngine names the package in its text, and not in the exception.
+        package = next((name for name in EXTRAS if name in str(error)), str(error.name))
+        name = file.relative_to(zoo_folder()).with_suffix("").as_posix()
+        raise ConfigLoadError(
+            f"zoo/{name}: needs {package}, which is not installed. Type {EXTRAS.get(package, f'pip install {package}')}"
+        ) from error
     except Exception as error:
         raise ConfigLoadError(f"MMDetection's own config {file.name} does not load here: {error}") from error
     return tree

@@ -135,9 +135,13 @@ class Annotations:
     Attributes:
         num_boxes: boxes to train on.
         images_with_boxes: ids of the images that have one.
+        num_polygons: boxes whose object is outlined too.
+        num_rles: boxes whose object has its pixels, as run lengths.
     """
 
     num_boxes: int = 0
+    num_polygons: int = 0
+    num_rles: int = 0
     images_with_boxes: set[int | str] = field(default_factory=set)
     _ids: set[int | str] = field(default_factory=set)
     _malformed: Finding = field(default_factory=Finding)
@@ -193,6 +197,15 @@ class Annotations:
         elif not fields.get("iscrowd"):
             self.num_boxes += 1
             self.images_with_boxes.add(image)
+            self.num_polygons += bool(fields.get("segmentation")) and isinstance(fields["segmentation"], list)
+            self.num_rles += isinstance(fields.get("segmentation"), dict)
+
+    @property
+    def masks(self) -> str:
+        """How objects are outlined: `polygons`; `rle` where any has run lengths; `none` where one has neither."""
+        if self.num_boxes == 0 or self.num_polygons + self.num_rles < self.num_boxes:
+            return "none"
+        return "rle" if self.num_rles else "polygons"
 
     def problems(self) -> Iterator[str]:
         """Say what CocoDataset or the evaluation could not take."""

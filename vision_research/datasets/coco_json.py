@@ -35,6 +35,7 @@ class AnnotationReport:
         num_empty_images: images without any box to train on.
         image_names: `file_name` of every image, in the order of the file.
         size_range: ((smallest width, height), (largest width, height)) in pixels; None without images.
+        masks: how the boxes' objects are outlined: `polygons`, `rle` or `none`.
         digest: SHA-256 of the content, hexadecimal; empty when it could not be read.
         problems: what stops a run.
         warnings: what a run survives: boxes that are dropped, annotations that belong to no image.
@@ -49,6 +50,7 @@ class AnnotationReport:
     num_empty_images: int = 0
     image_names: tuple[str, ...] = ()
     size_range: tuple[tuple[float, float], tuple[float, float]] | None = None
+    masks: str = "none"
     digest: str = ""
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -123,6 +125,7 @@ def _inspect_tree(tree: dict[str, Any], report: AnnotationReport, prefix: str, s
         num_empty_images=images.count - len(annotations.images_with_boxes),
         image_names=tuple(images.file_names),
         size_range=images.size_range(),
+        masks=annotations.masks,
         problems=tuple(problems),
         warnings=()
         if strict

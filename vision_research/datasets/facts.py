@@ -26,6 +26,7 @@ class DatasetFacts:
         num_test: test images; None without a test split.
         digest: 16 hexadecimal digits that change with annotations, image names or image sizes.
         warnings: texts for the log: what is dropped, what looks odd.
+        masks: how the training annotations have masks: `polygons`, `rle` or `none`.
     """
 
     classes: tuple[str, ...]
@@ -34,6 +35,7 @@ class DatasetFacts:
     num_test: int | None
     digest: str
     warnings: tuple[str, ...]
+    masks: str = "none"
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ def gather_facts(
         num_test=reports["test"].num_images if "test" in reports else None,
         digest=_digest(list(splits.values())),
         warnings=(*warnings, *class_warnings, *_shared_images(splits)),
+        masks=reports["train"].masks,
     )
 
 

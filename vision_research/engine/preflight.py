@@ -121,7 +121,8 @@ def _build_data(config: dict[str, Any]) -> None:
     path = "val_evaluator"
     try:
         with _without_chatter():
-            METRICS.build(ConfigDict(config[path]))
+            for metric in config[path] if isinstance(config[path], list) else [config[path]]:
+                METRICS.build(ConfigDict(metric))
             path = "train_dataloader.dataset"
             _load_one(DATASETS.build(ConfigDict(config["train_dataloader"]["dataset"])))
     except ConfigError:

@@ -13,12 +13,14 @@ from vision_research.config.errors import ConfigError
 from vision_research.config.lowering import LoweringInputs, lower
 from vision_research.config.lowering.schedule import learning_rate, validation_points
 from vision_research.config.lowering.storage import s3_settings
+from vision_research.config.needs import unmet_masks
 from vision_research.config.schema import DataKind, Tracker, TrainConfig
 from vision_research.config.validate import validate
 from vision_research.datasets.facts import DatasetFacts, gather_facts
 from vision_research.flow.resume_from_s3 import bring
 from vision_research.flow.run_folder import choose_work_dir
 from vision_research.flow.starting_weights import fetch_weights
+from vision_research.flow.zoo_data import look_at_zoo_data
 from vision_research.launch.devices import Hardware, resolve_hardware
 from vision_research.launch.plan import LaunchPlan, training_plan
 from vision_research.storage.s3.objects import begin_run
@@ -81,7 +83,10 @@ def prepare(composition: Composition[TrainConfig]) -> PreparedRun:
         num_train=min(facts.num_train, config.data.limit_train or facts.num_train),
         world_size=hardware.world_size,
         on_gpu=hardware.on_gpu,
+        masks=facts.masks,
     )
+    if problems := list(unmet_masks(config, facts.masks)):
+        raise ConfigError(problems)
     _check_stage_length(config, inputs)
     mmengine = lower(config, inputs)
     logger.info("%s", learning_rate(config, inputs).explanation)
@@ -99,6 +104,8 @@ def prepare(composition: Composition[TrainConfig]) -> PreparedRun:
 def look_at_data(config: TrainConfig) -> DatasetFacts:
     """Make the embedded data where it is asked for, and read the annotation files."""
     data = config.data
+    if data.kind is DataKind.zoo:
+        return look_at_zoo_data(config)
     if data.kind is DataKind.digits:
         from vision_research.datasets.digits import make_digits
 
@@ -141,7 +148,7 @@ def _check_machine(config: TrainConfig, work_dir: WorkDir) -> None:
 
 def _check_stage_length(config: TrainConfig, inputs: LoweringInputs) -> None:
     """In iterations, whether the weak stage fits is known only with the size of the data."""
-    if config.schedule.max_iters is None or config.aug.final is None:
+    if config.schedule.max_iters is None or (config.aug.final is None and config.aug.recipe is None):
         return
     final = config.aug.final_epochs * inputs.iters_per_epoch(config.data.batch_size, config.data.repeat)
     if final >= config.schedule.max_iters:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra.core.object_type import ObjectType
 from hydra.errors import MissingConfigException
+from hydra.plugins.config_source import ConfigLoadError
+from mmengine.config import Config
 
+from vision_research.config import zoo_cache
 from vision_research.config.recipe import model_entry
 from vision_research.config.schema import TrainConfig
-from vision_research.config.zoo import ZooConfigSource
+from vision_research.config.zoo import ZooConfigSource, zoo_options
+from vision_research.config.zoo_cache import cached_entry
 
 Compose = Callable[..., TrainConfig]
 
@@ -31,9 +42,90 @@ def test_families_are_groups_and_configs_are_options(source: ZooConfigSource) ->
     assert not source.is_group("model/zoo/no_such")
 
 
-def test_other_groups_are_not_the_zoos(source: ZooConfigSource) -> None:
-    assert source.list("data", None) == []
-    assert not source.is_group("data/zoo")
+def test_the_groups_of_a_recipe_have_the_same_options_and_other_groups_none(source: ZooConfigSource) -> None:
+    for group in ("schedule", "aug", "data", "experiment"):
+        assert source.list(f"{group}/zoo/tood", ObjectType.CONFIG) == source.list("model/zoo/tood", ObjectType.CONFIG)
+    assert source.list("hw", None) == []
+    assert not source.is_group("hw/zoo")
+
+
+def test_configs_in_folders_of_a_family_are_options_and_programs_are_not(source: ZooConfigSource) -> None:
+    assert "cspnext-x_8xb256-rsb-a1-600e_in1k" in source.list("model/zoo/rtmdet/classification", ObjectType.CONFIG)
+    assert "mm_grounding_dino/lvis/grounding_dino_swin-t_finetune_16xb4_1x_lvis" in zoo_options()
+    assert "override_category" not in source.list("model/zoo/glip/odinw", ObjectType.CONFIG)
+
+
+def test_listing_reads_no_file(source: ZooConfigSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("a file was read"))
+    monkeypatch.setattr(Config, "fromfile", lambda *_: pytest.fail("a config was loaded"))
+    assert len(zoo_options()) == 820
+    assert source.list("experiment/zoo/dino", None)
+
+
+def test_an_entry_is_kept_until_a_file_that_it_came_from_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zoo_cache, "FOLDER", tmp_path / "cache")
+    (tmp_path / "base.py").write_text("a = 1\n")
+    file = tmp_path / "config.py"
+    file.write_text("_base_ = ['./base.py']\n")
+    made = iter(range(10))
+
+    def entry() -> dict[str, Any]:
+        return cached_entry("model", file, "f/config", lambda: {"made": next(made), "x": [1.5, None, True]})
+
+    assert entry() == entry() == {"made": 0, "x": [1.5, None, True]}
+    (tmp_path / "base.py").write_text("a = 22\n")
+    assert entry()["made"] == entry()["made"] == 1
+    (kept,) = (tmp_path / "cache").iterdir()
+    kept.write_text(kept.read_text()[:-5])
+    assert entry()["made"] == 2
+    (tmp_path / "cache").rename(tmp_path / "moved")
+    (tmp_path / "cache").write_text("no folder")
+    assert entry()["made"] == 3
+
+
+def test_a_shell_completes_the_names_of_the_zoo() -> None:
+    completed = subprocess.run(
+        [sys.executable, "-m", "vision_research.train", "-sc", "query=bash"],
+        env={**os.environ, "COMP_LINE": "train experiment=zoo/tood/tood_r50"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert completed.stdout.split() == [
+        f"experiment=zoo/tood/tood_r50_fpn_{name}_coco" for name in ("1x", "anchor-based_1x", "ms-2x")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("model=zoo/yolox/yolox_tta", "model=zoo/yolox/yolox_tta holds no model. Type another model=zoo/FAMILY/CONFIG"),
+        (
+            "schedule=zoo/sort/sort_faster-rcnn_r50_fpn_8xb2-4e_mot17halftrain_test-mot17halfval",
+            "trains nothing, so it has no schedule",
+        ),
+        ("data=zoo/qdtrack/qdtrack_faster-rcnn_r50_fpn_4e_base", "names no training data"),
+    ],
+)
+def test_a_file_without_the_part_that_was_asked_for_says_so(typed: Compose, word: str, message: str) -> None:
+    with pytest.raises(ConfigLoadError, match=re.escape(message)):
+        typed(word)
+
+
+def test_a_package_that_a_file_needs_is_named_with_what_to_type(typed: Compose) -> None:
+    if find_spec("mmpretrain") is not None:
+        pytest.skip("mmpretrain is installed")
+    with pytest.raises(ConfigLoadError, match=r"needs mmpretrain, .* Type python -m pip install 'vision-research\["):
+        typed("model=zoo/rtmdet/classification/cspnext-s_8xb256-rsb-a1-600e_in1k")
+
+
+def test_a_place_in_a_list_is_overridden_by_its_index(typed: Compose) -> None:
+    model = typed(
+        "model=zoo/cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco", "model.roi_head.bbox_head.1.num_classes=3"
+    ).model
+    assert [head["num_classes"] for head in model["roi_head"]["bbox_head"]] == [80, 3, 80]
 
 
 def test_an_entry_composes_and_nested_values_can_be_overridden(typed: Compose) -> None:

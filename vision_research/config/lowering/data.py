@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from vision_research.config.addresses import absolute, join
+from vision_research.config.dataset_tree import join as join_frame
+from vision_research.config.lowering.frames import test_frame, train_frame
 from vision_research.config.lowering.inputs import LoweringInputs
-from vision_research.config.lowering.pipelines import (
-    image_backend,
-    needs_instances,
-    split_at_mixing,
-    test_pipeline,
-    train_pipeline,
-)
+from vision_research.config.lowering.pipelines import image_backend, needs_instances
+from vision_research.config.lowering.recipe_data import lower_recipe_data
 from vision_research.config.lowering.storage import backend_args
 from vision_research.config.schema import DataConfig, DataKind, StorageConfig, TrainConfig
 
@@ -20,16 +17,17 @@ from vision_research.config.schema import DataConfig, DataKind, StorageConfig, T
 def lower_data(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
     """Return the loaders and evaluators of training, validation and test."""
     data = config.data
+    if data.recipe is not None:
+        return lower_recipe_data(config, inputs)
     splits: dict[str, Any] = {"train_dataloader": _train_loader(config, inputs)}
     with_mask = bool((config.model.get("recipe") or {}).get("with_mask"))
     for split in ("val", "test"):
         dataset = evaluation_dataset(data, config.storage, inputs.classes, split)
-        dataset |= {"pipeline": test_pipeline(config)}
         splits[f"{split}_dataloader"] = {
             **_loader(config, inputs, data.val_batch_size, _prefix(data, split)),
             "drop_last": False,
             "sampler": {"type": "DefaultSampler", "shuffle": False},
-            "dataset": dataset,
+            "dataset": join_frame(test_frame(config, split), [dataset]),
         }
         splits[f"{split}_evaluator"] = evaluation_metric(data, config.storage, split, with_mask)
     return splits
@@ -84,20 +82,27 @@ def _prefix(data: DataConfig, split: str) -> str | None:
 def _train_loader(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
     data = config.data
     dataset = _dataset(data, config.storage, inputs.classes, data.train_ann, data.train_prefix, data.limit_train)
-    own, mixed = split_at_mixing(train_pipeline(config, inputs))
-    dataset |= {"filter_cfg": {"filter_empty_gt": not data.keep_empty, "min_size": 1}, "pipeline": own}
-    if data.oversample_thr is not None:
-        dataset = {"type": "ClassBalancedDataset", "oversample_thr": data.oversample_thr, "dataset": dataset}
-    if data.repeat > 1:
-        dataset = {"type": "RepeatDataset", "times": data.repeat, "dataset": dataset}
-    if mixed:
-        dataset = {"type": "MultiImageMixDataset", "dataset": dataset, "pipeline": mixed}
+    dataset |= {"filter_cfg": {"filter_empty_gt": not data.keep_empty, "min_size": 1}}
+    framed = join_frame(train_frame(config, inputs), [dataset])
+    if framed["type"] == "MultiImageMixDataset":
+        # What is mixed is drawn from the repeated images.
+        framed["dataset"] = _repeated(framed["dataset"], data)
+    else:
+        framed = _repeated(framed, data)
     sampler = "InfiniteSampler" if config.schedule.max_iters is not None else "DefaultSampler"
     return {
         **_loader(config, inputs, data.batch_size, data.train_prefix),
         "sampler": {"type": sampler, "shuffle": True},
-        "dataset": dataset,
+        "dataset": framed,
     }
+
+
+def _repeated(dataset: dict[str, Any], data: DataConfig) -> dict[str, Any]:
+    if data.oversample_thr is not None:
+        dataset = {"type": "ClassBalancedDataset", "oversample_thr": data.oversample_thr, "dataset": dataset}
+    if data.repeat > 1:
+        dataset = {"type": "RepeatDataset", "times": data.repeat, "dataset": dataset}
+    return dataset
 
 
 def _loader(config: TrainConfig, inputs: LoweringInputs, batch_size: int, prefix: str | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ class LoweringInputs:
         num_train: training images that are left after filtering and `data.limit_train`, before repeats.
         world_size: ranks over all machines.
         on_gpu: whether ranks compute on GPUs.
+        masks: how the training annotations have masks: `polygons`, `rle`, or `none`.
     """
 
     work_dir: Path
@@ -23,6 +24,7 @@ class LoweringInputs:
     num_train: int
     world_size: int = 1
     on_gpu: bool = False
+    masks: str = "none"
 
     def iters_per_epoch(self, batch_size: int, repeat: int = 1) -> int:
         """Return the number of batches that each rank sees in an epoch."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import deepcopy
 from typing import Any
 
 from vision_research.config.addresses import RUNS_SCHEME, absolute
 from vision_research.config.errors import ConfigError
+from vision_research.config.lowering.class_count import set_class_count
 from vision_research.config.lowering.inputs import LoweringInputs
-from vision_research.config.lowering.tuples import restore_paths
+from vision_research.config.lowering.tuples import with_tuples, words_of
 from vision_research.config.model_index import published_weights
-from vision_research.config.schema import TrainConfig
+from vision_research.config.schema import DataKind, TrainConfig
 
 OUR_KEYS = ("weights", "recipe")
 
@@ -22,11 +22,13 @@ def lower_model(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
     Raises:
         ConfigError: the detector has no place for a class count.
     """
-    model = deepcopy({key: value for key, value in config.model.items() if key not in OUR_KEYS})
     recipe = config.model.get("recipe") or {}
-    restore_paths(model, recipe.get("tuples") or [])
+    words = {key: value for key, value in config.model.items() if key not in OUR_KEYS}
+    model: dict[str, Any] = with_tuples(words, recipe.get("tuples") or [])
     _without_words_of_the_old_backbone(model, recipe.get("backbone"))
-    _set_num_classes(model, len(inputs.classes))
+    if config.data.kind is not DataKind.zoo:
+        set_class_count(model, len(inputs.classes))
+    _use_batch_augments(model, config, recipe.get("zoo"))
     _scale_batch_augments(model, config.image_size, recipe.get("image_size"))
     if config.model.get("weights", "none") == "none":
         _from_scratch(model)
@@ -107,18 +109,6 @@ def _library(kind: str) -> str:
     return kind.partition(".")[0] if "." in kind else "mmdet"
 
 
-def _set_num_classes(model: dict[str, Any], num_classes: int) -> None:
-    # A classification backbone has a class count of its own, that of the images it was pretrained on.
-    places = [node for key, part in model.items() if key != "backbone" for node in nodes(part) if "num_classes" in node]
-    if not places:
-        raise ConfigError(
-            f"model: {model.get('type')} has no head with `num_classes`, so the {num_classes} classes of the data "
-            "cannot reach it. Type a detector with a classifying head, for example model=rtmdet_tiny"
-        )
-    for node in places:
-        node["num_classes"] = num_classes
-
-
 def _from_scratch(model: dict[str, Any]) -> None:
     """Train every layer: frozen layers with random weights, and statistics that never move, learn nothing."""
     _without_pretrained_parts(model)
@@ -144,6 +134,23 @@ def _without_sync_bn(model: dict[str, Any]) -> None:
             node["type"] = "BN"
     if model.get("type") == "RTMDet":
         model["use_syncbn"] = False
+
+
+def _use_batch_augments(model: dict[str, Any], config: TrainConfig, zoo: str | None) -> None:
+    """Take what happens to whole batches from the file that the augmentation is from."""
+    preprocessor = model.get("data_preprocessor")
+    if config.aug.recipe is None or config.aug.recipe["zoo"] == zoo or not preprocessor:
+        return
+    words = words_of(config.aug.recipe)
+    if (config.model.get("recipe") or {}).get("letterbox") and "Pad" not in _kinds(words.get("train")):
+        preprocessor["pad_size_divisor"] = 32
+    augments = words["batch_augments"]
+    if augments or "batch_augments" in preprocessor:
+        preprocessor["batch_augments"] = augments
+
+
+def _kinds(frame: Any) -> set[str]:
+    return {str(node.get("type", "")).rpartition(".")[2] for node in nodes(frame)}
 
 
 def _scale_batch_augments(model: dict[str, Any], image_size: list[int], recipe_size: list[int] | None) -> None:

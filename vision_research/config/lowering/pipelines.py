@@ -30,13 +30,17 @@ def train_pipeline(
     body = [restore_step(step) for step in named.values() if step is not None]
     if _letterbox(config) and not any(step["type"] == "Pad" for step in body):
         body.append(_pad(config))
-    load = {
+    return [load_step(config, inputs), _annotations(config), *body, {"type": "PackDetInputs"}]
+
+
+def load_step(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
+    """Return the step that reads a training image, or passes over one that does not decode."""
+    return {
         "type": "LoadImageOrSkip",
         "backend_args": image_backend(config, config.data.train_prefix),
         "skipped_file": str(WorkDir(inputs.work_dir).skipped_images),
         "max_skipped": config.data.max_bad_images,
     }
-    return [load, _annotations(config), *body, {"type": "PackDetInputs"}]
 
 
 def split_at_mixing(pipeline: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

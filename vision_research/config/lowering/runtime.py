@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from vision_research.config.lowering.frames import final_recipe_pipeline
 from vision_research.config.lowering.inputs import LoweringInputs
 from vision_research.config.lowering.model import nodes, weights_file
 from vision_research.config.lowering.pipelines import final_pipeline
+from vision_research.config.lowering.recipe_runtime import file_stage_hooks, schedule_hooks, with_rest
 from vision_research.config.lowering.schedule import length
 from vision_research.config.schema import Tracker, TrainConfig
 from vision_research.work_dir import WorkDir
@@ -19,7 +21,7 @@ def lower_runtime(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]
     if config.tracking.kind is Tracker.mlflow:
         spool = {"spool_dir": str(WorkDir(inputs.work_dir).spool), "limit_mb": config.tracking.spool_limit_mb}
         backends.append({"type": "SpoolVisBackend", **spool})
-    return {
+    tree: dict[str, Any] = {
         "default_scope": "mmdet",
         "custom_imports": {
             "imports": ["vision_research.engine.registered", *_scopes(config), *config.aug.imports],
@@ -42,11 +44,12 @@ def lower_runtime(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]
         "default_hooks": _default_hooks(config, by_epoch),
         "custom_hooks": _custom_hooks(config, inputs, by_epoch),
     }
+    return tree if config.recipe is None else with_rest(config, tree)
 
 
 def stage_switch_at(config: TrainConfig, inputs: LoweringInputs) -> int | None:
     """Return the epoch (or iteration) at which the weak pipeline begins, or None where there is no such stage."""
-    if config.aug.final is None or config.aug.final_epochs == 0:
+    if (config.aug.final is None and config.aug.recipe is None) or config.aug.final_epochs == 0:
         return None
     unit = 1
     if config.schedule.max_iters is not None:
@@ -85,8 +88,9 @@ def _default_hooks(config: TrainConfig, by_epoch: bool) -> dict[str, Any]:
 
 def _custom_hooks(config: TrainConfig, inputs: LoweringInputs, by_epoch: bool) -> list[dict[str, Any]]:
     return [
-        *_recipe_hooks(config),
-        *_stage_hooks(config, inputs, by_epoch),
+        *_in_order_of_the_file(
+            [*_recipe_hooks(config), *schedule_hooks(config), *_stage_hooks(config, inputs, by_epoch)], config
+        ),
         *_early_stopping(config),
         *_layout_hooks(config),
         *_debug_hooks(config, inputs),
@@ -108,12 +112,21 @@ def _recipe_hooks(config: TrainConfig) -> list[dict[str, Any]]:
     return list(hooks.values())
 
 
+def _in_order_of_the_file(hooks: list[dict[str, Any]], config: TrainConfig) -> list[dict[str, Any]]:
+    order = (config.aug.recipe or {}).get("hook_order") or []
+    kinds = [str(hook["type"]).removeprefix("mmdet.") for hook in hooks]
+    places = [order.index(kind) if kind in order else len(order) for kind in kinds]
+    return [hook for _, hook in sorted(zip(places, hooks, strict=True), key=lambda pair: pair[0])]
+
+
 def _stage_hooks(config: TrainConfig, inputs: LoweringInputs, by_epoch: bool) -> list[dict[str, Any]]:
     switch_at = stage_switch_at(config, inputs)
+    if by_epoch and (own := file_stage_hooks(config, switch_at)):
+        return own
+    pipeline = _final_pipeline(config, inputs) if switch_at is not None else None
     hooks: list[dict[str, Any]] = []
-    if switch_at is not None:
-        stage = {"switch_at": switch_at, "by_epoch": by_epoch, "pipeline": final_pipeline(config, inputs)}
-        hooks.append({"type": "PipelineStageHook", **stage})
+    if pipeline is not None:
+        hooks.append({"type": "PipelineStageHook", "switch_at": switch_at, "by_epoch": by_epoch, "pipeline": pipeline})
     if _recipe(config).get("l1_epochs"):
         # YOLOX adds its L1 loss when mosaic ends; without such a stage, for the recipe's share of the end.
         start = length(config.schedule) - min(_recipe(config)["l1_epochs"], length(config.schedule) // 10)
@@ -121,6 +134,12 @@ def _stage_hooks(config: TrainConfig, inputs: LoweringInputs, by_epoch: bool) ->
             {"type": "L1LossHook", "switch_at": start if switch_at is None else switch_at, "by_epoch": by_epoch}
         )
     return hooks
+
+
+def _final_pipeline(config: TrainConfig, inputs: LoweringInputs) -> list[dict[str, Any]] | None:
+    if config.aug.recipe is not None:
+        return final_recipe_pipeline(config, inputs)
+    return final_pipeline(config, inputs)
 
 
 def _early_stopping(config: TrainConfig) -> list[dict[str, Any]]:

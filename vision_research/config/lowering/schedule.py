@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from vision_research.config.lowering.inputs import LoweringInputs
-from vision_research.config.schema import Decay, Precision, ScheduleConfig, TrainConfig
+from vision_research.config.lowering.recipe_schedule import (
+    recipe_loop,
+    recipe_schedulers,
+    recipe_words,
+    with_defaults,
+)
+from vision_research.config.schema import DataKind, Decay, Precision, ScheduleConfig, TrainConfig
 
 SGD = {"type": "SGD", "lr": 0.02, "momentum": 0.9, "weight_decay": 0.0001}
 
@@ -41,12 +47,14 @@ class LearningRate:
 
 def learning_rate(config: TrainConfig, inputs: LoweringInputs) -> LearningRate:
     """Scale the learning rate linearly with the effective batch (Goyal et al., arXiv:1706.02677)."""
-    schedule, recipe = config.schedule, config.model.get("recipe") or {}
+    schedule, recipe = config.schedule, config.schedule.recipe or config.model.get("recipe") or {}
     effective = config.data.batch_size * inputs.world_size * schedule.accumulation
     base_batch = schedule.base_batch_size or recipe.get("base_batch_size")
     typed = schedule.lr is not None
     base = float(schedule.lr if schedule.lr is not None else _optimizer(config)["lr"])
-    scaled = schedule.auto_scale_lr if schedule.auto_scale_lr is not None else not typed
+    # With its own data a zoo file trains as MMDetection trains it, which scales only where it is told to.
+    as_written = schedule.recipe is not None and config.data.kind is DataKind.zoo
+    scaled = schedule.auto_scale_lr if schedule.auto_scale_lr is not None else not (typed or as_written)
     value = base * effective / base_batch if scaled and base_batch else base
     return LearningRate(value, base, effective, base_batch)
 
@@ -54,14 +62,31 @@ def learning_rate(config: TrainConfig, inputs: LoweringInputs) -> LearningRate:
 def lower_schedule(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
     """Return the loops, the optimizer wrapper and the parameter schedulers."""
     lr = learning_rate(config, inputs)
+    # Applied here, with accumulation counted; MMEngine's own does not count it.
+    scaling = {"enable": False, "base_batch_size": lr.base_batch or lr.effective_batch}
+    if config.schedule.recipe is not None:
+        return _from_recipe(config, inputs, lr)
     return {
         "train_cfg": _train_loop(config.schedule),
         "val_cfg": {"type": "ValLoop"},
         "test_cfg": {"type": "TestLoop"},
-        "optim_wrapper": _optim_wrapper(config, lr.value),
-        "param_scheduler": _param_scheduler(config, inputs, lr.value),
-        # Applied above, with accumulation counted; MMEngine's own does not count it.
-        "auto_scale_lr": {"enable": False, "base_batch_size": lr.base_batch or lr.effective_batch},
+        "optim_wrapper": _optim_wrapper(config, inputs, lr.value),
+        "param_scheduler": _param_scheduler(config, config.schedule, inputs, lr.value),
+        "auto_scale_lr": scaling,
+    }
+
+
+def _from_recipe(config: TrainConfig, inputs: LoweringInputs, lr: LearningRate) -> dict[str, Any]:
+    words = recipe_words(config.schedule)
+    own = _param_scheduler(config, with_defaults(config.schedule), inputs, lr.value)
+    schedulers = recipe_schedulers(config.schedule, lr.value / recipe_optimizer(config)["lr"], own)
+    return {
+        "train_cfg": recipe_loop(config.schedule),
+        "val_cfg": words["val_cfg"],
+        "test_cfg": words["test_cfg"],
+        "optim_wrapper": _optim_wrapper(config, inputs, lr.value),
+        **({"param_scheduler": schedulers} if schedulers or "param_scheduler" in words else {}),
+        **({"auto_scale_lr": words["auto_scale_lr"]} if "auto_scale_lr" in words else {}),
     }
 
 
@@ -116,18 +141,28 @@ def _optimizer(config: TrainConfig) -> dict[str, Any]:
 
 
 def recipe_optimizer(config: TrainConfig) -> dict[str, Any]:
-    """Return the optimizer that the detector's authors used."""
-    wrapper = (config.model.get("recipe") or {}).get("optim_wrapper") or {}
-    return deepcopy(wrapper.get("optimizer") or SGD)
+    """Return the optimizer of the recipe: the schedule's own, or what the detector's authors used."""
+    return deepcopy(_recipe_wrapper(config).get("optimizer") or SGD)
 
 
-def _optim_wrapper(config: TrainConfig, lr: float) -> dict[str, Any]:
+def _recipe_wrapper(config: TrainConfig) -> dict[str, Any]:
+    if config.schedule.recipe is not None:
+        return dict(recipe_words(config.schedule).get("optim_wrapper") or {})
+    return dict((config.model.get("recipe") or {}).get("optim_wrapper") or {})
+
+
+def _optim_wrapper(config: TrainConfig, inputs: LoweringInputs, lr: float) -> dict[str, Any]:
     schedule = config.schedule
-    wrapper: dict[str, Any] = deepcopy((config.model.get("recipe") or {}).get("optim_wrapper") or {})
-    wrapper |= {"type": "OptimWrapper", "optimizer": {**_optimizer(config), "lr": lr}}
+    wrapper: dict[str, Any] = deepcopy(_recipe_wrapper(config))
+    if schedule.recipe is None or not inputs.on_gpu:
+        # What is mixed precision is said by `hw.precision`, and on a CPU MMEngine has none.
+        wrapper |= {"type": "OptimWrapper"}
+        for key in ("loss_scale", "dtype"):
+            wrapper.pop(key, None)
+    wrapper["optimizer"] = {**_optimizer(config), "lr": lr}
     if schedule.clip_grad is not None:
         wrapper["clip_grad"] = {"max_norm": schedule.clip_grad, "norm_type": 2} if schedule.clip_grad > 0 else None
-    if schedule.accumulation > 1:
+    if schedule.accumulation != wrapper.get("accumulative_counts", 1):
         wrapper["accumulative_counts"] = schedule.accumulation
     if config.hw.precision is Precision.fp16:
         wrapper |= {"type": "AmpOptimWrapper", "dtype": "float16", "loss_scale": "dynamic"}
@@ -136,8 +171,10 @@ def _optim_wrapper(config: TrainConfig, lr: float) -> dict[str, Any]:
     return wrapper
 
 
-def _param_scheduler(config: TrainConfig, inputs: LoweringInputs, lr: float) -> list[dict[str, Any]]:
-    schedule = config.schedule
+def _param_scheduler(
+    config: TrainConfig, schedule: ScheduleConfig, inputs: LoweringInputs, lr: float
+) -> list[dict[str, Any]]:
+    assert schedule.warmup_iters is not None, "validate() asks for it where no zoo file has a warm-up"
     by_epoch, end = schedule.max_iters is None, length(schedule)
     per_epoch = inputs.iters_per_epoch(config.data.batch_size, config.data.repeat)
     total_iters = end * per_epoch if by_epoch else end
@@ -151,6 +188,7 @@ def _param_scheduler(config: TrainConfig, inputs: LoweringInputs, lr: float) -> 
 
 
 def _decay(schedule: ScheduleConfig, by_epoch: bool, end: int, lr: float) -> list[dict[str, Any]]:
+    assert schedule.milestones is not None and schedule.decay_begin is not None and schedule.min_lr_factor is not None
     if schedule.decay is Decay.multistep:
         milestones = sorted({min(end, max(1, round(share * end))) for share in schedule.milestones})
         step = {"type": "MultiStepLR", "begin": 0, "end": end, "by_epoch": by_epoch}

@@ -34,6 +34,9 @@ TUPLE_ARGUMENTS = {
     ("PackReIDInputs", "meta_keys"),
 }
 
+# What a group's `recipe` says of itself.
+OUR_WORDS = ("zoo", "tuples", "base_batch_size", "hook_order", "root")
+
 
 def restore_step(step: Any) -> Any:
     """Return a transform's config with the tuples that its constructor needs, nested transforms included."""
@@ -58,22 +61,21 @@ def as_tuple(value: Any) -> Any:
     return value
 
 
-def restore_paths(tree: dict[str, Any], paths: Iterable[str]) -> None:
-    """Turn the lists at these dotted paths into tuples, in place; a path that was overridden away is left alone."""
-    # Deepest first: a tuple's children cannot be replaced once it is one.
-    for path in sorted(paths, key=lambda item: item.count("."), reverse=True):
-        *parents, last = path.split(".")
-        node: Any = tree
-        for key in parents:
-            node = _child(node, key)
-        value = _child(node, last)
-        if isinstance(value, list):
-            node[int(last) if isinstance(node, list) else last] = tuple(value)
+def with_tuples(tree: Any, paths: Iterable[str]) -> Any:
+    """Return a copy of the tree with tuples for the lists at these dotted paths; a path may lead nowhere any more."""
+    wanted = frozenset(paths)
+
+    def visit(node: Any, path: str) -> Any:
+        if isinstance(node, dict):
+            return {key: visit(value, f"{path}.{key}" if path else str(key)) for key, value in node.items()}
+        if isinstance(node, list):
+            items = [visit(value, f"{path}.{index}" if path else str(index)) for index, value in enumerate(node)]
+            return tuple(items) if path in wanted else items
+        return node
+
+    return visit(tree, "")
 
 
-def _child(node: Any, key: str) -> Any:
-    if isinstance(node, dict):
-        return node.get(key)
-    if isinstance(node, list) and key.isdigit() and int(key) < len(node):
-        return node[int(key)]
-    return None
+def words_of(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return what a group carries of its zoo file, as the file has it."""
+    return dict(with_tuples({key: value for key, value in recipe.items() if key not in OUR_WORDS}, recipe["tuples"]))

@@ -1,0 +1,263 @@
+"""Schedules, augmentations, data and experiments of the zoo: alone, typed over, and mixed with others."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from vision_research.config.dataset_tree import join, part, wrappers
+from vision_research.config.errors import ConfigError
+from vision_research.config.lowering import LoweringInputs, lower
+from vision_research.config.schema import TrainConfig
+from vision_research.config.validate import validate
+
+
+def _load_parity() -> ModuleType:
+    """benchmarks/zoo_parity.py, which no package holds."""
+    path = Path(__file__).parents[3] / "benchmarks" / "zoo_parity.py"
+    spec = importlib.util.spec_from_file_location("zoo_parity", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["zoo_parity"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+parity = _load_parity()
+Compose = Callable[..., TrainConfig]
+COCO = ("data=coco", "data.root=/images", "data.train_ann=train.json", "data.val_ann=val.json")
+RCNN = "zoo/faster_rcnn/faster-rcnn_r50_fpn_1x_coco"
+RTMDET = "zoo/rtmdet/rtmdet_tiny_8xb32-300e_coco"
+YOLOX = "zoo/yolox/yolox_s_8xb8-300e_coco"
+MASK = "zoo/mask_rcnn/mask-rcnn_r50_fpn_ms-poly-3x_coco"
+
+
+def lowered(typed: Compose, *words: str, **changes: Any) -> dict[str, Any]:
+    config = typed(*words)
+    validate(config)
+    given = {"work_dir": Path("/runs/x"), "classes": ("a", "b"), "num_train": 160, "on_gpu": True, **changes}
+    return lower(config, LoweringInputs(**given))
+
+
+def kinds(pipeline: list[dict[str, Any]]) -> list[str]:
+    return [str(step["type"]) for step in pipeline]
+
+
+# -- parting and joining
+
+
+def test_a_data_set_is_parted_and_joined_to_what_it_was() -> None:
+    dataset = {
+        "type": "RepeatDataset",
+        "times": 3,
+        "dataset": {
+            "type": "ConcatDataset",
+            "datasets": ({"type": "A", "pipeline": [{"type": "X"}]}, {"type": "B", "pipeline": [{"type": "Y"}]}),
+        },
+    }
+    frame, datasets = part(dataset)
+    assert wrappers(frame) == ["RepeatDataset", "ConcatDataset"]
+    assert datasets == [{"type": "A"}, {"type": "B"}]
+    assert join(frame, datasets) == dataset
+    assert join(frame, [{"type": "Ours"}]) == {
+        "type": "RepeatDataset",
+        "times": 3,
+        "dataset": {"type": "Ours", "pipeline": [{"type": "X"}]},
+    }
+    with pytest.raises(ValueError, match="3 data sets do not fit into 2 places"):
+        join(frame, [{}, {}, {}])
+
+
+def test_several_data_sets_in_one_place_are_concatenated() -> None:
+    joined = join({"place": 0, "pipeline": [{"type": "X"}]}, [{"type": "A"}, {"type": "B"}])
+    assert joined["type"] == "ConcatDataset"
+    assert [one["pipeline"] for one in joined["datasets"]] == [[{"type": "X"}], [{"type": "X"}]]
+
+
+# -- the whole file
+
+
+def test_differences_tell_lists_from_tuples_and_what_is_missing() -> None:
+    wanted = {"a": (1, 2), "b": {"c": 1}, "work_dir": "x"}
+    assert list(parity.differences(wanted, {"a": [1, 2], "b": {"d": 1}})) == [
+        "a: (1, 2) in the file, [1, 2] here",
+        "b.c: is missing",
+        "b.d: is not in the file",
+    ]
+
+
+def test_what_is_typed_is_laid_over_the_file_and_nothing_else_changes(typed: Compose) -> None:
+    plain = lowered(typed, f"experiment={RCNN}")
+    typed_over = lowered(typed, f"experiment={RCNN}", "schedule.lr=0.005", "data.batch_size=4", "data.root=/d")
+    assert typed_over["optim_wrapper"]["optimizer"]["lr"] == 0.005
+    loader = typed_over["train_dataloader"]
+    assert (loader["batch_size"], loader["dataset"]["data_root"]) == (4, "/d/")
+    assert typed_over["val_evaluator"]["ann_file"] == "/d/annotations/instances_val2017.json"
+    changed = list(parity.differences(plain, typed_over))
+    assert len(changed) == 7, changed  # those, and data_root and ann_file of validation and test
+
+
+def test_the_experiment_has_the_class_count_and_the_metric_of_its_file(typed: Compose) -> None:
+    tree = lowered(typed, "experiment=zoo/pascal_voc/faster-rcnn_r50_fpn_1x_voc0712")
+    assert tree["model"]["roi_head"]["bbox_head"]["num_classes"] == 20
+    assert tree["default_hooks"]["checkpoint"]["save_best"] == "pascal_voc/mAP"
+    assert lowered(typed, "experiment=zoo/rpn/rpn_r50_fpn_1x_coco")["default_hooks"]["checkpoint"]["save_best"] == (
+        "coco/AR@1000"
+    )
+
+
+def test_another_augmentation_takes_the_file_s_variables_out(typed: Compose) -> None:
+    tree = lowered(typed, f"experiment={RCNN}", "aug=flip")
+    assert "train_pipeline" not in tree
+    assert kinds(tree["train_dataloader"]["dataset"]["pipeline"])[0] == "LoadImageOrSkip"
+    assert tree["train_dataloader"]["dataset"]["ann_file"] == "annotations/instances_train2017.json"
+
+
+# -- schedules
+
+
+def test_a_longer_training_stretches_the_schedule(typed: Compose) -> None:
+    tree = lowered(typed, f"schedule={RCNN}", "schedule.max_epochs=24")
+    assert tree["train_cfg"] == {"type": "ResumableEpochLoop", "max_epochs": 24, "val_interval": 1}
+    warm_up, steps = tree["param_scheduler"]
+    assert (warm_up["end"], steps["milestones"], steps["end"]) == (500, [16, 22], 24)
+
+
+def test_a_length_in_iterations_turns_the_schedule_into_iterations(typed: Compose) -> None:
+    tree = lowered(typed, f"schedule={RCNN}", "schedule.max_epochs=null", "schedule.max_iters=1200")
+    assert (tree["train_cfg"]["type"], tree["train_cfg"]["max_iters"]) == ("ResumableIterLoop", 1200)
+    assert "max_epochs" not in tree["train_cfg"]
+    steps = tree["param_scheduler"][1]
+    assert (steps["by_epoch"], steps["milestones"], steps["end"]) == (False, [800, 1100], 1200)
+
+
+def test_typed_parts_of_the_schedule_take_the_place_of_the_file_s(typed: Compose) -> None:
+    warm_up, decay = lowered(typed, f"schedule={RCNN}", "schedule.warmup_iters=10")["param_scheduler"]
+    assert (warm_up["end"], decay["milestones"]) == (10, [8, 11])
+    warm_up, decay = lowered(typed, f"schedule={RCNN}", "schedule.decay=cosine")["param_scheduler"]
+    assert (warm_up["end"], decay["type"]) == (500, "CosineAnnealingLR")
+
+
+def test_the_recipe_s_lr_follows_the_batch_of_our_data_alone(typed: Compose) -> None:
+    ours = lowered(typed, f"schedule={RCNN}", *COCO, "data.batch_size=4")
+    theirs = lowered(typed, f"experiment={RCNN}", "data.batch_size=4")
+    assert ours["optim_wrapper"]["optimizer"]["lr"] == pytest.approx(0.02 * 4 / 16)
+    assert theirs["optim_wrapper"]["optimizer"]["lr"] == 0.02
+    scaled = lowered(typed, f"experiment={RCNN}", "data.batch_size=4", "schedule.auto_scale_lr=true")
+    assert scaled["optim_wrapper"]["optimizer"]["lr"] == pytest.approx(0.02 * 4 / 16)
+
+
+def test_a_schedule_of_another_detector_trains_digits(typed: Compose) -> None:
+    tree = lowered(typed, f"schedule={RTMDET}", "model=retinanet", "data=digits", "aug=none")
+    assert tree["optim_wrapper"]["optimizer"]["type"] == "AdamW"
+    assert tree["train_cfg"]["dynamic_intervals"] == [(280, 1)]
+    assert tree["model"]["bbox_head"]["num_classes"] == 2
+
+
+# -- augmentations around our data
+
+
+def test_pipelines_of_the_zoo_load_our_images_at_our_size(typed: Compose) -> None:
+    tree = lowered(typed, "model=faster_rcnn", f"aug={RTMDET}", "schedule=300e", "data=digits")
+    dataset = tree["train_dataloader"]["dataset"]
+    assert dataset["type"] == "CocoDataset"
+    mosaic = dataset["pipeline"][2]
+    assert (dataset["pipeline"][0]["type"], mosaic["type"], mosaic["img_scale"]) == (
+        "LoadImageOrSkip",
+        "CachedMosaic",
+        (192, 192),
+    )
+    assert tree["val_dataloader"]["dataset"]["pipeline"][0]["type"] == "LoadImageOrSkip"
+    stage = next(hook for hook in tree["custom_hooks"] if hook["type"] == "PipelineStageHook")
+    assert (stage["switch_at"], kinds(stage["pipeline"])[0]) == (280, "LoadImageOrSkip")
+
+
+def test_yolox_mixing_on_another_detector_ends_with_a_stage_of_ours(typed: Compose) -> None:
+    tree = lowered(typed, "model=faster_rcnn", f"aug={YOLOX}", "schedule=300e", *COCO)
+    dataset = tree["train_dataloader"]["dataset"]
+    assert (dataset["type"], dataset["dataset"]["type"]) == ("MultiImageMixDataset", "CocoDataset")
+    assert tree["model"]["data_preprocessor"]["batch_augments"][0]["type"] == "BatchSyncRandomResize"
+    hooks = {hook["type"]: hook for hook in tree["custom_hooks"]}
+    assert "YOLOXModeSwitchHook" not in hooks
+    final = kinds(hooks["PipelineStageHook"]["pipeline"])
+    assert final[:2] == ["LoadImageOrSkip", "LoadAnnotations"]
+    assert not {"Mosaic", "MixUp", "RandomAffine"} & set(final)
+
+
+def test_yolox_s_own_switch_stays_with_yolox(typed: Compose) -> None:
+    tree = lowered(typed, f"model={YOLOX}", f"aug={YOLOX}", "schedule=300e", "aug.final_epochs=7", *COCO)
+    hooks = {hook["type"]: hook for hook in tree["custom_hooks"]}
+    assert hooks["YOLOXModeSwitchHook"]["num_last_epochs"] == 7
+    assert "L1LossHook" not in hooks
+
+
+def test_a_detector_that_pads_gets_padded_batches_where_the_file_does_not_pad(typed: Compose) -> None:
+    tree = lowered(typed, "model=rtmdet_tiny", f"aug={RCNN}", "schedule=1x", *COCO)
+    assert tree["model"]["data_preprocessor"]["pad_size_divisor"] == 32
+    own = lowered(typed, "model=rtmdet_tiny", f"aug={RTMDET}", "schedule=300e", *COCO)
+    assert "pad_size_divisor" not in own["model"]["data_preprocessor"]
+
+
+def test_wrappers_of_two_data_sets_close_around_ours(typed: Compose) -> None:
+    tree = lowered(typed, "model=retinanet", "aug=zoo/pascal_voc/faster-rcnn_r50_fpn_1x_voc0712", *COCO)
+    dataset = tree["train_dataloader"]["dataset"]
+    assert (dataset["type"], dataset["times"], dataset["dataset"]["type"]) == ("RepeatDataset", 3, "CocoDataset")
+
+
+def test_masks_are_loaded_as_the_annotations_have_them(typed: Compose) -> None:
+    def loaded(masks: str, *words: str) -> dict[str, Any]:
+        dataset = lowered(typed, *words, *COCO, masks=masks)["train_dataloader"]["dataset"]
+        while "dataset" in dataset:
+            dataset = dataset["dataset"]
+        return next(step for step in dataset["pipeline"] if step["type"] == "LoadAnnotations")
+
+    assert loaded("polygons", f"model={MASK}", f"aug={MASK}")["poly2mask"] is False
+    assert loaded("rle", f"model={MASK}", f"aug={MASK}")["poly2mask"] is True
+    assert loaded("rle", f"model={MASK}", f"aug={RCNN}")["with_mask"] is True
+
+
+@pytest.mark.parametrize(
+    ("aug", "need"),
+    [
+        ("zoo/qdtrack/qdtrack_faster-rcnn_r50_fpn_8xb2-4e_mot17halftrain_test-mot17halfval", "videos with tracks"),
+        ("zoo/panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco", "panoptic annotations"),
+        ("zoo/htc/htc_r50_fpn_1x_coco", "a map of classes for every pixel"),
+        ("zoo/fast_rcnn/fast-rcnn_r50_fpn_1x_coco", "proposals that were computed before"),
+        ("zoo/soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco", "unlabelled images"),
+    ],
+)
+def test_what_the_data_does_not_have_is_refused_with_the_step(typed: Compose, aug: str, need: str) -> None:
+    with pytest.raises(ConfigError, match=rf"aug\.recipe\.train\..*type=.*needs {need}.*data=coco has none"):
+        lowered(typed, f"aug={aug}", "schedule=1x", *COCO)
+
+
+def test_one_step_of_the_file_can_be_changed_by_its_place(typed: Compose) -> None:
+    words = (f"aug={RCNN}", "aug.recipe.train.pipeline.3.prob=0.25", "schedule=1x", "model=retinanet")
+    tree = lowered(typed, *words, *COCO)
+    flip = tree["train_dataloader"]["dataset"]["pipeline"][3]
+    assert flip == {"type": "RandomFlip", "prob": 0.25}
+
+
+def test_data_sets_of_one_file_in_the_pipelines_of_another(typed: Compose) -> None:
+    voc = "zoo/pascal_voc/faster-rcnn_r50_fpn_1x_voc0712"
+    tree = lowered(typed, f"data={voc}", f"aug={RCNN}", "schedule=1x", "model=retinanet")
+    dataset = tree["train_dataloader"]["dataset"]
+    assert [one["type"] for one in dataset["datasets"]] == ["VOCDataset", "VOCDataset"]
+    assert all(one["pipeline"][2]["scale"] == (1333, 800) for one in dataset["datasets"])
+
+
+# -- parity, on a sample
+
+SAMPLE = (Path(__file__).parent / "zoo_sample.txt").read_text().split()
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+@pytest.mark.usefixtures("in_conf")
+def test_an_experiment_is_what_its_file_says(name: str) -> None:
+    assert parity.compare(name) == []

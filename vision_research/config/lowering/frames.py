@@ -1,0 +1,100 @@
+"""Lowers what is done to images: a frame of wrappers and pipelines, in which `data` then puts its data sets.
+
+A frame comes from the steps of an `aug` option, or in the words of a zoo file (`aug=zoo/...`). A file's words stay as
+they are around its own data; around ours they load our images, with the masks that the detector needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+from vision_research.config.dataset_tree import PLACE, pipelines
+from vision_research.config.lowering.inputs import LoweringInputs
+from vision_research.config.lowering.pipelines import (
+    TEST_META_KEYS,
+    image_backend,
+    load_step,
+    needs_instances,
+    split_at_mixing,
+    test_pipeline,
+    train_pipeline,
+)
+from vision_research.config.lowering.sizes import resized
+from vision_research.config.lowering.tuples import words_of
+from vision_research.config.schema import DataKind, TrainConfig
+
+Step = dict[str, Any]
+
+
+def train_frame(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
+    """Return wrappers and pipelines of the training images."""
+    if config.aug.recipe is not None:
+        return _recipe_frame(config, "train", lambda step: _train_step(step, config, inputs))
+    own, mixed = split_at_mixing(train_pipeline(config, inputs))
+    frame: dict[str, Any] = {PLACE: 0, "pipeline": own}
+    return {"type": "MultiImageMixDataset", "dataset": frame, "pipeline": mixed} if mixed else frame
+
+
+def test_frame(config: TrainConfig, split: str) -> dict[str, Any]:
+    """Return wrappers and pipelines of validation or test images."""
+    if config.aug.recipe is not None and config.aug.recipe.get(split):
+        return _recipe_frame(config, split, lambda step: _test_step(step, config))
+    return {PLACE: 0, "pipeline": test_pipeline(config)}
+
+
+def final_recipe_pipeline(config: TrainConfig, inputs: LoweringInputs) -> list[Step] | None:
+    """Return the weak pipeline of a zoo file for the end of training, from loading to packing; None without one."""
+    assert config.aug.recipe is not None
+    hooks = words_of(config.aug.recipe)["hooks"]
+    if "PipelineSwitchHook" in hooks:
+        steps = resized(hooks["PipelineSwitchHook"]["switch_pipeline"], config.aug.image_size, config.image_size)
+        return [_train_step(step, config, inputs) for step in steps]
+    if "YOLOXModeSwitchHook" in hooks:
+        skipped = hooks["YOLOXModeSwitchHook"].get("skip_type_keys", ("Mosaic", "RandomAffine", "MixUp"))
+        mixed, *inner = pipelines(train_frame(config, inputs))
+        kept = [step for step in mixed if step["type"] not in skipped]
+        return [*inner[0], *kept] if inner else kept
+    return None
+
+
+def _recipe_frame(config: TrainConfig, split: str, fit: Callable[[Step], Step]) -> dict[str, Any]:
+    assert config.aug.recipe is not None
+    frame: dict[str, Any] = resized(words_of(config.aug.recipe)[split], config.aug.image_size, config.image_size)
+    if config.data.kind is not DataKind.zoo:
+        for pipeline in pipelines(frame):
+            pipeline[:] = [fit(step) for step in pipeline]
+    return frame
+
+
+def _train_step(step: Step, config: TrainConfig, inputs: LoweringInputs) -> Step:
+    kind = _kind(step)
+    if config.data.kind is DataKind.zoo:
+        return step
+    if kind == "LoadImageFromFile":
+        return load_step(config, inputs)
+    return _with_masks(step, config, inputs) if kind == "LoadAnnotations" else step
+
+
+def _with_masks(step: Step, config: TrainConfig, inputs: LoweringInputs) -> Step:
+    changed = deepcopy(step)
+    if (config.model.get("recipe") or {}).get("with_mask"):
+        changed["with_mask"] = True
+    if changed.get("with_mask") and inputs.masks == "rle" and changed.get("poly2mask") is False:
+        # Run lengths are no polygons; MMDetection would ignore every object.
+        changed["poly2mask"] = True
+    return changed
+
+
+def _test_step(step: Step, config: TrainConfig) -> Step:
+    if _kind(step) == "LoadImageFromFile":
+        backend = image_backend(config, config.data.val_prefix)
+        return {"type": "LoadImageOrSkip", "backend_args": backend, "skip": False}
+    if _kind(step) == "PackDetInputs" and needs_instances(config.data):
+        return {**step, "meta_keys": (*(step.get("meta_keys") or TEST_META_KEYS), "instances")}
+    return step
+
+
+def _kind(step: Step) -> str:
+    return str(step["type"]).rpartition(".")[2]

@@ -1,0 +1,95 @@
+"""What a zoo file's augmentation needs of the data beyond images and boxes, and whether the data has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from vision_research.config.schema import DataKind, TrainConfig
+
+# Transforms that read what our kinds of data sets do not have.
+NEEDS = {
+    "LoadPanopticAnnotations": "panoptic annotations",
+    "LoadTrackAnnotations": "videos with tracks",
+    "UniformRefFrameSample": "videos with tracks",
+    "TransformBroadcaster": "videos with tracks",
+    "PackTrackInputs": "videos with tracks",
+    "PackReIDInputs": "crops of persons with identities",
+    "LoadProposals": "proposals that were computed before",
+    "ProposalBroadcaster": "proposals that were computed before",
+    "RandomSamplingNegPos": "texts with the images",
+    "LoadTextAnnotations": "texts with the images",
+    "GTBoxSubOne_GLIP": "texts with the images",
+    "MultiBranch": "unlabelled images beside the labelled ones",
+}
+
+
+def unmet_needs(config: TrainConfig) -> Iterator[str]:
+    """Name the steps of `aug=zoo/...` that need what no data set of ours has, each with what to type."""
+    if config.data.kind is DataKind.zoo:
+        return
+    yield from _unmet_by_the_model(config)
+    if config.aug.recipe is None:
+        return
+    zoo = config.aug.recipe["zoo"]
+    for path, step in steps(config.aug.recipe.get("train"), "aug.recipe.train"):
+        need = NEEDS.get(_kind(step))
+        if need is None and step.get("with_seg"):
+            need = "a map of classes for every pixel"
+        if need is not None:
+            yield (
+                f"{path}.type={step['type']}: aug=zoo/{zoo} needs {need}, and data={config.data.kind.value} has none. "
+                f"Type another aug=OPTION, or data=zoo/{zoo} for the file's own data"
+            )
+            return
+
+
+def _unmet_by_the_model(config: TrainConfig) -> Iterator[str]:
+    for path in ("model.semantic_head", "model.roi_head.semantic_head"):
+        node: Any = config.model
+        for key in path.split(".")[1:]:
+            node = node.get(key) if isinstance(node, dict) else None
+        if node is not None and path == "model.semantic_head":
+            yield (
+                f"{path}: model={config.model['type']} needs a map of classes for every pixel, and "
+                f"data={config.data.kind.value} has none. Type a detector of masks: model=mask_rcnn"
+            )
+        elif node is not None:
+            yield (
+                f"{path}: needs a map of classes for every pixel, and data={config.data.kind.value} has none. Type "
+                "model.roi_head.semantic_head=null model.roi_head.semantic_roi_extractor=null to train without"
+            )
+
+
+def unmet_masks(config: TrainConfig, masks: str) -> Iterator[str]:
+    """Name what reads masks where the annotations have none.
+
+    Args:
+        config: the run.
+        masks: how the training annotations have masks: `polygons`, `rle` or `none`.
+    """
+    if masks != "none" or config.data.kind is DataKind.zoo:
+        return
+    remedy = f"data.train_ann={config.data.train_ann} has no segmentation for every object"
+    if (config.model.get("recipe") or {}).get("with_mask"):
+        yield f"model={config.model['type']}: is trained on masks, and {remedy}. Type one of boxes: model=rtmdet_tiny"
+    for path, step in steps((config.aug.recipe or {}).get("train"), "aug.recipe.train"):
+        if step.get("with_mask"):
+            yield f"{path}.with_mask=true: {remedy}. Type {path}.with_mask=false, or another aug=OPTION"
+            return
+
+
+def steps(node: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every dict with a `type` under a key, with the key as it is typed."""
+    if isinstance(node, dict):
+        if isinstance(node.get("type"), str):
+            yield path, node
+        for key, value in node.items():
+            yield from steps(value, f"{path}.{key}")
+    elif isinstance(node, (list, tuple)):
+        for index, value in enumerate(node):
+            yield from steps(value, f"{path}.{index}")
+
+
+def _kind(step: dict[str, Any]) -> str:
+    return str(step["type"]).rpartition(".")[2]
