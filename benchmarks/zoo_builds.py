@@ -1,0 +1,145 @@
+"""Does every detector of the zoo build here, as MMDetection builds it from its file, and with the classes of our data?
+
+    python benchmarks/zoo_builds.py [--only NAME ...] [--limit 100]
+
+Without weights, on the meta device where the constructor allows it. Names and shapes of the state are compared with
+what MMDetection builds from the file. Goes on where it was: results are in benchmarks/results/zoo/builds.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import warnings
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config, ConfigDict
+from omegaconf import OmegaConf
+
+from vision_research.config.compose import conf_dir, register
+from vision_research.config.lowering import LoweringInputs
+from vision_research.config.lowering.model import lower_model
+from vision_research.config.schema import DataKind, TrainConfig
+from vision_research.config.zoo import zoo_folder, zoo_options
+from vision_research.datasets.digits import CLASSES
+
+RESULT = Path(__file__).parent / "results" / "zoo" / "builds.json"
+Shapes = dict[str, tuple[int, ...]]
+
+
+def main() -> int:
+    """Build what is not in the results yet, write them, and print what is wrong; return 1 where something is."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", default=None)
+    parser.add_argument("--limit", type=int, default=None)
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+    register()
+    register_all_modules(init_default_scope=True)
+    results = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
+    todo = [name for name in options.only or zoo_options() if options.only or name not in results]
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        for number, name in enumerate(todo[: options.limit]):
+            results[name] = judge(name)
+            print(name, results[name], flush=True)
+            if number % 20 == 19:
+                _write(results)
+    _write(results)
+    counts = Counter(entry.get("outcome") for entry in results.values())
+    print(dict(counts))
+    return int(bool(counts["differs"] or counts["not with other classes"]))
+
+
+def judge(name: str) -> dict[str, Any]:
+    """Build one detector three times: from MMDetection's file, from ours, and from ours with the digits' classes.
+
+    Returns:
+        `outcome`: `same`, `differs`, `not with other classes`, `not here` (MMDetection does not build it either),
+        or `no model`; and what there is to say.
+    """
+    try:
+        file = Config.fromfile(zoo_folder() / f"{name}.py", import_custom_modules=False)
+    except Exception as error:
+        return {"outcome": "not here", "why": _said(error)}
+    if "model" not in file:
+        return {"outcome": "no model"}
+    about = {"detector": file.model.type, "backbone": _backbone(file.model)}
+    try:
+        theirs = shapes(file.model)
+    except Exception as error:
+        return {**about, "outcome": "not here", "why": _said(error)}
+    try:
+        own, digits = lowered(name)
+        ours = shapes(own)
+    except Exception as error:
+        return {**about, "outcome": "differs", "why": _said(error)}
+    if ours != theirs:
+        different = sorted(set(ours.items()) ^ set(theirs.items()))[:3]
+        return {**about, "outcome": "differs", "why": str(different)}
+    if isinstance(digits, str):
+        return {**about, "outcome": "same", "other classes": digits, "parameters": _count(theirs)}
+    try:
+        changed = {key for key, shape in shapes(digits).items() if theirs.get(key) != shape}
+    except Exception as error:
+        return {**about, "outcome": "not with other classes", "why": _said(error)}
+    return {**about, "outcome": "same", "other classes": len(changed), "parameters": _count(theirs)}
+
+
+def lowered(name: str) -> tuple[dict[str, Any], dict[str, Any] | str]:
+    """Lower a detector with the classes of its file, and with those of the digits; or say why not those."""
+    words = [f"model=zoo/{name}", "data=digits", "schedule=1x", "aug=none", "model.weights=backbone"]
+    config = OmegaConf.to_object(compose("train", overrides=words))
+    assert isinstance(config, TrainConfig)
+    # Synchronized normalization is plain on a CPU; here the detector is compared as it is on GPUs.
+    inputs = LoweringInputs(Path("/runs/x"), CLASSES, num_train=400, on_gpu=True)
+    size = config.model["recipe"]["image_size"]
+    own = replace(config, data=replace(config.data, kind=DataKind.zoo), image_size=size)
+    try:
+        digits: dict[str, Any] | str = lower_model(config, inputs)
+    except Exception as error:
+        digits = _said(error)
+    return lower_model(own, inputs), digits
+
+
+def shapes(model: dict[str, Any]) -> Shapes:
+    """Build a detector and return the shape of everything in its state by name."""
+    try:
+        with torch.device("meta"):
+            built = MODELS.build(ConfigDict(model))
+    except Exception:
+        # Some constructors compute with what they have made.
+        built = MODELS.build(ConfigDict(model))
+    return {name: tuple(value.shape) for name, value in built.state_dict().items()}
+
+
+def _backbone(model: Any) -> str:
+    found = model.get("backbone") or (model.get("detector") or {}).get("backbone") or {}
+    kind, depth = str(found.get("type", "")), found.get("depth")
+    return kind if depth is None else f"{kind}-{depth}"
+
+
+def _count(state: Shapes) -> int:
+    return sum(torch.Size(shape).numel() for shape in state.values())
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:300]
+
+
+def _write(results: dict[str, Any]) -> None:
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""Does every detector type of the zoo learn here? One training step and one validation batch on the digits, on a CPU.
+
+    python benchmarks/zoo_learning.py [--only TYPE ...] [--again]
+
+Of each type the smallest detector is taken that benchmarks/results/zoo/builds.json has. A type that needs another is
+named in CONFIGS. Goes on where it was: results are in benchmarks/results/zoo/learning.json; each type runs in a process
+of its own, so that one that runs out of memory or time takes no other with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results" / "zoo"
+RESULT = RESULTS / "learning.json"
+LIMIT_S = 400
+WORDS = ("data=digits", "aug=none", "schedule=tiny", "model.weights=none", "data.batch_size=2", "data.num_workers=0")
+SIZE = "data.image_size=[128,160]"
+# Types whose files want another size or other words.
+OTHERS: dict[str, tuple[str, ...]] = {
+    "YOLOX": ("data.image_size=[128,128]",),
+    "YOLOV3": ("data.image_size=[128,128]",),
+    "RTMDet": ("data.image_size=[128,128]",),
+    "SingleStageDetector": ("data.image_size=[300,300]",),
+    "HybridTaskCascade": ("model.roi_head.semantic_head=null", "model.roi_head.semantic_roi_extractor=null"),
+    "SCNet": ("model.roi_head.semantic_head=null", "model.roi_head.semantic_roi_extractor=null"),
+}
+# Where the smallest detector of a type is no good example of it.
+CONFIGS: dict[str, str] = {}
+
+
+def main() -> int:
+    """Try every type that is not in the results yet, and print a line for each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", default=None)
+    parser.add_argument("--again", action="store_true", help="try those again that failed")
+    parser.add_argument("--measure", nargs=2, metavar=("TYPE", "CONFIG"), help="one, in this process")
+    options = parser.parse_args()
+    if options.measure:
+        print(json.dumps(measure(*options.measure)))
+        return 0
+    results = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
+    for kind, name in chosen().items():
+        failed = "why" in results.get(kind, {})
+        if (kind in results and not (options.again and failed)) or (options.only and kind not in options.only):
+            continue
+        results[kind] = {"config": name, **_in_a_process(kind, name)}
+        print(kind, results[kind], flush=True)
+        RESULT.parent.mkdir(parents=True, exist_ok=True)
+        RESULT.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
+    print(f"{sum('loss' in entry for entry in results.values())} of {len(results)} types took a step and validated")
+    return 0
+
+
+def chosen() -> dict[str, str]:
+    """Choose a config for each detector type: the smallest that builds, else the first."""
+    builds = json.loads((RESULTS / "builds.json").read_text())
+    trainable = set(json.loads((RESULTS / "parity.json").read_text())["configs"])
+    found: dict[str, list[tuple[int, str]]] = {}
+    for name, entry in builds.items():
+        if "detector" in entry:
+            # What cannot be trained, or does not build, comes last.
+            size = entry.get("parameters", 10**12) + (0 if name in trainable else 10**11)
+            found.setdefault(entry["detector"], []).append((size, name))
+    return {kind: CONFIGS.get(kind, min(names)[1]) for kind, names in sorted(found.items())}
+
+
+def measure(kind: str, name: str) -> dict[str, Any]:
+    """Train one iteration and validate one batch, as the train command would.
+
+    Returns:
+        `loss`, `step_s`, `val_s`, `metric`; or `why` not.
+    """
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return _step(_lowered(kind, name, Path(folder)))
+        except Exception as error:
+            return {"why": f"{type(error).__name__}: {error}".splitlines()[0][:300]}
+
+
+def _lowered(kind: str, name: str, work_dir: Path) -> dict[str, Any]:
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    from vision_research.config.compose import conf_dir, register
+    from vision_research.config.errors import ConfigError
+    from vision_research.config.lowering import LoweringInputs, lower
+    from vision_research.config.needs import unmet_masks
+    from vision_research.config.schema import TrainConfig
+    from vision_research.config.validate import validate
+    from vision_research.engine.preflight import preflight
+    from vision_research.flow.prepare import look_at_data
+
+    register()
+    length = ("schedule.max_epochs=null", "schedule.max_iters=1", "schedule.val_interval=1", "schedule.warmup_iters=0")
+    words = [
+        f"model=zoo/{name}",
+        *WORDS,
+        SIZE,
+        *OTHERS.get(kind, ()),
+        *length,
+        "data.limit_train=4",
+        "data.limit_val=1",
+    ]
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config = OmegaConf.to_object(compose("train", overrides=[*words, "tracking=none"]))
+    assert isinstance(config, TrainConfig)
+    validate(config)
+    facts = look_at_data(config)
+    if problems := list(unmet_masks(config, facts.masks)):
+        raise ConfigError(problems)
+    lowered = lower(config, LoweringInputs(work_dir, facts.classes, num_train=4, masks=facts.masks))
+    preflight(lowered)
+    lowered["default_hooks"]["checkpoint"] = None
+    return lowered
+
+
+def _step(lowered: dict[str, Any]) -> dict[str, Any]:
+    import torch
+    from mmengine.config import Config
+    from mmengine.hooks import Hook
+    from mmengine.runner import Runner
+
+    seen: dict[str, Any] = {}
+
+    class Probe(Hook):
+        """Notes when a step and a validation begin and end, and what came of them."""
+
+        priority = "LOWEST"
+
+        def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+            seen["begun"] = time.perf_counter()
+
+        def after_train_iter(
+            self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+        ) -> None:
+            seen["step_s"] = round(time.perf_counter() - seen.pop("begun"), 2)
+            seen["loss"] = round(float((outputs or {})["loss"]), 4)
+
+        def before_val_epoch(self, runner: Any) -> None:
+            seen["begun"] = time.perf_counter()
+
+        def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+            seen["val_s"] = round(time.perf_counter() - seen.pop("begun"), 2)
+            seen["metric"] = next(iter(metrics or {}), None)
+
+    torch.manual_seed(0)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    runner = Runner.from_cfg(Config(lowered))
+    runner.register_hook(Probe())
+    runner.train()
+    if not torch.isfinite(torch.tensor(seen["loss"])) or "val_s" not in seen:
+        raise ValueError(f"the step or the validation gave nothing: {seen}")
+    return seen
+
+
+def _in_a_process(kind: str, name: str) -> dict[str, Any]:
+    command = [sys.executable, "-W", "ignore", __file__, "--measure", kind, name]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return {"why": f"took more than {LIMIT_S} s"}
+    last = done.stdout.strip().splitlines()[-1:] or [""]
+    if done.returncode or not last[0].startswith("{"):
+        return {"why": (done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"])[0][:300]}
+    return dict(json.loads(last[0]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

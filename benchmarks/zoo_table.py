@@ -1,0 +1,221 @@
+"""docs/zoo.md: every entry of MMDetection's zoo, what its authors published of it, and what it does here.
+
+    python benchmarks/zoo_table.py [--check]
+
+Puts together MMDetection's model index with the results of zoo_parity.py, zoo_builds.py, zoo_learning.py and
+export_table.py; measures nothing. `--check` writes nothing, and returns 1 where the page is not up to date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from vision_research.config.model_index import published_entry
+from vision_research.config.zoo import zoo_options
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "zoo.md"
+HEAD = """# The zoo
+
+<!-- written by benchmarks/zoo_table.py from MMDetection's model index and the files in benchmarks/results -->
+
+Every config file of MMDetection is an option of five groups:
+
+```bash
+python -m vision_research.train experiment=zoo/tood/tood_r50_fpn_1x_coco data.root=/datasets/coco
+python -m vision_research.train model=zoo/tood/tood_r50_fpn_1x_coco aug=mosaic_mixup schedule=1x data=coco data.root=...
+python -m vision_research.train model=faster_rcnn schedule=zoo/rtmdet/rtmdet_tiny_8xb32-300e_coco data=digits
+python -m vision_research.train model=faster_rcnn aug=zoo/yolox/yolox_s_8xb8-300e_coco schedule=300e data=digits
+```
+
+`experiment=zoo/X` is the file itself, with its own data set; `data.root=FOLDER` says where that lies. `model=zoo/X` is
+its detector, `schedule=zoo/X` its loops, optimizer and schedulers, `aug=zoo/X` its pipelines with their wrappers and
+stage switches, `data=zoo/X` its data sets, loaders and metrics. What is typed is laid over the file:
+`schedule.max_epochs=24` stretches a schedule of 12, `data.batch_size=4` is the loader's,
+`aug.recipe.train.pipeline.3.prob=0.25` changes one step, `model.roi_head.bbox_head.0.num_classes=3` one head of a list.
+
+Names complete in a shell, once it knows a word for the command:
+
+```bash
+alias train='python -m vision_research.train'
+_train() {
+    local found=$(COMP_LINE=$COMP_LINE python -m vision_research.train -sc query=bash)
+    COMPREPLY=($(compgen -W "$found" -- "${COMP_WORDS[COMP_CWORD]}"))
+}
+COMP_WORDBREAKS=${COMP_WORDBREAKS//=}
+complete -o nospace -F _train train
+```
+"""
+
+
+def main() -> int:
+    """Write the page, or compare it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    text = page()
+    if parser.parse_args().check:
+        return int(not PAGE.is_file() or PAGE.read_text() != text)
+    PAGE.write_text(text)
+    return 0
+
+
+def page() -> str:
+    """Return the page as it should be."""
+    parity, builds, learning = (_read(name) for name in ("parity", "builds", "learning"))
+    parts = [HEAD, *_parity(parity), *_builds(builds), *_learning(learning), *_entries(parity, builds, learning)]
+    return "\n".join(parts) + "\n"
+
+
+def _read(name: str) -> dict[str, Any]:
+    file = RESULTS / "zoo" / f"{name}.json"
+    return json.loads(file.read_text()) if file.is_file() else {}
+
+
+def _parity(parity: dict[str, Any]) -> list[str]:
+    lines = [
+        "## What is held against the file",
+        "",
+        f"**{parity['equal']} of {parity['trainable']}** trainable files: `experiment=zoo/X`, composed, checked and "
+        "lowered, equals `Config.fromfile(X)` key by key, tuples and all (`benchmarks/zoo_parity.py`), apart from "
+        "these keys, which are ours:",
+        "",
+        *(f"- `{key}`: {why}" for key, why in parity["ours"].items()),
+        f"- `custom_hooks`: {', '.join(f'`{hook}`' for hook in parity['our_hooks'])} come after the file's own",
+        "",
+        "On a CPU, SyncBN becomes BN and mixed precision full precision, since neither exists there.",
+    ]
+    if parity["differing"]:
+        lines += [
+            "",
+            "Exceptions:",
+            "",
+            *(f"- `{name}`: {'; '.join(why)}" for name, why in parity["differing"].items()),
+        ]
+    return [*lines, ""]
+
+
+def _builds(builds: dict[str, Any]) -> list[str]:
+    if not builds:
+        return []
+    counts = Counter(entry["outcome"] for entry in builds.values())
+    refused = Counter(
+        entry["other classes"] for entry in builds.values() if isinstance(entry.get("other classes"), str)
+    )
+    absent = Counter(entry["why"] for entry in builds.values() if entry["outcome"] == "not here")
+    wrong = {name: entry for name, entry in builds.items() if entry["outcome"] in ("differs", "not with other classes")}
+    return [
+        "## What builds",
+        "",
+        f"**{counts['same']}** detectors build without weights with the names and shapes that MMDetection builds from "
+        "the file, and with the ten classes of the digits where they count classes (`benchmarks/zoo_builds.py`).",
+        "",
+        *(f"- `{name}`: {entry['outcome']}: {entry['why']}" for name, entry in wrong.items()),
+        *(f"- {count} have no class count to set: {why}" for why, count in refused.most_common()),
+        *(
+            f"- {count} do not build here, nor in MMDetection by itself: {_short(why)}"
+            for why, count in absent.most_common()
+        ),
+        "",
+    ]
+
+
+def _learning(learning: dict[str, Any]) -> list[str]:
+    if not learning:
+        return []
+    able = sum("loss" in entry for entry in learning.values())
+    rows = [
+        f"| {kind} | `{entry['config']}` | "
+        + (
+            f"{entry['loss']:g} | {entry['step_s']:g} | {entry['val_s']:g} |"
+            if "loss" in entry
+            else f"{_short(entry['why'])} | | |"
+        )
+        for kind, entry in sorted(learning.items())
+    ]
+    return [
+        "## What learns",
+        "",
+        f"**{able} of {len(learning)}** detector types take a training step and validate a batch on `data=digits`, "
+        "from scratch, on one CPU core, two small images a step (`benchmarks/zoo_learning.py`).",
+        "",
+        "| detector | smallest config | loss, or why not | step, s | validation, s |",
+        "|---|---|---|---|---|",
+        *rows,
+        "",
+    ]
+
+
+def _entries(parity: dict[str, Any], builds: dict[str, Any], learning: dict[str, Any]) -> list[str]:
+    trainable, differing = set(parity["configs"]), parity["differing"]
+    lines = [
+        "## Every entry",
+        "",
+        "Box and mask AP in percent and memory in GB are those of MMDetection's model index. *file*: the experiment is "
+        "the file, key by key; *builds*: here; *learns*: its detector type takes a step on the digits; *exports*: in "
+        "which formats it was held against the detector (docs/export.md).",
+    ]
+    family = ""
+    for name in zoo_options():
+        if name.partition("/")[0] != family:
+            family = name.partition("/")[0]
+            lines += [
+                "",
+                f"### {family}",
+                "",
+                "| config | detector | backbone | box AP | mask AP | GB | file | builds | learns | exports |",
+            ]
+            lines += ["|---|---|---|---|---|---|---|---|---|---|"]
+        built = builds.get(name, {})
+        box, mask, memory = _published(name)
+        file = "-" if name not in trainable else "no" if name in differing else "yes"
+        builds_here = {"same": "yes", "no model": "-"}.get(built.get("outcome", ""), "no" if built else "?")
+        kind = built.get("detector", "-")
+        learns = "-" if name not in trainable else "yes" if "loss" in learning.get(kind, {}) else "no"
+        cells = (
+            name.partition("/")[2],
+            kind,
+            built.get("backbone", "-"),
+            box,
+            mask,
+            memory,
+            file,
+            builds_here,
+            learns,
+            _exports(name),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _published(name: str) -> tuple[str, str, str]:
+    entry = published_entry(name)
+    values = {
+        metric: value
+        for result in entry.get("Results") or []
+        if str(result.get("Dataset")).startswith("COCO")
+        for metric, value in (result.get("Metrics") or {}).items()
+    }
+    memory = (entry.get("Metadata") or {}).get("Training Memory (GB)", "")
+    return str(values.get("box AP", "")), str(values.get("mask AP", "")), str(memory)
+
+
+def _exports(name: str) -> str:
+    file = RESULTS / "export" / f"{name.replace('/', '--')}.json"
+    if not file.is_file():
+        return ""
+    formats = json.loads(file.read_text()).get("formats", {})
+    return ", ".join(kind for kind, found in formats.items() if found.get("within"))
+
+
+def _short(text: str) -> str:
+    return text.replace("|", "/").replace("\n", " ")[:200]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
