@@ -71,7 +71,13 @@ def schedule_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def aug_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """Turn an MMDetection config into the content of the `aug` group."""
+    """Turn an MMDetection config into the content of the `aug` group.
+
+    Raises:
+        KeyError: the file trains nothing.
+    """
+    if not config.get("train_dataloader"):
+        raise KeyError(f"zoo/{name} trains nothing, so it has no augmentation")
     frames = {split: part(dataset)[0] for split, dataset in _datasets(config)}
     hooks = {kind: hook for kind, hook in _hooks(config).items() if kind in STAGE_HOOKS}
     preprocessor = (config.get("model") or {}).get("data_preprocessor") or config.get("data_preprocessor") or {}

@@ -106,6 +106,7 @@ def test_a_shell_completes_the_names_of_the_zoo() -> None:
             "schedule=zoo/sort/sort_faster-rcnn_r50_fpn_8xb2-4e_mot17halftrain_test-mot17halfval",
             "trains nothing, so it has no schedule",
         ),
+        ("aug=zoo/qdtrack/qdtrack_faster-rcnn_r50_fpn_4e_base", "trains nothing, so it has no augmentation"),
         ("data=zoo/qdtrack/qdtrack_faster-rcnn_r50_fpn_4e_base", "names no training data"),
     ],
 )

@@ -1,0 +1,68 @@
+"""Files of the zoo through the product: with their own data set, and their parts around the digits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.integration.conftest import Workplace
+
+pytestmark = pytest.mark.slow
+
+QUIET = ("debug=one_batch", "hw=cpu", "hw.num_threads=1", "tracking=none", "export=none")
+
+
+def write_coco(root: Path) -> None:
+    """Two images in the layout and with two of the classes of COCO."""
+    document = {
+        "images": [{"id": index, "file_name": f"{index}.jpg", "height": 96, "width": 128} for index in range(2)],
+        "categories": [{"id": 1, "name": "person"}, {"id": 3, "name": "car"}],
+        "annotations": [
+            {"id": index + 1, "image_id": index, "category_id": 3, "bbox": [20, 20, 60, 40], "area": 2400, "iscrowd": 0}
+            for index in range(2)
+        ],
+    }
+    (root / "annotations").mkdir(parents=True)
+    for split in ("train2017", "val2017"):
+        (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(document))
+        (root / split).mkdir()
+        for index in range(2):
+            picture = np.full((96, 128, 3), 90, np.uint8)
+            picture[20:60, 20:80] = 230
+            assert cv2.imwrite(str(root / split / f"{index}.jpg"), picture)
+
+
+def test_an_experiment_trains_on_the_data_set_of_its_file(tmp_path: Path) -> None:
+    workplace = Workplace(tmp_path)
+    words = ("experiment=zoo/retinanet/retinanet_r18_fpn_1x_coco", "model.weights=none", "image_size=[96,128]", *QUIET)
+    refused = workplace.run(*words, "work_dir=refused", tiny=False, expect=1)
+    assert "data.root=data/coco/: zoo/retinanet/retinanet_r18_fpn_1x_coco reads" in refused
+    assert "instances_train2017.json" in refused and "Type data.root=FOLDER" in refused
+    assert not (tmp_path / "refused").exists()
+
+    write_coco(tmp_path / "coco")
+    printed = workplace.run(*words, "data.root=coco", "data.batch_size=2", "work_dir=run", tiny=False)
+    assert "FINISHED" in printed and "coco/bbox_mAP" in printed
+    config = (tmp_path / "run" / "config.py").read_text()
+    assert "num_classes=80" in config and "'CocoMetric'" in config
+
+
+def test_mixing_of_one_file_and_the_schedule_of_another_train_a_third_detector(workplace: Workplace) -> None:
+    printed = workplace.run(
+        "model=retinanet",
+        "model.backbone.depth=18",
+        "model.neck.in_channels=[64,128,256,512]",
+        "aug=zoo/yolox/yolox_s_8xb8-300e_coco",
+        "schedule=zoo/rtmdet/rtmdet_tiny_8xb32-300e_coco",
+        "data.image_size=[96,96]",
+        "work_dir=runs/mixed",
+        *QUIET,
+        tiny=False,
+    )
+    assert "FINISHED" in printed
+    config = (workplace.folder / "runs" / "mixed" / "config.py").read_text()
+    assert "'MultiImageMixDataset'" in config and "'AdamW'" in config and "LoadImageOrSkip" in config
