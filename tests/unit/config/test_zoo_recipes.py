@@ -129,6 +129,12 @@ def test_a_longer_training_stretches_the_schedule(typed: Compose) -> None:
     assert (warm_up["end"], steps["milestones"], steps["end"]) == (500, [16, 22], 24)
 
 
+def test_a_very_short_training_keeps_an_end_behind_every_beginning(typed: Compose) -> None:
+    tree = lowered(typed, f"schedule={RTMDET}", "schedule.max_epochs=1")
+    cosine = tree["param_scheduler"][1]
+    assert (cosine["begin"], cosine["end"], cosine["T_max"]) == (0, 1, 1)
+
+
 def test_a_length_in_iterations_turns_the_schedule_into_iterations(typed: Compose) -> None:
     tree = lowered(typed, f"schedule={RCNN}", "schedule.max_epochs=null", "schedule.max_iters=1200")
     assert (tree["train_cfg"]["type"], tree["train_cfg"]["max_iters"]) == ("ResumableIterLoop", 1200)

@@ -99,6 +99,9 @@ def _stretched(scheduler: dict[str, Any], schedule: ScheduleConfig, factor: floa
     for key in POINTS:
         if key in changed:
             changed[key] = _scaled(changed[key], factor)
+    if "begin" in changed and "end" in changed:
+        # In a very short training both may round to one place, which MMEngine refuses.
+        changed["begin"] = min(changed["begin"], max(0, changed["end"] - 1))
     if by_epoch and schedule.max_iters is not None:
         changed["by_epoch"] = False
         changed.pop("convert_to_iter_based", None)
