@@ -52,6 +52,20 @@ def test_the_same_boxes_are_kept_as_by_mmcv(config: dict[str, Any], count: int, 
     assert torch.equal(suppress(boxes, scores, groups, 10)[0], expected[:10])
 
 
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("limit", [5, 40, 10_000])
+@pytest.mark.parametrize("shift", [0, -150])
+def test_heaps_of_many_groups_are_suppressed_as_by_mmcv(ties: bool, limit: int, shift: int) -> None:
+    boxes, scores, groups = random_boxes(2000, seed=limit, ties=ties)
+    # Twenty boxes to each place, and negative coordinates.
+    boxes = boxes[torch.arange(2000) % 100] + torch.rand(2000, 4) + shift
+    expected = batched_nms(boxes, scores, groups, {"type": "nms", "iou_threshold": 0.5, "split_thr": 300})[1]
+
+    keep, _ = torch.jit.script(BatchedNms(0.5, split_thr=300))(boxes, scores, groups, limit)
+
+    assert torch.equal(keep, expected[:limit])
+
+
 def test_without_boxes_nothing_is_kept() -> None:
     empty = torch.zeros(0, dtype=torch.int64)
 

@@ -11,7 +11,13 @@ from torch import Tensor, nn
 
 
 def nms(
-    boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0, limit: int = -1, block_size: int = 1024
+    boxes: Tensor,
+    scores: Tensor,
+    iou_threshold: float,
+    offset: int = 0,
+    limit: int = -1,
+    block_size: int = 1024,
+    first_block: int = 256,
 ) -> Tensor:
     """Keep every box that no better kept box overlaps by more than `iou_threshold`.
 
@@ -21,7 +27,9 @@ def nms(
         iou_threshold: an IoU above it suppresses the worse box.
         offset: 0, or 1 where a box's last pixel belongs to it.
         limit: stop when that many are kept; -1 keeps all.
-        block_size: boxes resolved against each other at once; a larger block means fewer steps and larger matrices.
+        block_size: most boxes resolved against each other at once; larger means fewer steps and larger matrices.
+        first_block: how many at first, doubled from step to step: where boxes lie in heaps, few suppress the rest, and
+            to compare heaps with themselves is what costs.
 
     Returns:
         (K,) int64 indices of the kept boxes, best score first.
@@ -30,19 +38,34 @@ def nms(
     waiting = boxes[order]
     places = order
     kept = [order[:0]]
+    kept_boxes = [boxes[:0]]
     count = 0
+    size = min(first_block, block_size)
     while waiting.size(0) > 0 and (limit <= 0 or count < limit):
-        block, waiting = waiting[:block_size], waiting[block_size:]
+        block, waiting = waiting[:size], waiting[size:]
+        block_places, places = places[:size], places[size:]
+        if limit > 0 and count > 0:
+            # Few boxes will be looked at: each when its turn comes, against those that were kept.
+            spared = _spared(torch.cat(kept_boxes), block, iou_threshold, offset)
+            block, block_places = block[spared], block_places[spared]
         survives = _resolve(_conflicts(block, block, iou_threshold, offset), block.size(0))
-        kept.append(places[:block_size][survives])
+        kept.append(block_places[survives])
+        kept_boxes.append(block[survives])
         count += kept[-1].size(0)
-        places = places[block_size:]
-        if waiting.size(0) > 0:
-            spared = torch.ones(waiting.size(0), dtype=torch.bool, device=boxes.device)
-            spared[_conflicts(block[survives], waiting, iou_threshold, offset)[1]] = False
+        if limit <= 0 and waiting.size(0) > 0:
+            # All will be looked at: those that are suppressed need not be looked at again.
+            spared = _spared(kept_boxes[-1], waiting, iou_threshold, offset)
             waiting, places = waiting[spared], places[spared]
+        size = min(2 * size, block_size)
     keep = torch.cat(kept)
     return keep[:limit] if limit > 0 else keep
+
+
+def _spared(boxes: Tensor, others: Tensor, iou_threshold: float, offset: int) -> Tensor:
+    """(B,) bool: which of (B, 4) others none of (A, 4) boxes overlaps by more than the threshold."""
+    spared = torch.ones(others.size(0), dtype=torch.bool, device=others.device)
+    spared[_conflicts(boxes, others, iou_threshold, offset)[1]] = False
+    return spared
 
 
 def _conflicts(boxes: Tensor, others: Tensor, iou_threshold: float, offset: int) -> Tensor:
@@ -112,6 +135,21 @@ def separate_groups(boxes: Tensor, groups: Tensor) -> Tensor:
     return boxes + (groups.to(boxes.dtype) * (boxes.max() + 1.0))[:, None]
 
 
+def _order_matters(keep: Tensor, scores: Tensor, groups: Tensor) -> bool:
+    """Whether another order of equal scores could give other boxes, or the same in another order.
+
+    mmcv sorts each group by itself, and the survivors of all once more; torch's sort is not stable, so how equal scores
+    come out depends on every value sorted. That is of no account where no two of the kept boxes (K,) are equal, and no
+    two of one group down to the last of them.
+    """
+    best = scores[keep]
+    ranked, order = scores[scores >= best[-1]].sort(descending=True)
+    ranked_groups = groups[scores >= best[-1]][order]
+    equal = ranked[1:] == ranked[:-1]
+    of_one_group = equal & (ranked_groups[1:] == ranked_groups[:-1])
+    return bool((best[1:] == best[:-1]).any() | of_one_group.any() | (equal[1:] & equal[:-1]).any())
+
+
 class BatchedNms(nn.Module):
     """`mmcv.ops.batched_nms` for one `nms` dict of a test_cfg.
 
@@ -167,27 +205,22 @@ class BatchedNms(nn.Module):
         separated = boxes if self.class_agnostic else separate_groups(boxes, groups)
         if boxes.size(0) < self.split_thr:
             return self._suppress(separated, scores, limit)
-        # mmcv sorts the survivors of all groups, and torch's sort is not stable: how equal scores come out depends on
-        # every value sorted. So groups may stop early at the limit only where that leaves no two equal scores on top.
-        keep, was_cut = self._suppress_groups(separated, scores, groups, limit + 1 if limit > 0 else -1)
-        if was_cut:
-            best = scores[keep[: limit + 1]]
-            if bool((best[1:] == best[:-1]).any()):
-                keep, _ = self._suppress_groups(separated, scores, groups, -1)
+        if limit > 0 and not self.class_agnostic and bool(boxes.min() >= 0):
+            # All groups at once, until there are enough: with no negative coordinate, groups that are apart stay apart.
+            keep = self._suppress(separated, scores, limit + 1)
+            if keep.size(0) > limit and not _order_matters(keep, scores, groups):
+                return keep[:limit]
+        keep = self._suppress_groups(separated, scores, groups)
         return keep[:limit] if limit > 0 else keep
 
-    def _suppress_groups(self, boxes: Tensor, scores: Tensor, groups: Tensor, limit: int) -> tuple[Tensor, bool]:
-        """The kept boxes of every group, and whether the limit may have cut one short."""
+    def _suppress_groups(self, boxes: Tensor, scores: Tensor, groups: Tensor) -> Tensor:
+        """The kept boxes of every group, best score first."""
         kept = [groups[:0]]
-        was_cut = False
         for group in torch.unique(groups):
             members = torch.nonzero(groups == group).view(-1)
-            # A group that is one block is resolved whole, so a limit would gain nothing.
-            bound = limit if members.size(0) > self.block_size else -1
-            was_cut = was_cut or bound > 0
-            kept.append(members[self._suppress(boxes[members], scores[members], bound)])
+            kept.append(members[self._suppress(boxes[members], scores[members], -1)])
         keep = torch.cat(kept).sort()[0]
-        return keep[scores[keep].sort(descending=True)[1]], was_cut
+        return keep[scores[keep].sort(descending=True)[1]]
 
     def _suppress(self, boxes: Tensor, scores: Tensor, limit: int) -> Tensor:
         if self.score_threshold > 0:
