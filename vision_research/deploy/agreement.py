@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vision_research.deploy.detections import Detections, Difference, Tolerance, masks_apart
+from vision_research.deploy.detections import Detections, Difference, Tolerance, mask_shares, masks_apart
 
 _FAR = 1e6
 
@@ -66,4 +66,8 @@ def _pair(ours: Detections, theirs: Detections, tolerance: Tolerance) -> tuple[T
     cost = torch.where(is_near, boxes / tolerance.box_px + scores / tolerance.score, _FAR)
     rows, columns = (torch.from_numpy(index) for index in linear_sum_assignment(cost.numpy()))
     taken = is_near[rows, columns]
-    return rows[taken], columns[taken]
+    rows, columns = rows[taken], columns[taken]
+    if ours.masks is None or theirs.masks is None or not len(rows):
+        return rows, columns
+    alike = mask_shares(ours.masks[rows], theirs.masks[columns]) <= tolerance.mask
+    return rows[alike], columns[alike]

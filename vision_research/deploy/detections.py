@@ -110,9 +110,13 @@ def masks_apart(got: Tensor | None, expected: Tensor | None) -> float:
     """The largest share of differing pixels over pairs of (N, H, W) bool masks."""
     if got is None or expected is None or got.shape != expected.shape:
         return float("inf")
+    return float(mask_shares(got, expected).max())
+
+
+def mask_shares(got: Tensor, expected: Tensor) -> Tensor:
+    """The (N,) shares of differing pixels of pairs of (N, H, W) bool masks, as `Difference.mask` counts them."""
     differing = (got ^ expected).flatten(1).sum(1)
-    union = (got | expected).flatten(1).sum(1).clamp(min=_SMALLEST_UNION)
-    return float((differing / union).max())
+    return differing / (got | expected).flatten(1).sum(1).clamp(min=_SMALLEST_UNION)
 
 
 def _match(ours: Detections, theirs: Detections) -> Tensor:

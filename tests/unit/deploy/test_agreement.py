@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from vision_research.deploy.agreement import agree
@@ -46,3 +47,18 @@ def test_a_score_at_the_cut_may_fall_either_way() -> None:
     tied = found((0, 0.9, 0), (70, 0.055, 0))
     assert agree(tied, expected, TOLERANCE, 0.0, 2).unmatched == 0
     assert agree(tied, expected, TOLERANCE, 0.0, 3).unmatched == 2
+
+
+def test_masks_that_differ_by_more_than_the_bound_make_no_partners() -> None:
+    tolerance = Tolerance(box_px=0.5, score=0.01, mask=0.02)
+    rows = found((0, 0.9, 0), (50, 0.8, 0))
+    masks = torch.zeros(2, 60, 60, dtype=torch.bool)
+    masks[:, :40, :50] = True
+    near, far = masks.clone(), masks.clone()
+    near[0, 0, :30] = False
+    far[0, 0, :41] = False
+    expected = rows._replace(masks=masks)
+
+    assert agree(rows._replace(masks=near), expected, tolerance, 0.05, None).mask == pytest.approx(30 / 2000)
+    assert agree(rows._replace(masks=near), expected, tolerance, 0.05, None).unmatched == 0
+    assert agree(rows._replace(masks=far), expected, tolerance, 0.05, None).unmatched == 2
