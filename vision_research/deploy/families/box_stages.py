@@ -32,6 +32,11 @@ class BoxStage(nn.Module):
         super().__init__()
         self.pooling = RoiPooling(extractor)
         self.box_head = self._trace(bbox_head, shared_head, num_channels)
+        self.convolves = any(
+            isinstance(module, nn.Conv2d)
+            for part in (bbox_head, shared_head or nn.Identity())
+            for module in part.modules()
+        )
         self.num_classes = int(bbox_head.num_classes)
         self.num_boxes = 1 if bbox_head.reg_class_agnostic or not bbox_head.with_reg else self.num_classes
         self.moves = bool(bbox_head.with_reg)
@@ -43,7 +48,14 @@ class BoxStage(nn.Module):
 
     def forward(self, features: list[Tensor], rois: Tensor) -> tuple[Tensor, Tensor]:
         """From (1, C, h, w) levels and (R, 4) RoIs to (R, classes + 1) logits and (R, 4 * boxes) deltas."""
-        logits, deltas = self.box_head(self.pooling(features, rois))
+        return self._run(self.pooling(features, rois))
+
+    def _run(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        if self.convolves and not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            # One RoI more: a graph cannot tell whether there is any, and torch.export wants to know.
+            logits, deltas = self.box_head(torch.cat([pooled, pooled.new_zeros(1, *pooled.shape[1:])]))
+            return logits[:-1], deltas[:-1]
+        logits, deltas = self.box_head(pooled)
         return logits, deltas
 
     def refine(self, rois: Tensor, logits: Tensor, deltas: Tensor, clip: tuple[int, int]) -> Tensor:
@@ -94,8 +106,7 @@ class DoubleStage(BoxStage):
     def forward(self, features: list[Tensor], rois: Tensor) -> tuple[Tensor, Tensor]:
         """From (1, C, h, w) levels and (R, 4) RoIs to (R, classes + 1) logits and (R, 4 * boxes) deltas."""
         pooled = torch.cat([self.pooling(features, rois), self.wide_pooling(features, rois)], dim=1)
-        logits, deltas = self.box_head(pooled)
-        return logits, deltas
+        return self._run(pooled)
 
 
 class BoxHead(nn.Module):

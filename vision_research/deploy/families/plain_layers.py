@@ -1,7 +1,8 @@
 """Autograd functions of mmcv and MMDetection, computed in plain torch while a network is traced.
 
 A trace would record such a function by its Python name, which no file can hold. Within `plain_layers` the names under
-which mmcv and MMDetection call deformable convolutions and TOOD's mean mean ours.
+which mmcv and MMDetection call deformable convolutions and TOOD's mean mean ours. So does the balanced pyramid's
+`forward`, which a trace could hold and `torch.export` cannot.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vision_research.deploy.families.balanced_pyramid import balance
 from vision_research.deploy.ops.deform_conv import deform_conv2d
 
 
@@ -24,6 +26,7 @@ def plain_layers() -> Iterator[None]:
     """Within the block mmcv's deformable convolutions and MMDetection's autograd functions are ours."""
     from mmcv.ops.deform_conv import DeformConv2dFunction
     from mmcv.ops.modulated_deform_conv import ModulatedDeformConv2dFunction
+    from mmdet.models.necks import BFP
     from mmdet.models.utils.misc import SigmoidGeometricMean
 
     replaced = [
@@ -31,6 +34,9 @@ def plain_layers() -> Iterator[None]:
         *_replace(ModulatedDeformConv2dFunction, _modulated_deform_conv2d),
         *_replace(SigmoidGeometricMean, _sigmoid_geometric_mean),
     ]
+    if not _is_tracing():
+        replaced.append((BFP, "forward", BFP.forward))
+        BFP.forward = balance
     try:
         yield
     finally:
@@ -38,7 +44,11 @@ def plain_layers() -> Iterator[None]:
             setattr(module, name, original)
 
 
-def _replace(function: type, ours: Callable[..., Tensor]) -> list[tuple[types.ModuleType, str, Any]]:
+def _is_tracing() -> bool:
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+
+
+def _replace(function: type, ours: Callable[..., Tensor]) -> list[tuple[Any, str, Any]]:
     """Put ours where `function.apply` stands as a module's global; returns what stood where."""
     found = [
         (module, name, value)
@@ -88,8 +98,7 @@ def _modulated_deform_conv2d(
 
 def _current_deform_conv2d() -> Callable[..., Tensor]:
     """Scripted within a trace, where it stays one loop; in Python elsewhere, which `torch.export` follows."""
-    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-    return _scripted_deform_conv2d() if tracing else deform_conv2d
+    return _scripted_deform_conv2d() if _is_tracing() else deform_conv2d
 
 
 @functools.cache

@@ -6,7 +6,7 @@ Traced: backbone, neck and head. Scripted: the choice of candidates, their suppr
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -19,6 +19,9 @@ from vision_research.deploy.families.plain_layers import plain_layers
 from vision_research.deploy.families.priors import build_priors
 from vision_research.deploy.families.select import build_nms, large_enough, to_image
 from vision_research.deploy.ops.masks import resize_maps
+
+# Of a side: more than any image has.
+_MOST_PIXELS = 2**20
 
 
 class InstanceNetwork(nn.Module):
@@ -154,11 +157,23 @@ class InstancePostprocess(nn.Module):
         stride = int(self.strides[0])
         logits = resize_maps(logits, logits.size(1) * stride, logits.size(2) * stride)
         # As upstream: the height follows the factor of the width, and what is then missing stays empty.
-        height = int(math.ceil(logits.size(1) * (1 / scale_factor[0])))
-        width = int(math.ceil(logits.size(2) * (1 / scale_factor[1])))
-        logits = resize_maps(logits, height, width)[:, : image_size[0], : image_size[1]]
-        masks = logits.sigmoid() > self.mask_thr
-        return F.pad(masks, [0, image_size[1] - masks.size(2), 0, image_size[0] - masks.size(1)])
+        height, width = rescaled(logits.size(1), scale_factor[0]), rescaled(logits.size(2), scale_factor[1])
+        masks = resize_maps(logits, height, width).sigmoid() > self.mask_thr
+        y, x = torch.arange(image_size[0], device=masks.device), torch.arange(image_size[1], device=masks.device)
+        masks = masks.index_select(1, y.clamp(max=height - 1)).index_select(2, x.clamp(max=width - 1))
+        return masks & (y < height)[:, None] & (x < width)
+
+
+def rescaled(side: int, factor: float) -> int:
+    """A side of the network's input in pixels of the image, rounded up as Python does."""
+    if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+        exact = torch.scalar_tensor(side, dtype=torch.float64) * (1 / torch.scalar_tensor(factor, dtype=torch.float64))
+        # A whole number of the graph, which torch types as any number.
+        pixels: Any = exact.ceil().to(torch.int64).item()
+        torch._check(pixels >= 1)  # type: ignore[no-untyped-call]
+        torch._check(pixels <= _MOST_PIXELS)  # type: ignore[no-untyped-call]
+        return cast(int, pixels)
+    return int(math.ceil(side * (1 / factor)))
 
 
 def _rows(level: Tensor) -> Tensor:

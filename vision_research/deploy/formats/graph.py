@@ -16,6 +16,7 @@ from torch.export import Dim, ExportedProgram
 from vision_research.deploy.detector import build_graph
 from vision_research.deploy.errors import ExportError
 from vision_research.deploy.formats.job import Job
+from vision_research.deploy.ops.computed_sizes import ComputedSizes
 from vision_research.deploy.preprocess import Preprocess
 
 # Of an image: larger than what a camera makes.
@@ -33,7 +34,7 @@ def export_program(job: Job, substitutes: Mapping[type, Callable[[Any], nn.Modul
         ExportError: torch cannot follow the detector's code; the message holds torch's reason.
     """
     example = job.inputs_for(job.images[0])
-    with _quiet(), torch.no_grad():
+    with _quiet(), torch.no_grad(), ComputedSizes():
         module = build_graph(job.detector, job.spec, torch.from_numpy(job.images[0]), job.form, substitutes)
         try:
             return torch.export.export(module, (example,), dynamic_shapes=(_free_sides(job, example),), strict=False)

@@ -14,8 +14,10 @@ from vision_research.deploy.families.roi import RoiPooling
 from vision_research.deploy.formats.graph import export_program
 from vision_research.deploy.formats.job import Job
 from vision_research.deploy.formats.onnx_ops import OPSET, translations
+from vision_research.deploy.ops.looped_soft_nms import LoopedSoftNms
 from vision_research.deploy.ops.native import NativeNms, NativeRoiPooling
 from vision_research.deploy.ops.nms import BatchedNms
+from vision_research.deploy.ops.soft_nms import BatchedSoftNms
 
 
 def write(job: Job, path: Path) -> None:
@@ -36,7 +38,7 @@ def write_float(job: Job, path: Path) -> None:
 
 
 def _export(job: Job, path: Path) -> None:
-    program = export_program(job, {BatchedNms: NativeNms, RoiPooling: NativeRoiPooling})
+    program = export_program(job, {BatchedNms: NativeNms, BatchedSoftNms: LoopedSoftNms, RoiPooling: NativeRoiPooling})
     with _quiet():
         written = torch.onnx.export(
             program,

@@ -10,10 +10,12 @@ from vision_research.deploy.families.roi import RoiPooling
 from vision_research.deploy.formats.graph import export_program
 from vision_research.deploy.formats.job import Job
 from vision_research.deploy.ops.looped import LoopedNms, LoopedRoiPooling
+from vision_research.deploy.ops.looped_soft_nms import LoopedSoftNms
 from vision_research.deploy.ops.nms import BatchedNms
+from vision_research.deploy.ops.soft_nms import BatchedSoftNms
 
 
 def write(job: Job, path: Path) -> None:
     """Write the file; refusals are those of `export_program`."""
-    program = export_program(job, {BatchedNms: LoopedNms, RoiPooling: LoopedRoiPooling})
+    program = export_program(job, {BatchedNms: LoopedNms, BatchedSoftNms: LoopedSoftNms, RoiPooling: LoopedRoiPooling})
     torch.export.save(program, str(path))

@@ -50,18 +50,19 @@ def deform_conv2d(
     offset = offset.reshape(batch, deform_groups, taps, 2, -1).permute(1, 2, 3, 0, 4)
     offset = offset.reshape(deform_groups, taps, 2, -1)
     down, right, image = _places(batch, height, width, stride, padding, feature.device)
-    sampled: list[Tensor] = []
+    parts: list[Tensor] = []
     for group, cells in enumerate(feature.permute(0, 2, 3, 1).chunk(deform_groups, dim=3)):
+        sampled: list[Tensor] = []
         for tap in range(taps):
             y = down + tap // columns * dilation[0] + offset[group, tap, 0]
             x = right + tap % columns * dilation[1] + offset[group, tap, 1]
             values = _sample(cells, image, y, x)
             if mask is not None:
                 values = values * mask[:, group * taps + tap].reshape(-1, 1)
-            sampled.append(values)
-    # (channels * taps, places): channels outside, taps inside, as the weight lies.
-    matrix = torch.stack(sampled).reshape(deform_groups, taps, -1, feature.size(1) // deform_groups)
-    matrix = matrix.permute(0, 3, 1, 2).reshape(groups, feature.size(1) // groups * taps, -1)
+            sampled.append(values.t())
+        # (channels, taps, places), as the weight lies.
+        parts.append(torch.stack(sampled, dim=1))
+    matrix = torch.cat(parts).reshape(groups, feature.size(1) // groups * taps, -1)
     kernels = weight.reshape(groups, weight.size(0) // groups, -1)
     output = torch.cat([kernels[group].mm(matrix[group]) for group in range(groups)])
     if bias is not None:

@@ -13,6 +13,9 @@ from vision_research.deploy.families.roi import RoiPooling, scale_rois
 from vision_research.deploy.ops.nms import BatchedNms, nms
 from vision_research.deploy.ops.roi_align import map_roi_levels, roi_align
 
+# All that an int64 input of an operator can ask for.
+NO_LIMIT = 2**31 - 1
+
 
 @torch.library.custom_op("vision_research::nms", mutates_args=())
 def native_nms(boxes: Tensor, scores: Tensor, iou_threshold: float, score_threshold: float, limit: int) -> Tensor:
@@ -53,15 +56,18 @@ def _(
     return feature.new_empty(rois.shape[0], feature.shape[1], rows, columns)
 
 
+def separate(boxes: Tensor, groups: Tensor) -> Tensor:
+    """As `nms.separate_groups`, for a list of none as well: it has no largest coordinate, so a zero is added."""
+    largest = torch.cat([boxes.reshape(-1), boxes.new_zeros(1)]).max()
+    return boxes + (groups.to(boxes.dtype) * (largest + 1.0))[:, None]
+
+
 class NativeNms(nn.Module):
     """`BatchedNms` on the one operator.
 
     Args:
         plain: what it stands for.
     """
-
-    # All that an int64 input of an operator can ask for.
-    NO_LIMIT = 2**31 - 1
 
     def __init__(self, plain: BatchedNms) -> None:
         super().__init__()
@@ -73,12 +79,8 @@ class NativeNms(nn.Module):
 
     def forward(self, boxes: Tensor, scores: Tensor, groups: Tensor, limit: int) -> tuple[Tensor, Tensor]:
         """Suppress as `BatchedNms.forward`."""
-        limits = [bound for bound in (limit, self.max_num, self.NO_LIMIT) if bound > 0]
-        separated = boxes
-        if not self.class_agnostic:
-            # mmcv's way to keep groups apart; the zero is for a list of none, which has no largest coordinate.
-            largest = torch.cat([boxes.reshape(-1), boxes.new_zeros(1)]).max()
-            separated = boxes + (groups.to(boxes.dtype) * (largest + 1.0))[:, None]
+        limits = [bound for bound in (limit, self.max_num, NO_LIMIT) if bound > 0]
+        separated = boxes if self.class_agnostic else separate(boxes, groups)
         if self.offset:
             # The last pixel belongs to a box: the operators have no such flag, but corners may move.
             separated = torch.cat([separated[:, :2], separated[:, 2:] + self.offset], dim=-1)

@@ -44,15 +44,18 @@ def soft_nms(
         sides = (high - low + offset).clamp(min=0.0)
         inter = sides[:, 0] * sides[:, 1]
         overlap = inter / (areas[index] + areas[waiting] - inter)
-        if method == "gaussian":
-            weight = torch.exp(-(overlap * overlap) / sigma)
-        else:
-            reduced = torch.zeros_like(overlap) if method == "naive" else 1.0 - overlap
-            weight = torch.where(overlap >= iou_threshold, reduced, torch.ones_like(overlap))
-        left = left * weight
+        left = left * decay(overlap, iou_threshold, sigma, method)
         stays = (left >= min_score) & (waiting != index)
         waiting, left = waiting[stays], left[stays]
     return torch.cat(chosen), torch.cat(lowered)
+
+
+def decay(overlap: Tensor, iou_threshold: float, sigma: float, method: str) -> Tensor:
+    """What the scores of boxes are multiplied by, (N,), for their (N,) IoUs with the chosen box; see `soft_nms`."""
+    if method == "gaussian":
+        return torch.exp(-(overlap * overlap) / sigma)
+    reduced = torch.zeros_like(overlap) if method == "naive" else 1.0 - overlap
+    return torch.where(overlap >= iou_threshold, reduced, torch.ones_like(overlap))
 
 
 class BatchedSoftNms(nn.Module):

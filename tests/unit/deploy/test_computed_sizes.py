@@ -1,0 +1,55 @@
+"""What graphs compute in the place of functions that want plain sizes: the numbers are torch's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from mmdet.models.necks import BFP
+from torch import Tensor, nn
+from torch.export import Dim
+from torch.nn import functional
+
+from vision_research.deploy.families.balanced_pyramid import pool_to
+from vision_research.deploy.families.plain_layers import plain_layers
+from vision_research.deploy.ops.computed_sizes import ComputedSizes
+
+
+class Between(nn.Module):
+    def forward(self, tensor: Tensor) -> Tensor:
+        steps: Any = torch.scalar_tensor(tensor.shape[0], dtype=torch.int64).item()
+        torch._check(steps >= 1)
+        return torch.linspace(-1, 1, steps) + torch.linspace(0.5, steps - 0.5, steps)
+
+
+def test_steps_of_a_computed_number_are_those_of_linspace() -> None:
+    with ComputedSizes():
+        graph = torch.export.export(
+            Between(), (torch.zeros(7),), dynamic_shapes=({0: Dim("steps", min=1, max=99)},), strict=False
+        ).module()
+
+    for steps in (1, 2, 7, 50):
+        expected = torch.linspace(-1, 1, steps) + torch.linspace(0.5, steps - 0.5, steps)
+        torch.testing.assert_close(graph(torch.zeros(steps)), expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("cells", [(8, 12), (9, 13), (7, 1), (33, 50)])
+@pytest.mark.parametrize("halvings", [1, 2, 3])
+def test_pooling_by_halvings_is_adaptive_pooling(cells: tuple[int, int], halvings: int) -> None:
+    level = torch.rand(1, 3, *cells)
+    size = [-(-side // 2**halvings) for side in cells]
+
+    assert torch.equal(pool_to(level, size, halvings), functional.adaptive_max_pool2d(level, size))
+
+
+def test_a_balanced_pyramid_is_the_same_for_graphs() -> None:
+    pyramid = BFP(in_channels=4, num_levels=4, refine_level=1, refine_type="non_local").eval()
+    levels = [torch.rand(1, 4, *size) for size in ((20, 28), (10, 14), (5, 7), (3, 4))]
+    with torch.no_grad():
+        expected = pyramid(levels)
+        with plain_layers():
+            balanced = pyramid(levels)
+
+    for ours, theirs in zip(balanced, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-6)
