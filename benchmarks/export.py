@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 from vision_research.deploy.cases import load_images
 from vision_research.deploy.detector import Form, find_family
 from vision_research.deploy.formats.job import Job
-from vision_research.deploy.input_spec import InputSpec, read_input_spec, with_fixed_canvas
+from vision_research.deploy.input_shapes import with_fixed_canvas
+from vision_research.deploy.input_spec import InputSpec, read_input_spec
 from vision_research.deploy.reference import PythonDetector
 from vision_research.deploy.request import FORMATS
 from vision_research.deploy.runners.runner import RUNNERS

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vision_research.deploy.batches import BatchDetector, TensorBatchDetector
 from vision_research.deploy.errors import ExportError
+from vision_research.deploy.families.centernet import CenterNetFamily
 from vision_research.deploy.families.dense import DenseFamily
 from vision_research.deploy.families.detr import DetrFamily
 from vision_research.deploy.families.family import Family
@@ -45,6 +46,7 @@ from vision_research.deploy.tracing import largest_difference, script, trace, un
 FAMILIES: tuple[Family, ...] = (
     DenseFamily(),
     PaaFamily(),
+    CenterNetFamily(),
     YoloV3Family(),
     YoloxFamily(),
     TwoStageFamily(),

@@ -45,26 +45,44 @@ class GraphPreprocess(nn.Module):
         resized = self._target_size(height, width)
         padded = self._padded_size(resized)
         rows, columns = self._tensor_size(padded)
-        resize = resize_floats_onto_canvas if self.spec.resizes_floats else resize_onto_canvas
-        levels = resize(images, resized[0], resized[1], rows, columns)
-        filled = levels
-        if self.spec.pad_before_normalise:
-            filled = torch.where(_inside(resized, rows, columns), levels, self.pad_value)
+        filled = self._levels(images, resized, rows, columns)
         tensor = filled.flip(1) if self.spec.bgr_to_rgb else filled
         if self.spec.mean:
             tensor = (tensor - self.mean) / self.std
         beyond = torch.full((), self.spec.tensor_pad_value)
         tensor = torch.where(_inside(padded, rows, columns), tensor, beyond)
         # Whole numbers of the graph, which torch types as any number.
-        clip: Any = (padded[0].item(), padded[1].item())
+        clipped = resized if self.spec.centred else padded
+        clip: Any = (clipped[0].item(), clipped[1].item())
         return tensor, clip, (resized[1].item() / width, resized[0].item() / height)
+
+    def _levels(self, images: Tensor, resized: Tensor, rows: int, columns: int) -> Tensor:
+        """(B, 3, rows, columns) float32 grey levels of the padded images; with no padding they mean nothing beyond."""
+        if self.spec.centred:
+            return self._centred_levels(images, rows, columns)
+        resize = resize_floats_onto_canvas if self.spec.resizes_floats else resize_onto_canvas
+        levels = resize(images, resized[0], resized[1], rows, columns)
+        if not self.spec.pad_before_normalise:
+            return levels
+        return torch.where(_inside(resized, rows, columns), levels, self.pad_value)
+
+    def _centred_levels(self, images: Tensor, rows: int, columns: int) -> Tensor:
+        """`Preprocess._pad_around`."""
+        height, width = images.shape[1], images.shape[2]
+        y = torch.arange(rows) - (rows // 2 - height // 2)
+        x = torch.arange(columns) - (columns // 2 - width // 2)
+        spread = images.index_select(1, y.clamp(min=0, max=height - 1)).index_select(2, x.clamp(min=0, max=width - 1))
+        inside = ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))
+        return torch.where(inside, spread.permute(0, 3, 1, 2).float(), self.pad_value)
 
     def _target_size(self, height: int, width: int) -> Tensor:
         """`Preprocess.target_size` as (2,) int64, with the factor as a fraction of whole numbers."""
         spec = self.spec
+        size = torch.stack([torch.scalar_tensor(side, dtype=torch.int64) for side in (height, width)])
+        if spec.centred:
+            return size
         if not spec.keep_ratio:
             return torch.tensor([spec.scale[1], spec.scale[0]])
-        size = torch.stack([torch.scalar_tensor(side, dtype=torch.int64) for side in (height, width)])
         bounds = [(max(spec.scale), size.max()), (min(spec.scale), size.min())]
         bounds += [(side, size[axis]) for axis, side in enumerate(spec.largest or ())]
         above, below = torch.full((), bounds[0][0], dtype=torch.int64), bounds[0][1]
@@ -82,6 +100,8 @@ class GraphPreprocess(nn.Module):
             return resized
         if spec.canvas is not None:
             return torch.tensor(spec.canvas)
+        if spec.centred:
+            return (torch.div(resized, spec.centred, rounding_mode="floor") + 1) * spec.centred
         size = resized.max().expand(2) if spec.pad_to_square else resized
         return torch.div(size + spec.pad_divisor - 1, spec.pad_divisor, rounding_mode="floor") * spec.pad_divisor
 

@@ -12,6 +12,9 @@ from typing import Any
 
 from vision_research.deploy.errors import ExportError
 
+# Where nothing bounds it: larger than what a camera makes, and a multiple of any stride.
+_LARGEST_SIDE = 16384
+
 
 @dataclass(frozen=True)
 class InputSpec:
@@ -28,6 +31,8 @@ class InputSpec:
         pad_to_square: whether the image is padded to a square before normalisation.
         pad_before_normalise: whether the pipeline pads, so that boxes are clipped at the padded image and not at the
             resized one.
+        centred: sides of the padded image are the next larger multiples of it and the image, which is not resized, lies
+            in the middle (CenterNet); 0 where it lies top left.
         pad_value: grey levels (B, G, R) of the padding before normalisation.
         mean: per channel, in the order after `bgr_to_rgb`; empty where nothing is normalised.
         std: per channel.
@@ -44,6 +49,7 @@ class InputSpec:
     pad_divisor: int = 1
     pad_to_square: bool = False
     pad_before_normalise: bool = False
+    centred: int = 0
     pad_value: tuple[int, int, int] = (0, 0, 0)
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
@@ -66,6 +72,8 @@ class InputSpec:
         """Smallest and largest height and width of the network's input."""
         if self.canvas or self.bounds:
             return (self.canvas, self.canvas) if self.canvas else self.bounds  # type: ignore[return-value]
+        if self.centred:
+            return (self.divisor, self.divisor), (_LARGEST_SIDE, _LARGEST_SIDE)
         longest = -(-max(self.scale) // self.divisor) * self.divisor
         return (self.divisor, self.divisor), (longest, longest)
 
@@ -91,79 +99,21 @@ def read_input_spec(pipeline: Sequence[Mapping[str, Any]], preprocessor: Mapping
             spec, resized = _read_resize(spec, step), True
         elif kind == "Pad" and resized and not spec.pad_before_normalise:
             spec = _read_pad(spec, step)
+        elif kind == "RandomCenterCropPad" and not resized:
+            spec, resized = _read_centre_pad(spec, step), True
         elif kind.startswith("Load"):
             spec = _read_load(spec, step)
         elif kind != "PackDetInputs":
             raise ExportError(
                 f"The test pipeline holds {kind} at a place where the exported module cannot reproduce it. "
-                "Known are Load*, one Resize, one Pad after it and PackDetInputs: export with a test pipeline of these."
+                "Known are Load*, one Resize, one Pad after it, or CenterNet's RandomCenterCropPad alone, and "
+                "PackDetInputs: export with a test pipeline of these."
             )
     if not resized:
         raise ExportError(
             "The test pipeline has no Resize: add dict(type='Resize', scale=(640, 640), keep_ratio=True)."
         )
     return spec
-
-
-def with_fixed_canvas(spec: InputSpec, shape: tuple[int, int], divisor: int) -> InputSpec:
-    """The same preprocessing on a canvas of one size: images are scaled down to fit it, then padded to fill it.
-
-    Args:
-        spec: the preprocessing of the config.
-        shape: height and width, in pixels.
-        divisor: what both must be multiples of.
-
-    Raises:
-        ExportError: a side is not a multiple of the divisor; the message names the nearest shapes that are.
-    """
-    if min(shape) < 1 or any(side % divisor for side in shape):
-        below = [max(side // divisor, 1) * divisor for side in shape]
-        above = [max(-(-side // divisor), 1) * divisor for side in shape]
-        raise ExportError(
-            f"export.shape=[{shape[0]},{shape[1]}] (height,width) must be multiples of {divisor} for this detector. "
-            f"Nearest: export.shape=[{below[0]},{below[1]}] or export.shape=[{above[0]},{above[1]}]."
-        )
-    scale = spec.scale if spec.keep_ratio else (shape[1], shape[0])
-    return replace(spec, scale=scale, canvas=shape, pad_divisor=1, pad_to_square=False, tensor_divisor=1)
-
-
-def with_bounds(spec: InputSpec, bounds: tuple[tuple[int, int], tuple[int, int]], divisor: int) -> InputSpec:
-    """The same preprocessing onto an input that follows the image: as small as the divisor lets it, within bounds.
-
-    Args:
-        spec: the preprocessing of the config.
-        bounds: smallest and largest height and width, in pixels.
-        divisor: what all must be multiples of.
-
-    Raises:
-        ExportError: a side is not a multiple of the divisor (the message names the nearest bounds that are), or the
-            pipeline knows one size only.
-    """
-    if any(side % divisor for shape in bounds for side in shape):
-        low, high = ([max(round(side / divisor), 1) * divisor for side in shape] for shape in bounds)
-        raise ExportError(
-            f"export.bounds={_typed(bounds)} must be multiples of {divisor} for this detector. "
-            f"Nearest: export.bounds={_typed((low, high))}."
-        )
-    if not spec.keep_ratio:
-        height, width = spec.scale[1], spec.scale[0]
-        raise ExportError(
-            f"The test pipeline brings every image to {height}x{width}, so no shape is dynamic. "
-            f"Type export.shape=[{height},{width}] or export.shape=null."
-        )
-    return replace(
-        spec,
-        canvas=None,
-        bounds=bounds,
-        pad_divisor=divisor if spec.pad_before_normalise else 1,
-        pad_to_square=False,
-        tensor_divisor=divisor,
-    )
-
-
-def _typed(bounds: Sequence[Sequence[int]]) -> str:
-    """As a person types it."""
-    return str([list(shape) for shape in bounds]).replace(" ", "")
 
 
 def _read_preprocessor(config: Mapping[str, Any]) -> InputSpec:
@@ -197,6 +147,21 @@ def _read_resize(spec: InputSpec, step: Mapping[str, Any]) -> InputSpec:
         )
     width, height = (scale, scale) if isinstance(scale, int) else scale
     return replace(spec, scale=(int(width), int(height)), keep_ratio=bool(step.get("keep_ratio", False)))
+
+
+def _read_centre_pad(spec: InputSpec, step: Mapping[str, Any]) -> InputSpec:
+    mode, filled = step.get("test_pad_mode") or ("logical_or", 127)
+    # Only where all lower bits are filled and one pixel is added is a side the next larger multiple.
+    multiple = int(filled) + 1
+    if not step.get("test_mode") or mode != "logical_or" or step.get("test_pad_add_pix") != 1 or multiple & int(filled):
+        raise ExportError(
+            f"The test pipeline pads with {dict(step)}; of RandomCenterCropPad only test_mode=True with "
+            "test_pad_mode=['logical_or', 31] (or another 2**n - 1) and test_pad_add_pix=1 can be exported."
+        )
+    blue, green, red = (int(level) for level in (step["mean"][::-1] if step["to_rgb"] else step["mean"]))
+    return replace(
+        spec, centred=multiple, pad_divisor=multiple, pad_before_normalise=True, pad_value=(blue, green, red)
+    )
 
 
 def _read_pad(spec: InputSpec, step: Mapping[str, Any]) -> InputSpec:

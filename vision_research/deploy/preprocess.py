@@ -31,6 +31,7 @@ class Preprocess(nn.Module):
         self.limit_height, self.limit_width = spec.largest or (0, 0)
         self.least_height, self.least_width = spec.bounds[0] if spec.bounds else (0, 0)
         self.pad_divisor = spec.pad_divisor
+        self.centred = spec.centred
         self.pad_to_square = spec.pad_to_square
         self.pad_before_normalise = spec.pad_before_normalise
         self.normalises = len(spec.mean) > 0
@@ -58,7 +59,9 @@ class Preprocess(nn.Module):
             raise ValueError(f"expected an (H, W, 3) uint8 BGR image, got {image.dtype} of shape {image.shape}")
         height, width = self.target_size(image.size(0), image.size(1))
         resized = resize_floats(image, height, width) if self.resizes_floats else resize_bilinear(image, height, width)
-        if self.pad_before_normalise:
+        if self.centred > 0:
+            padded, clip = self._pad_around(resized), (height, width)
+        elif self.pad_before_normalise:
             padded = self._pad_image(resized)
             clip = (padded.size(0), padded.size(1))
         else:
@@ -77,6 +80,8 @@ class Preprocess(nn.Module):
 
     def target_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width that an image is resized to (`mmcv.rescale_size`, bounded by a fixed canvas), at least 1."""
+        if self.centred > 0:
+            return height, width
         if not self.keep_ratio:
             return self.scale_height, self.scale_width
         long_edge = max(self.scale_width, self.scale_height)
@@ -96,6 +101,15 @@ class Preprocess(nn.Module):
         height, width = _round_up(height, self.pad_divisor), _round_up(width, self.pad_divisor)
         padded = self.pad_value.to(image.dtype).expand(height, width, 3).clone()
         padded[: image.size(0), : image.size(1)] = image
+        return padded
+
+    def _pad_around(self, image: Tensor) -> Tensor:
+        """The image in the middle of the next larger multiples, as `RandomCenterCropPad` does in tests."""
+        height, width = image.size(0), image.size(1)
+        rows, columns = (height // self.centred + 1) * self.centred, (width // self.centred + 1) * self.centred
+        top, left = rows // 2 - height // 2, columns // 2 - width // 2
+        padded = self.pad_value.to(image.dtype).expand(rows, columns, 3).clone()
+        padded[top : top + height, left : left + width] = image
         return padded
 
     def _normalise(self, image: Tensor) -> Tensor:

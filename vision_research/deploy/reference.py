@@ -116,6 +116,8 @@ class PythonDetector:
         tensor = self._fill_canvas(batch["inputs"])
         # Transformers mask what lies beyond img_shape in it.
         sample.set_metainfo({"batch_input_shape": tuple(tensor.shape[-2:])})
+        if self._spec.centred:
+            return Prepared(tensor, (height, width), (1.0, 1.0), (height, width), [sample])
         return Prepared(tensor, sample.img_shape, sample.scale_factor, (height, width), [sample])
 
     def geometry(self, prepared: Prepared) -> tuple[tuple[float, float], ...]:
@@ -129,6 +131,8 @@ class PythonDetector:
         size = (int(prepared.tensor.shape[-2]), int(prepared.tensor.shape[-1]))
         sample = prepared.data_samples[0].clone()
         sample.set_metainfo({"img_shape": size, "ori_shape": size, "scale_factor": (1.0, 1.0), "pad_shape": size})
+        if self._spec.centred:
+            sample.set_metainfo({"border": np.zeros(4, np.float32)})
         return Prepared(prepared.tensor, size, (1.0, 1.0), size, [sample])
 
     @torch.no_grad()

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from vision_research.deploy.errors import ExportError
-from vision_research.deploy.input_spec import InputSpec, read_input_spec, with_bounds, with_fixed_canvas
+from vision_research.deploy.input_shapes import with_bounds, with_fixed_canvas
+from vision_research.deploy.input_spec import InputSpec, read_input_spec
 
 
 @dataclass(frozen=True)

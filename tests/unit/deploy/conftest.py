@@ -22,7 +22,8 @@ from torch import nn
 from vision_research.deploy.cases import Case
 from vision_research.deploy.detections import Detections, Difference, compare
 from vision_research.deploy.detector import build_exported, find_family
-from vision_research.deploy.input_spec import read_input_spec, with_fixed_canvas
+from vision_research.deploy.input_shapes import with_fixed_canvas
+from vision_research.deploy.input_spec import read_input_spec
 from vision_research.deploy.reference import PythonDetector
 
 CLASSES = ("ring", "disc", "bar")

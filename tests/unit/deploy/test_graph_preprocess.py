@@ -28,6 +28,9 @@ SPECS = {
     ),
     "one size": replace(NORMALISED, keep_ratio=False),
     "floats": replace(NORMALISED, resizes_floats=True),
+    "centred": replace(
+        NORMALISED, scale=(0, 0), centred=32, pad_divisor=32, pad_before_normalise=True, pad_value=(1, 2, 3)
+    ),
     "within bounds": replace(NORMALISED, bounds=((96, 96), (128, 160))),
 }
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from vision_research.deploy.errors import ExportError
-from vision_research.deploy.input_spec import read_input_spec, with_fixed_canvas
+from vision_research.deploy.input_shapes import with_fixed_canvas
+from vision_research.deploy.input_spec import read_input_spec
 
 PREPROCESSOR: dict[str, Any] = {
     "type": "DetDataPreprocessor",
@@ -19,6 +20,15 @@ PREPROCESSOR: dict[str, Any] = {
 LOAD = {"type": "LoadImageFromFile"}
 RESIZE = {"type": "Resize", "scale": (1333, 800), "keep_ratio": True}
 PACK = {"type": "PackDetInputs"}
+CENTRE_PAD = {
+    "type": "RandomCenterCropPad",
+    "test_mode": True,
+    "test_pad_mode": ["logical_or", 31],
+    "test_pad_add_pix": 1,
+    "mean": [1, 2, 3],
+    "std": [1, 1, 1],
+    "to_rgb": True,
+}
 
 
 def test_padding_in_the_preprocessor_leaves_the_canvas_to_the_image() -> None:
@@ -39,6 +49,14 @@ def test_padding_in_the_pipeline_fixes_the_canvas() -> None:
     assert (spec.mean, spec.tensor_divisor) == ((), 1)
 
 
+def test_an_image_in_the_middle_of_its_padding_keeps_its_size() -> None:
+    spec = read_input_spec([{**LOAD, "to_float32": True}, CENTRE_PAD, PACK], {"type": "DetDataPreprocessor"})
+
+    assert (spec.centred, spec.pad_value, spec.divisor) == (32, (3, 2, 1), 32)
+    with pytest.raises(ExportError, match="in the middle of its padding .* Type export.shape=null"):
+        with_fixed_canvas(spec, (64, 64), 32)
+
+
 @pytest.mark.parametrize(
     ("steps", "message"),
     [
@@ -47,6 +65,9 @@ def test_padding_in_the_pipeline_fixes_the_canvas() -> None:
         ([LOAD, RESIZE, RESIZE], "holds Resize at a place"),
         ([LOAD, PACK], "has no Resize"),
         ([{"type": "LoadImageFromFile", "color_type": "grayscale"}, RESIZE], "leave color_type"),
+        ([LOAD, {**CENTRE_PAD, "test_pad_mode": ["size_divisor", 32]}], "only test_mode=True with"),
+        ([LOAD, {**CENTRE_PAD, "test_pad_add_pix": 0}], "only test_mode=True with"),
+        ([LOAD, CENTRE_PAD, RESIZE], "holds Resize at a place"),
         ([LOAD, {**RESIZE, "interpolation": "area"}], "only a bilinear cv2 resize"),
         ([LOAD, RESIZE, {"type": "Pad", "size": (9, 9), "padding_mode": "edge"}], "padding_mode='edge'"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,18 @@ import torch
 from mmengine.config import Config
 from numpy.typing import NDArray
 
+from vision_research.deploy.agreement import agree
+from vision_research.deploy.bounds import bounds_of
 from vision_research.deploy.cases import Case
-from vision_research.deploy.detections import Difference, compare
-from vision_research.deploy.detector import find_family
+from vision_research.deploy.detections import Detections, Difference, compare
+from vision_research.deploy.detector import Form, find_family
 from vision_research.deploy.errors import ExportError
-from vision_research.deploy.input_spec import read_input_spec, with_fixed_canvas
+from vision_research.deploy.formats.job import Job
+from vision_research.deploy.formats.onnx import write
+from vision_research.deploy.input_shapes import with_fixed_canvas
+from vision_research.deploy.input_spec import read_input_spec
 from vision_research.deploy.reference import PythonDetector
+from vision_research.deploy.runners.onnx import OnnxRunner
 from vision_research.deploy.tracing import untraced
 
 Picture = Callable[..., NDArray[np.uint8]]
@@ -162,6 +169,40 @@ def test_torch_export_follows_the_code_on_a_fixed_canvas(
     assert difference.num_got == difference.num_expected >= 10
     assert difference.box_px < 1e-2 and difference.score < 1e-4
     assert difference.mask is not None and difference.mask < 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "shrink", "score_thr"),
+    [
+        ("mask_rcnn/mask-rcnn_r50_fpn_1x_coco", _mask_rcnn, 1.5),
+        ("solov2/solov2_r50_fpn_1x_coco", _solo, 0.1),
+        ("solov2/solov2_r50_fpn_1x_coco", _solo, 1.5),
+    ],
+)
+def test_an_onnx_file_gives_the_masks_and_none_where_nothing_is_found(
+    name: str,
+    shrink: Callable[[Config], None],
+    score_thr: float,
+    zoo_detector: ZooDetector,
+    picture: Picture,
+    tmp_path: Path,
+) -> None:
+    config, detector = zoo_detector(name, shrink)
+    pipeline = config.test_dataloader.dataset.pipeline
+    spec, family = read_input_spec(pipeline, config.model.data_preprocessor), find_family(detector)
+    family.test_cfg(detector).score_thr = score_thr
+    reference = PythonDetector(detector, pipeline, spec, family)
+    image = picture(1, 96, 144)
+
+    write(Job(detector, spec, Form(), "fp32", True, [picture(9, 80, 110)]), tmp_path / "model.onnx")
+
+    expected = reference.predict(reference.prepare(image))
+    outputs = OnnxRunner(str(tmp_path / "model.onnx"), 1).run({"image": image})
+    got = Detections(*(torch.from_numpy(output) for output in outputs))
+    difference = agree(got, expected, bounds_of("onnx", "fp32").tolerance, score_thr, None)
+    assert (difference.num_expected >= 10) == (score_thr < 1.0), difference
+    assert difference.num_got == difference.num_expected and difference.unmatched == 0, difference
 
 
 def test_a_head_of_another_kind_is_refused_by_its_name(zoo_detector: ZooDetector) -> None:

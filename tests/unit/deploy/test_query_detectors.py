@@ -15,7 +15,8 @@ from vision_research.deploy.cases import Case
 from vision_research.deploy.detections import Difference, compare
 from vision_research.deploy.detector import find_family
 from vision_research.deploy.errors import ExportError
-from vision_research.deploy.input_spec import read_input_spec, with_fixed_canvas
+from vision_research.deploy.input_shapes import with_fixed_canvas
+from vision_research.deploy.input_spec import read_input_spec
 from vision_research.deploy.reference import PythonDetector
 from vision_research.deploy.tracing import untraced
 

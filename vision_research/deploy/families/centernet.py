@@ -1,0 +1,116 @@
+"""CenterNet as it was first published: objects are the peaks of a heat map, each with a size and an offset.
+
+The image stays as large as it is and lies in the middle of its padding (`InputSpec.centred`). Nothing is suppressed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from vision_research.deploy.families.dense import DenseNetwork
+from vision_research.deploy.families.family import Family, inherits_unchanged
+from vision_research.deploy.families.select import divide_to_image
+
+
+class CenterNetNetwork(DenseNetwork):
+    """As `DenseNetwork`, and the tensor's size."""
+
+    def forward(self, tensor: Tensor) -> list[Tensor]:
+        """From (1, 3, H, W) float32 to the head's three maps, and (1, 1, H, W) of which the size is of use."""
+        return [*super().forward(tensor), tensor[:, :1]]
+
+
+class CenterNetPostprocess(nn.Module):
+    """`CenterNetHead.predict_by_feat` for one image.
+
+    Args:
+        head: MMDetection's head; its test_cfg is read.
+    """
+
+    def __init__(self, head: Any) -> None:
+        super().__init__()
+        self.kernel = int(head.test_cfg.local_maximum_kernel)
+        self.topk = int(head.test_cfg.topk)
+        self.score_thr = float(head.test_cfg.get("score_thr", 0.0))
+
+    def forward(
+        self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Detect.
+
+        Args:
+            maps: the heat map (1, classes, h, w), sizes and offsets (1, 2, h, w), float32; then a map of the size of
+                the network's input.
+            clip: height and width of the image, which lies in the middle of the network's input.
+            scale_factor: pixels of the network's input per pixel of the image (x, y).
+
+        Returns:
+            Boxes (N, 4) float32, xyxy, pixels of the image, not clipped; scores (N,) float32, descending; labels (N,)
+            int64.
+        """
+        height, width = maps[0].size(2), maps[0].size(3)
+        # Upstream pads by the kernel's half and keeps what is equal to the largest around it.
+        highest = F.max_pool2d(maps[0], self.kernel, stride=1, padding=(self.kernel - 1) // 2)
+        peaks = (maps[0] * (highest == maps[0]).to(maps[0].dtype)).view(-1)
+        scores, chosen = self._best(peaks)
+        cells = chosen % (height * width)
+        labels = torch.div(chosen, height * width, rounding_mode="floor")
+        x, y = cells % width, torch.div(cells, width, rounding_mode="floor")
+        size = maps[1][0].flatten(1)[:, cells].t()
+        centre = torch.stack([x, y], dim=1) + maps[2][0].flatten(1)[:, cells].t()
+        rows, columns = maps[3].size(2), maps[3].size(3)
+        across, down = columns / width, rows / height
+        stride = torch.tensor([across, down, across, down], dtype=size.dtype, device=size.device)
+        corners = torch.cat([centre - size / 2, centre + size / 2], dim=1) * stride
+        top, left = rows // 2 - clip[0] // 2, columns // 2 - clip[1] // 2
+        border = torch.tensor([left, top, left, top], dtype=size.dtype, device=size.device)
+        boxes = divide_to_image(corners - border, scale_factor)
+        above = scores > self.score_thr
+        return boxes[above], scores[above], labels[above]
+
+    def _best(self, peaks: Tensor) -> tuple[Tensor, Tensor]:
+        if torch.jit.is_scripting():  # type: ignore[attr-defined]
+            return peaks.topk(self.topk)
+        # A graph knows no bound of its cells, and `topk` wants as many.
+        ranked, order = peaks.sort(descending=True)
+        return ranked[: self.topk], order[: self.topk]
+
+
+class CenterNetFamily(Family):
+    """CenterNet."""
+
+    name = "CenterNetHead (CenterNet)"
+    adds_threshold = True
+
+    def refusals(self, detector: Any) -> list[str]:
+        """Why this detector is not one of the family; empty where it is."""
+        from mmdet.models.dense_heads import CenterNetHead
+        from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+
+        head = getattr(detector, "bbox_head", None)
+        if not isinstance(head, CenterNetHead):
+            return ["its bbox_head is no CenterNetHead"]
+        return [
+            *inherits_unchanged(head, BaseDenseHead, ("predict",)),
+            *inherits_unchanged(head, CenterNetHead, ("predict_by_feat", "_predict_by_feat_single", "_decode_heatmap")),
+        ]
+
+    def network(self, detector: Any) -> nn.Module:
+        """The part that is traced."""
+        return CenterNetNetwork(detector)
+
+    def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
+        """The part that is scripted."""
+        return CenterNetPostprocess(detector.bbox_head)
+
+    def test_cfg(self, detector: Any) -> Any:
+        """Where the count is set."""
+        return detector.bbox_head.test_cfg
+
+    def num_candidates(self, detector: Any) -> int:
+        """As many peaks as are looked at."""
+        return int(detector.bbox_head.test_cfg.topk)
