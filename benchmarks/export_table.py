@@ -156,7 +156,9 @@ def check(form: str, job: Job, path: Path, expected: Expected, cases: list[Case]
 def told(verified: Verification) -> dict[str, Any]:
     """What the table tells of a check."""
     found = [case.overall for case in verified.cases]
+    masks = [one.mask for one in found if one.mask is not None]
     return {
+        **({"mask": max(masks)} if masks else {}),
         "num_images": len(found),
         "num_detections": sum(one.num_expected for one in found),
         "box_px": max(one.box_px for one in found),
@@ -199,13 +201,13 @@ def write_table(folder: Path) -> None:
 def table(results: list[dict[str, Any]]) -> str:
     """Markdown: a line for each config and format."""
     lines = ["", summary(results), ""]
-    lines += ["| family | config | format | box, px | score | without partner | MB | ms | of eager |"]
-    lines += ["|---|---|---|---|---|---|---|---|---|"]
+    lines += ["| family | config | format | box, px | score | mask | without partner | MB | ms | of eager |"]
+    lines += ["|---|---|---|---|---|---|---|---|---|---|"]
     for result in results:
         eager, compiled = result["eager_ms"], result.get("compiled_ms")
-        lines.append(f"| {result['kind']} | {result['name']} | Python, eager | | | | | {eager:.0f} | 1 |")
+        lines.append(f"| {result['kind']} | {result['name']} | Python, eager | | | | | | {eager:.0f} | 1 |")
         if compiled:
-            lines.append(f"| | | Python, compiled | | | | | {compiled:.0f} | {compiled / eager:.2f} |")
+            lines.append(f"| | | Python, compiled | | | | | | {compiled:.0f} | {compiled / eager:.2f} |")
         lines += [f"| | | {form} | {row(found)} |" for form, found in result["formats"].items()]
     return "\n".join([*lines, "", ""])
 
@@ -216,11 +218,12 @@ def row(found: dict[str, Any]) -> str:
         lines = found["error"].splitlines()
         reason = lines[1].strip() if len(lines) > 1 and lines[0].endswith(":") else lines[0]
         # Without what to type, and without a table's own sign.
-        return f"{reason.split(' Type ')[0].replace('|', '/')} | | | | |"
+        return f"{reason.split(' Type ')[0].replace('|', '/')} | | | | | |"
     flag = "" if found["within"] else " (over its bound)"
+    mask = f"{found['mask']:.1g}" if "mask" in found else ""
     return (
-        f"{found['box_px']:.1g} | {found['score']:.1g} | {found['unmatched']:.2%}{flag} | {found['size_mb']:.1f} | "
-        f"{found['ms']:.0f} | {found['ms'] / found['eager_ms']:.2f}"
+        f"{found['box_px']:.1g} | {found['score']:.1g} | {mask} | {found['unmatched']:.2%}{flag} | "
+        f"{found['size_mb']:.1f} | {found['ms']:.0f} | {found['ms'] / found['eager_ms']:.2f}"
     )
 
 

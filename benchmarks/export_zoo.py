@@ -11,7 +11,7 @@ import importlib.util
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ _WIDE = {r"conv_reg$": (3.0, 0.5)}
 _TBLR = {r"retina_reg$": (0.3, 0.1)}
 _QUERIES = {r"cls_branches\.\d+$": (-2.0, 1.5)}
 _MASKS = {r"conv_logits$": (0.0, 2.0)}
+_PEAKS = {r"heatmap_head\.2$": (-3.0, 1.5), r"wh_head\.2$": (8.0, 3.0), r"offset_head\.2$": (0.5, 0.3)}
 _GRIDS = {r"conv_cls$": (-4.0, 1.5)}
 
 ZOO: dict[str, tuple[ZooConfig, ...]] = {
@@ -77,6 +78,10 @@ ZOO: dict[str, tuple[ZooConfig, ...]] = {
         ZooConfig("rtmdet/rtmdet_tiny_8xb32-300e_coco", outputs={r"rtm_reg\.\d+$": (1.0, 0.5)}),
     ),
     "paa": (ZooConfig("paa/paa_r50_fpn_1x_coco"),),
+    "centernet": (
+        ZooConfig("centernet/centernet_r18_8xb16-crop512-140e_coco", size=None, outputs=_PEAKS),
+        ZooConfig("centernet/centernet_r18-dcnv2_8xb16-crop512-140e_coco", size=None, outputs=_PEAKS),
+    ),
     "yolov3": (
         ZooConfig("yolo/yolov3_mobilenetv2_8xb24-320-300e_coco"),
         ZooConfig("yolo/yolov3_d53_8xb8-320-273e_coco"),
@@ -101,8 +106,10 @@ ZOO: dict[str, tuple[ZooConfig, ...]] = {
         ZooConfig("dab_detr/dab-detr_r50_8xb2-50e_coco"),
         ZooConfig("deformable_detr/deformable-detr_r50_16xb2-50e_coco"),
         ZooConfig("deformable_detr/deformable-detr-refine-twostage_r50_16xb2-50e_coco", outputs=_QUERIES),
-        ZooConfig("dino/dino-4scale_r50_8xb2-12e_coco", size=(320, 256), outputs=_QUERIES),
-        ZooConfig("sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco"),
+        # It takes no image that has fewer cells than it has queries, 900.
+        ZooConfig("dino/dino-4scale_r50_8xb2-12e_coco", size=(512, 384), outputs=_QUERIES),
+        # Six stages of wider deltas make boxes of several images' width, of which rounding alone makes others.
+        ZooConfig("sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco", outputs={r"fc_reg$": (0.0, 0.2)}),
     ),
     "masks": (
         ZooConfig("mask_rcnn/mask-rcnn_r18_fpn_8xb8-amp-lsj-200e_coco", outputs=_MASKS),
@@ -158,7 +165,7 @@ def perturbed_detector(zoo: ZooConfig, config: Any, seed: int = 0) -> Any:
     from mmdet.utils import register_all_modules
 
     from vision_research.deploy.detector import find_family
-    from vision_research.deploy.input_spec import InputSpec
+    from vision_research.deploy.input_spec import read_input_spec
     from vision_research.deploy.reference import PythonDetector
     from vision_research.deploy.source import build_detector
 
@@ -168,8 +175,12 @@ def perturbed_detector(zoo: ZooConfig, config: Any, seed: int = 0) -> Any:
     if hasattr(detector, "level_embed"):
         # Memory as it was found, until init_weights is called.
         torch.nn.init.normal_(detector.level_embed)
-    spec = InputSpec(scale=(0, 0))
-    python = PythonDetector(detector, config.test_dataloader.dataset.pipeline, spec, find_family(detector))
+    if hasattr(detector, "rpn_head") and hasattr(detector.rpn_head, "init_proposal_bboxes"):
+        # Centres and sizes: torch's own have negative ones.
+        torch.nn.init.uniform_(detector.rpn_head.init_proposal_bboxes.weight, 0.2, 0.8)
+    pipeline = config.test_dataloader.dataset.pipeline
+    spec = replace(read_input_spec(pipeline, config.model.data_preprocessor), canvas=None)
+    python = PythonDetector(detector, pipeline, spec, find_family(detector))
     # Several pictures: statistics of one alone would not fit another, and grow with every layer.
     prepared = [python.prepare(draw(1000 + index, 120, 160)) for index in range(_NUM_PICTURES)]
     tensor, samples = torch.cat([item.tensor for item in prepared]), [item.data_samples[0] for item in prepared]
