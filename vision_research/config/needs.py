@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from vision_research.config.lowering.tracks import VIDEO_KINDS
 from vision_research.config.schema import DataKind, TrainConfig
 
+TRACKS = "videos with tracks"
 # Transforms that read what our kinds of data sets do not have.
 NEEDS = {
     "LoadPanopticAnnotations": "panoptic annotations",
-    "LoadTrackAnnotations": "videos with tracks",
-    "UniformRefFrameSample": "videos with tracks",
-    "TransformBroadcaster": "videos with tracks",
-    "PackTrackInputs": "videos with tracks",
+    "LoadTrackAnnotations": TRACKS,
+    "UniformRefFrameSample": TRACKS,
+    "TransformBroadcaster": TRACKS,
+    "PackTrackInputs": TRACKS,
     "PackReIDInputs": "crops of persons with identities",
     "LoadProposals": "proposals that were computed before",
     "ProposalBroadcaster": "proposals that were computed before",
@@ -34,6 +36,8 @@ def unmet_needs(config: TrainConfig) -> Iterator[str]:
     zoo = config.aug.recipe["zoo"]
     for path, step in steps(config.aug.recipe.get("train"), "aug.recipe.train"):
         need = NEEDS.get(_kind(step))
+        if need == TRACKS and config.data.kind in VIDEO_KINDS:
+            continue
         if need is None and step.get("with_seg"):
             need = "a map of classes for every pixel"
         if need is not None:

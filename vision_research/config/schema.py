@@ -19,6 +19,8 @@ class DataKind(Enum):
     digits = "digits"
     coco = "coco"
     voc = "voc"
+    mot = "mot"
+    digits_video = "digits_video"
     zoo = "zoo"
 
 

@@ -247,7 +247,7 @@ def _storage(config: TrainConfig) -> Iterator[str]:
         yield f"storage.runs={storage.runs}: is a folder of this machine. Type storage.checkpoints={storage.runs}"
     if storage.checkpoints is not None and is_s3(config.work_dir):
         yield f"storage.checkpoints={storage.checkpoints} with work_dir={config.work_dir}: two copies. Type one of them"
-    if config.data.kind is DataKind.digits and is_s3(config.data.root):
+    if config.data.kind in (DataKind.digits, DataKind.digits_video) and is_s3(config.data.root):
         yield f"data.root={config.data.root}: the digits are made on this machine. Type data.root=FOLDER"
 
 

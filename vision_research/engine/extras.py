@@ -30,6 +30,11 @@ EXTRAS = (
         ("albumentations",),
         "python -m pip install scikit-image && python -m pip install --no-deps albumentations==1.4.4",
     ),
+    Extra("MOTChallengeMetric", ("trackeval",), "python -m pip install 'vision-research[tracking]'"),
+    Extra("ByteTracker", ("lap",), "python -m pip install 'vision-research[tracking]'"),
+    Extra("OCSORTTracker", ("lap",), "python -m pip install 'vision-research[tracking]'"),
+    Extra("SORTTracker", ("motmetrics",), "python -m pip install 'vision-research[tracking]'"),
+    Extra("StrongSORTTracker", ("motmetrics",), "python -m pip install 'vision-research[tracking]'"),
     # MMPretrain imports torchvision without asking for it.
     Extra("mmpretrain.", ("mmpretrain", "torchvision"), "python -m pip install 'vision-research[mmpretrain]'"),
 )

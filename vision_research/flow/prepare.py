@@ -110,6 +110,10 @@ def look_at_data(config: TrainConfig) -> DatasetFacts:
         from vision_research.datasets.digits import make_digits
 
         make_digits(Path(data.root))
+    if data.kind is DataKind.digits_video:
+        from vision_research.datasets.digits_video import make_digits_video
+
+        make_digits_video(Path(data.root))
     facts = gather_facts(
         kind=data.kind.value,
         root=as_path(data.root),

@@ -11,6 +11,7 @@ from vision_research.config.lowering.inputs import LoweringInputs
 from vision_research.config.lowering.pipelines import image_backend, needs_instances
 from vision_research.config.lowering.recipe_data import lower_recipe_data
 from vision_research.config.lowering.storage import backend_args
+from vision_research.config.lowering.tracks import METRIC, SAMPLER, gives_tracks, video_dataset
 from vision_research.config.schema import DataConfig, DataKind, StorageConfig, TrainConfig
 
 
@@ -23,13 +24,18 @@ def lower_data(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
     with_mask = bool((config.model.get("recipe") or {}).get("with_mask"))
     for split in ("val", "test"):
         dataset = evaluation_dataset(data, config.storage, inputs.classes, split)
+        frame = test_frame(config, split)
+        if tracked := gives_tracks(frame):
+            dataset = video_dataset(dataset)
         splits[f"{split}_dataloader"] = {
-            **_loader(config, inputs, data.val_batch_size, _prefix(data, split)),
+            # A tracker sees one frame after the other.
+            **_loader(config, inputs, 1 if tracked else data.val_batch_size, _prefix(data, split), tracked),
             "drop_last": False,
-            "sampler": {"type": "DefaultSampler", "shuffle": False},
-            "dataset": join_frame(test_frame(config, split), [dataset]),
+            "sampler": dict(SAMPLER) if tracked else {"type": "DefaultSampler", "shuffle": False},
+            "dataset": join_frame(frame, [dataset]),
         }
-        splits[f"{split}_evaluator"] = evaluation_metric(data, config.storage, split, with_mask)
+        scored = evaluation_metric(data, config.storage, split, with_mask)
+        splits[f"{split}_evaluator"] = dict(METRIC) if tracked else scored
     return splits
 
 
@@ -83,7 +89,10 @@ def _train_loader(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]
     data = config.data
     dataset = _dataset(data, config.storage, inputs.classes, data.train_ann, data.train_prefix, data.limit_train)
     dataset |= {"filter_cfg": {"filter_empty_gt": not data.keep_empty, "min_size": 1}}
-    framed = join_frame(train_frame(config, inputs), [dataset])
+    frame = train_frame(config, inputs)
+    if tracked := gives_tracks(frame):
+        dataset = video_dataset(dataset)
+    framed = join_frame(frame, [dataset])
     if framed["type"] == "MultiImageMixDataset":
         # What is mixed is drawn from the repeated images.
         framed["dataset"] = _repeated(framed["dataset"], data)
@@ -91,8 +100,8 @@ def _train_loader(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]
         framed = _repeated(framed, data)
     sampler = "InfiniteSampler" if config.schedule.max_iters is not None else "DefaultSampler"
     return {
-        **_loader(config, inputs, data.batch_size, data.train_prefix),
-        "sampler": {"type": sampler, "shuffle": True},
+        **_loader(config, inputs, data.batch_size, data.train_prefix, tracked),
+        "sampler": dict(SAMPLER) if tracked else {"type": sampler, "shuffle": True},
         "dataset": framed,
     }
 
@@ -105,10 +114,13 @@ def _repeated(dataset: dict[str, Any], data: DataConfig) -> dict[str, Any]:
     return dataset
 
 
-def _loader(config: TrainConfig, inputs: LoweringInputs, batch_size: int, prefix: str | None) -> dict[str, Any]:
+def _loader(
+    config: TrainConfig, inputs: LoweringInputs, batch_size: int, prefix: str | None, tracked: bool = False
+) -> dict[str, Any]:
     data = config.data
     return {
-        **_look_ahead(config, prefix),
+        # The sampler of frames names them by video and number, which looking ahead does not know.
+        **({} if tracked else _look_ahead(config, prefix)),
         "batch_size": batch_size,
         "num_workers": data.num_workers,
         "persistent_workers": data.persistent_workers and data.num_workers > 0,

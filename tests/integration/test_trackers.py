@@ -1,0 +1,80 @@
+"""Trackers through the product: trained on the embedded videos, scored by MOTChallenge's metrics."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import Workplace
+from vision_research.config.errors import ConfigError
+from vision_research.config.lowering import LoweringInputs, lower
+from vision_research.config.schema import TrainConfig
+from vision_research.config.validate import validate
+from vision_research.datasets.digits_video import make_digits_video
+from vision_research.engine.extras import missing_extras
+from vision_research.engine.preflight import preflight
+
+TRACKERS = {
+    "bytetrack": "bytetrack_yolox_x_8xb4-80e_crowdhuman-mot17halftrain_test-mot17halfval",
+    "ocsort": "ocsort_yolox_x_8xb4-amp-80e_crowdhuman-mot17halftrain_test-mot17halfval",
+    "qdtrack": "qdtrack_faster-rcnn_r50_fpn_8xb2-4e_mot17halftrain_test-mot17halfval",
+    "sort": "sort_faster-rcnn_r50_fpn_8xb2-4e_mot17halftrain_test-mot17halfval",
+    "strongsort": "strongsort_yolox_x_8xb4-80e_crowdhuman-mot17halftrain_test-mot17halfval",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("experiment", ["bytetrack", "qdtrack"])
+def test_a_tracker_is_trained_and_scored_on_the_embedded_videos(workplace: Workplace, experiment: str) -> None:
+    printed = workplace.run(
+        f"experiment={experiment}",
+        "schedule.max_epochs=1",
+        "schedule.val_interval=1",
+        "aug.final_epochs=0",
+        "data.limit_train=1",
+        "data.limit_val=1",
+        "image_size=[96,128]",
+        "hw=cpu",
+        "hw.num_threads=1",
+        "data.num_workers=0",
+        f"work_dir={experiment}",
+        tiny=False,
+    )
+    assert "FINISHED" in printed
+    lines = (workplace.folder / experiment).glob("*/vis_data/scalars.json")
+    scores = [json.loads(line) for file in lines for line in file.read_text().splitlines() if "HOTA" in line]
+    assert {"motchallenge-metric/HOTA", "motchallenge-metric/MOTA", "motchallenge-metric/IDF1"} <= scores[-1].keys()
+    assert scores[-1]["motchallenge-metric/FN"] > 0, "the objects of the video were counted"
+    assert re.search(r"best motchallenge-metric/HOTA +\S+ at epoch 1", printed)
+
+
+@pytest.mark.parametrize("tracker", list(TRACKERS))
+def test_every_tracker_of_the_zoo_composes_with_the_embedded_videos(
+    tracker: str, typed: Callable[..., TrainConfig], tmp_path: Path
+) -> None:
+    make_digits_video(tmp_path / "videos", num_train=1, num_val=1)
+    zoo = f"zoo/{tracker}/{TRACKERS[tracker]}"
+    # SORT and StrongSORT train nothing themselves.
+    trained_like = {"sort": "qdtrack", "strongsort": "bytetrack"}.get(tracker, tracker)
+    aug = f"zoo/{trained_like}/{TRACKERS[trained_like]}"
+    config = typed(f"model={zoo}", f"aug={aug}", "data=digits_video", "schedule=1x", f"data.root={tmp_path / 'videos'}")
+    validate(config)
+    tree = lower(config, LoweringInputs(tmp_path, ("digit",), num_train=24))
+    assert tree["val_evaluator"]["type"] == "MOTChallengeMetric"
+    assert tree["val_dataloader"]["sampler"] == {"type": "TrackImgSampler"}
+    if absent := missing_extras(tree):
+        assert all("Type python -m pip install 'vision-research[" in line for line in absent)
+        with pytest.raises(ConfigError, match="which is not installed"):
+            preflight(tree)
+    else:
+        preflight(tree)
+
+
+def test_a_tracker_on_still_images_is_refused_before_anything_starts(typed: Callable[..., TrainConfig]) -> None:
+    zoo = f"zoo/qdtrack/{TRACKERS['qdtrack']}"
+    with pytest.raises(ConfigError, match="needs videos with tracks, and data=digits has none"):
+        validate(typed(f"model={zoo}", f"aug={zoo}", "data=digits"))
