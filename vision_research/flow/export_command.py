@@ -12,7 +12,6 @@ from typing import Any
 
 from vision_research.config.command_schema import ExportCommand
 from vision_research.config.errors import ConfigError
-from vision_research.config.schema import Tracker
 from vision_research.config.validate import export_problems
 from vision_research.datasets.image_folder import image_folder_dataset, list_images
 from vision_research.flow.evaluation_data import classes_of, split_of_config, split_of_typed, typed_data
@@ -114,13 +113,12 @@ def _loader(config: Any) -> dict[str, Any]:
 
 
 def _record(words: ExportCommand, source: Source, artifacts: list[dict[str, Any]]) -> None:
-    if words.tracking.kind is Tracker.none or not source.is_tracked:
+    if (work_dir := source.recorded_in(words.tracking)) is None:
         return
-    assert source.work_dir is not None
-    with adding_to(source.work_dir) as run:
+    with adding_to(work_dir) as run:
         for one in artifacts:
             path = Path(one["artifact"])
-            for file in (*model_files(path), *served_model_files(path, source.work_dir)):
+            for file in (*model_files(path), *served_model_files(path, work_dir)):
                 run.log_artifact(file, "model")
             run.set_tags({f"export.{path.name}": str(path)})
             if one["manifest"]["verification"]:

@@ -12,7 +12,7 @@ from vision_research.config.addresses import RUNS_SCHEME, is_s3
 from vision_research.config.command_schema import SourceConfig
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering.storage import s3_settings
-from vision_research.config.schema import StorageConfig, TrackingConfig
+from vision_research.config.schema import StorageConfig, Tracker, TrackingConfig
 from vision_research.flow.resume_from_s3 import bring
 from vision_research.storage.s3.objects import begin_run
 from vision_research.storage.s3.settings import S3Settings
@@ -48,6 +48,10 @@ class Source:
     def is_tracked(self) -> bool:
         """Whether there is an MLflow run to record results in."""
         return self.work_dir is not None and self.work_dir.run_json.is_file()
+
+    def recorded_in(self, tracking: TrackingConfig) -> WorkDir | None:
+        """The folder of the tracked run that results are added to; None where there is none, or `tracking=none`."""
+        return self.work_dir if self.is_tracked and tracking.kind is not Tracker.none else None
 
     @property
     def export_dir(self) -> Path:

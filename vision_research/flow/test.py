@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from vision_research.config.command_schema import TestCommand
-from vision_research.config.schema import Tracker
 from vision_research.engine.console import quiet_warnings
 from vision_research.engine.evaluate import Evaluated, evaluate
 from vision_research.engine.progress_bar import counting
@@ -86,12 +85,11 @@ def _text(value: float) -> str:
 
 def _record(words: TestCommand, detectors: Detectors, split: str, results: Sequence[Evaluated]) -> None:
     source = detectors.source
-    if words.tracking.kind is Tracker.none or source is None or not source.is_tracked:
+    if source is None or (work_dir := source.recorded_in(words.tracking)) is None:
         return
-    assert source.work_dir is not None
     # `val/` is the curve of the training.
     prefix = "test" if split == "test" else "best_val"
-    with adding_to(source.work_dir) as run:
+    with adding_to(work_dir) as run:
         for result in results:
             own = prefix if result.name == "checkpoint" else f"{prefix}/{result.name}"
             run.log_metrics(metric_values(result, detectors.classes, own), source.iteration)

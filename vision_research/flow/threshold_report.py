@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.table import Table
 
 from vision_research.config.command_schema import ThresholdCommand
-from vision_research.config.schema import Tracker
 from vision_research.evaluation.matching import Matches
 from vision_research.evaluation.threshold import Wanted, curve_of
 from vision_research.evaluation.threshold_set import Measured, ThresholdSet
@@ -122,9 +121,8 @@ def show(report: Report, path: Path) -> None:
 def record(words: ThresholdCommand, detectors: Detectors, report: Report, files: Sequence[Path]) -> None:
     """Add thresholds, what they do, and the curves to the run."""
     source = detectors.source
-    if words.tracking.kind is Tracker.none or source is None or not source.is_tracked:
+    if source is None or (work_dir := source.recorded_in(words.tracking)) is None:
         return
-    assert source.work_dir is not None
     prefix = f"threshold/{report.split}"
     values: dict[str, float] = {"threshold/global": report.thresholds.common}
     for entry in report.measured:
@@ -133,7 +131,7 @@ def record(words: ThresholdCommand, detectors: Detectors, report: Report, files:
         values |= {f"{prefix}/{key}/{name}": value for key, value in measured.items() if not math.isnan(value)}
     for chosen in report.thresholds.classes:
         values[f"threshold/class/{chosen.name}"] = chosen.threshold
-    with adding_to(source.work_dir) as run:
+    with adding_to(work_dir) as run:
         run.log_metrics(values, source.iteration)
         run.set_tags({"threshold.rule": json.dumps(vars(report.wanted)), "threshold.detector": report.detector})
         for path in files:
