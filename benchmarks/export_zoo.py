@@ -115,6 +115,7 @@ ZOO: dict[str, tuple[ZooConfig, ...]] = {
         ZooConfig("mask_rcnn/mask-rcnn_r18_fpn_8xb8-amp-lsj-200e_coco", outputs=_MASKS),
         ZooConfig("cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco", outputs=_MASKS),
         ZooConfig("ms_rcnn/ms-rcnn_r50_fpn_1x_coco", outputs=_MASKS),
+        ZooConfig("htc/htc-without-semantic_r50_fpn_1x_coco", outputs=_MASKS),
         ZooConfig("rtmdet/rtmdet-ins_tiny_8xb32-300e_coco", outputs={r"rtm_reg\.\d+$": (1.0, 0.5)}),
         ZooConfig("solo/solo_r18_fpn_8xb8-lsj-200e_coco", outputs=_GRIDS),
         ZooConfig("solov2/solov2-light_r18_fpn_ms-3x_coco", outputs=_GRIDS),

@@ -20,6 +20,7 @@ from vision_research.deploy.families.dense import DenseFamily
 from vision_research.deploy.families.detr import DetrFamily
 from vision_research.deploy.families.family import Family
 from vision_research.deploy.families.grid_rcnn import GridFamily
+from vision_research.deploy.families.htc import HtcFamily
 from vision_research.deploy.families.mask2former import MaskQueryFamily
 from vision_research.deploy.families.mask_two_stage import MaskTwoStageFamily
 from vision_research.deploy.families.paa import PaaFamily
@@ -54,6 +55,7 @@ FAMILIES: tuple[Family, ...] = (
     DetrFamily(),
     SparseFamily(),
     MaskTwoStageFamily(),
+    HtcFamily(),
     InstanceFamily(),
     SoloFamily(),
     MaskQueryFamily(),

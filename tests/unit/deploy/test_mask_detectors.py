@@ -61,7 +61,8 @@ def _mask_rcnn(config: Config) -> None:
     heads = roi_head.bbox_head if isinstance(roi_head.bbox_head, list) else [roi_head.bbox_head]
     for head in heads:
         head.update(num_classes=6, in_channels=32, fc_out_channels=64)
-    roi_head.mask_head.update(num_classes=6, in_channels=32, conv_out_channels=32, num_convs=2)
+    for head in roi_head.mask_head if isinstance(roi_head.mask_head, list) else [roi_head.mask_head]:
+        head.update(num_classes=6, in_channels=32, conv_out_channels=32, num_convs=2)
     if "mask_iou_head" in roi_head:
         roi_head.mask_iou_head.update(
             num_classes=6, in_channels=32, conv_out_channels=32, fc_out_channels=64, num_convs=2
@@ -83,6 +84,7 @@ CONFIGS = [
         for case in (
             ("cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco", _mask_rcnn, (128, 192)),
             ("ms_rcnn/ms-rcnn_r50_fpn_1x_coco", _mask_rcnn, None),
+            ("htc/htc-without-semantic_r50_fpn_1x_coco", _mask_rcnn, None),
             ("solo/solo_r50_fpn_1x_coco", _solo, (128, 192)),
             ("solo/decoupled-solo_r50_fpn_1x_coco", _solo, None),
             ("mask2former/mask2former_r50_8xb2-lsj-50e_coco", _mask2former, (128, 192)),
@@ -213,9 +215,9 @@ def test_a_head_of_another_kind_is_refused_by_its_name(zoo_detector: ZooDetector
 
 
 def test_a_mask_head_with_a_path_of_its_own_is_refused_by_the_methods_it_changes(zoo_detector: ZooDetector) -> None:
-    _, detector = zoo_detector("htc/htc-without-semantic_r50_fpn_1x_coco")
+    _, detector = zoo_detector("point_rend/point-rend_r50-caffe_fpn_ms-1x_coco", _mask_rcnn)
 
-    with pytest.raises(ExportError, match="HybridTaskCascadeRoIHead has its own predict_mask"):
+    with pytest.raises(ExportError, match="PointRendRoIHead has its own predict_mask"):
         find_family(detector)
 
 

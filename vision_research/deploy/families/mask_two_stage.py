@@ -5,6 +5,7 @@ Boxes are those of `two_stage`. Traced besides: the mask heads, on pooled RoIs. 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -77,14 +78,22 @@ class MaskTwoStagePostprocess(TwoStagePostprocess):
         detector: MMDetection's two-stage detector.
         stages: of `BoxStage`, in their order.
         mask_heads: the traced mask head of each stage.
+        extractors: what pools the RoIs of each.
         scoring: of the masks.
     """
 
-    def __init__(self, detector: Any, stages: list[BoxStage], mask_heads: list[nn.Module], scoring: nn.Module) -> None:
+    def __init__(
+        self,
+        detector: Any,
+        stages: list[BoxStage],
+        mask_heads: list[nn.Module],
+        extractors: list[Any],
+        scoring: nn.Module,
+    ) -> None:
         super().__init__(detector, stages)
         roi_head = detector.roi_head
         self.mask_heads = nn.ModuleList(mask_heads)
-        self.mask_poolings = nn.ModuleList(RoiPooling(extractor) for extractor in listed(roi_head.mask_roi_extractor))
+        self.mask_poolings = nn.ModuleList(RoiPooling(extractor) for extractor in extractors)
         self.scoring = scoring
         self.scored = not isinstance(scoring, NoScoring)
         self.class_agnostic = bool(listed(roi_head.mask_head)[-1].class_agnostic)
@@ -138,7 +147,6 @@ class MaskTwoStageFamily(Family):
     def refusals(self, detector: Any) -> list[str]:
         """Why this detector is not one of the family; empty where it is."""
         from mmdet.models.roi_heads import CascadeRoIHead, MaskScoringRoIHead, StandardRoIHead
-        from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 
         roi_head = getattr(detector, "roi_head", None)
         if getattr(detector, "rpn_head", None) is None or roi_head is None or not getattr(roi_head, "with_mask", False):
@@ -146,12 +154,8 @@ class MaskTwoStageFamily(Family):
         reasons = rpn_refusals(detector.rpn_head) + roi_head_refusals(roi_head)
         known = (StandardRoIHead, CascadeRoIHead, MaskScoringRoIHead)
         own = min((inherits_unchanged(roi_head, base, ("predict_mask", "_mask_forward")) for base in known), key=len)
-        reasons += own
-        for head in listed(roi_head.mask_head):
-            reasons += inherits_unchanged(head, FCNMaskHead, ("forward", "predict_by_feat", "_predict_by_feat_single"))
-        for extractor in listed(roi_head.mask_roi_extractor):
-            reasons += pooling_refusals(extractor)
-        return list(dict.fromkeys(reasons))
+        methods = ("forward", "predict_by_feat", "_predict_by_feat_single")
+        return list(dict.fromkeys([*reasons, *own, *mask_head_refusals(roi_head, methods)]))
 
     def network(self, detector: Any) -> nn.Module:
         """The part that is traced."""
@@ -161,13 +165,17 @@ class MaskTwoStageFamily(Family):
         """The part that is scripted; the heads in it are traced on random RoIs."""
         roi_head, num_channels = detector.roi_head, outputs[0].size(1)
         shared = roi_head.shared_head if roi_head.with_shared_head else None
-        heads = []
-        for extractor, head in zip(listed(roi_head.mask_roi_extractor), listed(roi_head.mask_head), strict=True):
+        heads, extractors = [], listed(roi_head.mask_roi_extractor)
+        for extractor, head in zip(extractors, listed(roi_head.mask_head), strict=True):
             rows, columns = extractor.roi_layers[0].output_size
             pooled = torch.rand(3, num_channels, rows, columns)
             heads.append(trace(MaskHead(head, shared), pooled))
         return MaskTwoStagePostprocess(
-            detector, build_stages(roi_head, num_channels), heads, self._scoring(roi_head, pooled, heads[-1])
+            detector,
+            build_stages(roi_head, num_channels),
+            heads,
+            extractors,
+            self._scoring(roi_head, pooled, heads[-1]),
         )
 
     def _scoring(self, roi_head: Any, pooled: Tensor, mask_head: nn.Module) -> nn.Module:
@@ -179,3 +187,20 @@ class MaskTwoStageFamily(Family):
     def test_cfg(self, detector: Any) -> Any:
         """Where the final score threshold and count are set."""
         return detector.roi_head.test_cfg
+
+
+def mask_head_refusals(roi_head: Any, methods: Sequence[str]) -> list[str]:
+    """Why the mask heads and extractors of an RoI head cannot be exported; empty where they can.
+
+    Args:
+        roi_head: MMDetection's.
+        methods: what its mask heads must not define otherwise than FCNMaskHead.
+    """
+    from mmdet.models.roi_heads.mask_heads import FCNMaskHead
+
+    reasons = []
+    for head in listed(roi_head.mask_head):
+        reasons += inherits_unchanged(head, FCNMaskHead, methods)
+    for extractor in listed(roi_head.mask_roi_extractor):
+        reasons += pooling_refusals(extractor)
+    return reasons
