@@ -57,9 +57,11 @@ class CenterNetPostprocess(nn.Module):
         highest = F.max_pool2d(maps[0], self.kernel, stride=1, padding=(self.kernel - 1) // 2)
         peaks = (maps[0] * (highest == maps[0]).to(maps[0].dtype)).view(-1)
         scores, chosen = self._best(peaks)
-        cells = chosen % (height * width)
+        # Quotients alone: torch's ONNX has no remainder of a size that a graph computes.
         labels = torch.div(chosen, height * width, rounding_mode="floor")
-        x, y = cells % width, torch.div(cells, width, rounding_mode="floor")
+        cells = chosen - labels * (height * width)
+        y = torch.div(cells, width, rounding_mode="floor")
+        x = cells - y * width
         size = maps[1][0].flatten(1)[:, cells].t()
         centre = torch.stack([x, y], dim=1) + maps[2][0].flatten(1)[:, cells].t()
         rows, columns = maps[3].size(2), maps[3].size(3)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from vision_research.deploy.errors import ExportError
 from vision_research.deploy.families.roi import RoiPooling
 from vision_research.deploy.formats.graph import export_program
 from vision_research.deploy.formats.job import Job
@@ -40,16 +41,22 @@ def write_float(job: Job, path: Path) -> None:
 def _export(job: Job, path: Path) -> None:
     program = export_program(job, {BatchedNms: NativeNms, BatchedSoftNms: LoopedSoftNms, RoiPooling: NativeRoiPooling})
     with _quiet():
-        written = torch.onnx.export(
-            program,
-            (),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=[job.input_name],
-            output_names=job.output_names,
-            custom_translation_table=translations(),
-            verbose=False,
-        )
+        try:
+            written = torch.onnx.export(
+                program,
+                (),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[job.input_name],
+                output_names=job.output_names,
+                custom_translation_table=translations(),
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            reason = str(error.__cause__ or error).splitlines()[0]
+            raise ExportError(
+                f"torch.onnx cannot write {type(job.detector).__name__}: {reason} Type export.formats=[torchscript,pt2]"
+            ) from error
         assert written is not None
         written.save(str(path), external_data=False)
 
