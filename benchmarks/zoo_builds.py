@@ -14,6 +14,7 @@ import logging
 import sys
 import warnings
 from collections import Counter
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ def main() -> int:
     logging.disable(logging.WARNING)
     register()
     register_all_modules(init_default_scope=True)
+    # Synchronized normalization asks for the group of its ranks when it is made.
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
     results = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
     todo = [name for name in options.only or zoo_options() if options.only or name not in results]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
@@ -113,12 +116,13 @@ def lowered(name: str) -> tuple[dict[str, Any], dict[str, Any] | str]:
 
 def shapes(model: dict[str, Any]) -> Shapes:
     """Build a detector and return the shape of everything in its state by name."""
+    # Copied each time: constructors write into what they are given.
     try:
         with torch.device("meta"):
-            built = MODELS.build(ConfigDict(model))
+            built = MODELS.build(ConfigDict(deepcopy(dict(model))))
     except Exception:
-        # Some constructors compute with what they have made.
-        built = MODELS.build(ConfigDict(model))
+        # Some compute with what they have made.
+        built = MODELS.build(ConfigDict(deepcopy(dict(model))))
     return {name: tuple(value.shape) for name, value in built.state_dict().items()}
 
 

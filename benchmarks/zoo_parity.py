@@ -40,6 +40,7 @@ OURS = {
     "default_hooks.logger": "logging",
     "default_hooks.checkpoint": "keeps the best checkpoint, and the last ones",
     "env_cfg.dist_cfg.timeout": "how long a rank waits for the others",
+    "model.teacher_config": "the same file, by the place where MMDetection is installed",
     "train_cfg.type": "the same loop, which can resume in the middle of an epoch",
 }
 OUR_HOOKS = ("FiniteLossHook", "GracefulStopHook", "ThroughputHook", "ProgressHook")

@@ -141,8 +141,8 @@ def _learning(learning: dict[str, Any]) -> list[str]:
     return [
         "## What learns",
         "",
-        f"**{able} of {len(learning)}** detector types take a training step and validate a batch on `data=digits`, "
-        "from scratch, on one CPU core, two small images a step (`benchmarks/zoo_learning.py`).",
+        f"**{able} of the {len(learning)}** detector types that were tried take a step and validate a batch on "
+        "`data=digits`, from scratch, on one busy core, two small images a step (`benchmarks/zoo_learning.py`).",
         "",
         "| detector | smallest config | loss, or why not | step, s | validation, s |",
         "|---|---|---|---|---|",

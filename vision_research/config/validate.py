@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from vision_research.config.addresses import is_s3
 from vision_research.config.errors import ConfigError
+from vision_research.config.left_over import left_over_words
 from vision_research.config.lowering.model import weights_file
-from vision_research.config.lowering.recipe_runtime import READ
 from vision_research.config.lowering.recipe_schedule import DECAY_KNOBS, WARM_UP_KNOBS
 from vision_research.config.lowering.schedule import recipe_optimizer
 from vision_research.config.model_limits import size_problems
@@ -205,23 +205,7 @@ def _model(config: TrainConfig) -> Iterator[str]:
         yield "model has no type. Type model=rtmdet_tiny, or model=zoo/FAMILY/CONFIG"
     if isinstance(config.image_size, list) and len(config.image_size) == 2:
         yield from size_problems(config)
-    # The variables of a file are read by no one, and may hold anything.
-    read = {key: value for key, value in (config.recipe or {}).items() if key in READ}
-    recipes = {f"{group}.recipe": getattr(config, group).recipe for group in ("schedule", "aug", "data")}
-    for root, tree in {"model": config.model, **recipes, "recipe": read}.items():
-        for path, key in _left_over(tree, root):
-            group = root.partition(".")[0]
-            yield f"{path}.{key}: MMEngine's {key} has no meaning here. Choose another option: {group}=OPTION"
-
-
-def _left_over(tree: object, path: str) -> Iterator[tuple[str, str]]:
-    if isinstance(tree, dict):
-        yield from ((path, key) for key in ("_delete_", "_base_") if key in tree)
-        for key, value in tree.items():
-            yield from _left_over(value, f"{path}.{key}")
-    elif isinstance(tree, list):
-        for index, value in enumerate(tree):
-            yield from _left_over(value, f"{path}.{index}")
+    yield from left_over_words(config)
 
 
 def _tracking(config: TrainConfig) -> Iterator[str]:

@@ -78,6 +78,11 @@ def test_a_detector_counts_the_classes_of_the_data(typed: Compose, model: str, e
     assert {path: value(tree, path) for path in expected} == expected
 
 
+def test_a_teacher_is_found_where_it_is_installed(typed: Compose) -> None:
+    tree = lower(typed("model=zoo/ld/ld_r18-gflv1-r101_fpn_1x_coco", "schedule=1x"), INPUTS)["model"]
+    assert Path(tree["teacher_config"]).is_file()
+
+
 def test_an_rpn_that_tells_objects_from_none_keeps_its_one_class(typed: Compose) -> None:
     tree = lower(typed("model=zoo/fcos/fcos_r50-caffe_fpn_gn-head_1x_coco", "schedule=1x"), INPUTS)["model"]
     model = {"type": "FasterRCNN", "rpn_head": {"num_classes": 1}, "roi_head": {"bbox_head": tree["bbox_head"]}}

@@ -258,6 +258,21 @@ def test_data_sets_of_one_file_in_the_pipelines_of_another(typed: Compose) -> No
     assert all(one["pipeline"][2]["scale"] == (1333, 800) for one in dataset["datasets"])
 
 
+@pytest.mark.parametrize(
+    ("word", "place"),
+    [
+        ("+aug.recipe.train.pipeline.3._delete_=true", r"aug\.recipe\.train\.pipeline\.3\._delete_: MMEngine's"),
+        ("+schedule.recipe.optim_wrapper._delete_=true", r"schedule\.recipe\.optim_wrapper\._delete_: MMEngine's"),
+        ("+data.recipe.train_dataloader._base_=x", r"data\.recipe\.train_dataloader\._base_: MMEngine's"),
+        ("+recipe.env_cfg._delete_=true", r"^recipe\.env_cfg\._delete_: MMEngine's"),
+        ("+model.backbone._delete_=true", r"model\.backbone\._delete_: MMEngine's"),
+    ],
+)
+def test_a_word_of_inheritance_that_is_left_over_is_refused_everywhere(typed: Compose, word: str, place: str) -> None:
+    with pytest.raises(ConfigError, match=place):
+        lowered(typed, f"experiment={RCNN}", word)
+
+
 # -- parity, on a sample
 
 SAMPLE = (Path(__file__).parent / "zoo_sample.txt").read_text().split()

@@ -12,6 +12,7 @@ from vision_research.config.lowering.inputs import LoweringInputs
 from vision_research.config.lowering.tuples import with_tuples, words_of
 from vision_research.config.model_index import published_weights
 from vision_research.config.schema import DataKind, TrainConfig
+from vision_research.config.zoo import zoo_folder
 
 OUR_KEYS = ("weights", "recipe")
 
@@ -26,6 +27,7 @@ def lower_model(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
     words = {key: value for key, value in config.model.items() if key not in OUR_KEYS}
     model: dict[str, Any] = with_tuples(words, recipe.get("tuples") or [])
     _without_words_of_the_old_backbone(model, recipe.get("backbone"))
+    _find_the_teacher(model)
     if config.data.kind is not DataKind.zoo:
         set_class_count(model, len(inputs.classes))
     _use_batch_augments(model, config, recipe.get("zoo"))
@@ -89,6 +91,13 @@ def nodes(tree: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(tree, (list, tuple)):
         for value in tree:
             yield from nodes(value)
+
+
+def _find_the_teacher(model: dict[str, Any]) -> None:
+    """Name the config of a teacher where it is installed: MMDetection names it from inside of its repository."""
+    config = model.get("teacher_config")
+    if isinstance(config, str) and config.startswith("configs/"):
+        model["teacher_config"] = str(zoo_folder() / config.removeprefix("configs/"))
 
 
 def _without_words_of_the_old_backbone(model: dict[str, Any], old: dict[str, Any] | None) -> None:
