@@ -108,9 +108,13 @@ class GraphPreprocess(nn.Module):
     def _tensor_size(self, padded: Tensor) -> tuple[int, int]:
         """Height and width of the tensor; where they follow the image, multiples of the divisor by construction."""
         spec = self.spec
-        if spec.canvas is not None:
+        canvas = spec.canvas
+        if not (spec.keep_ratio or spec.centred or spec.pad_before_normalise):
+            # Every image comes to one size: plain numbers, which torch.export follows furthest.
+            canvas = spec.scale[1], spec.scale[0]
+        if canvas is not None:
             divisor = spec.tensor_divisor
-            return -(-spec.canvas[0] // divisor) * divisor, -(-spec.canvas[1] // divisor) * divisor
+            return -(-canvas[0] // divisor) * divisor, -(-canvas[1] // divisor) * divisor
         least = torch.tensor(spec.tensor_bounds[0])
         cells = torch.div(torch.maximum(padded, least) + spec.divisor - 1, spec.divisor, rounding_mode="floor")
         sides: Any = cells[0].item(), cells[1].item()
