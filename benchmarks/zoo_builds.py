@@ -137,7 +137,9 @@ def _count(state: Shapes) -> int:
 
 
 def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:300]
+    # Where MMDetection is installed says nothing about the config, and spaces come from lines broken in its source.
+    text = f"{type(error).__name__}: {error}".replace(f"{zoo_folder()}/", "configs/")
+    return " ".join(text.split())[:300]
 
 
 def _write(results: dict[str, Any]) -> None:
