@@ -88,4 +88,5 @@ def copy_object(source: S3Uri, target: S3Uri, settings: S3Settings) -> None:
 def _transfer() -> Any:
     from boto3.s3.transfer import TransferConfig
 
-    return TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=4)
+    # Two at once: four are no sooner done on a near server, and take more of the memory from a training beside them.
+    return TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=2)
