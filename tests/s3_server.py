@@ -81,9 +81,13 @@ def _weed() -> str:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that are free together with their gRPC neighbours, 10000 above."""
+    """Ports that are free together with their gRPC neighbours, 10000 above.
+
+    Processes of tests that run side by side have neighbouring ids and look at one moment, so each has its own range.
+    """
     free: list[int] = []
-    for port in range(20000 + os.getpid() % 5000, 40000):
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for port in range(20000 + worker % 4 * 2500 + os.getpid() % 2000, 30000):
         if len(free) == count:
             break
         if _is_free(port) and _is_free(port + 10000):

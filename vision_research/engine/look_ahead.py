@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 from mmengine.registry import DATA_SAMPLERS
@@ -16,7 +16,7 @@ from torch.utils.data import BatchSampler, get_worker_info
 
 from vision_research.config.addresses import is_s3
 from vision_research.storage.s3.objects import prefetch_object
-from vision_research.storage.s3.settings import default_settings
+from vision_research.storage.s3.settings import S3Settings, default_settings
 
 
 class AnnouncedBatch(list[int]):
@@ -91,15 +91,28 @@ class LookAheadBatchSampler(BatchSampler):
 
 
 _has_begun = False
+# Whether all of the batch that was looked at last was in the cache.
+_all_kept = False
 
 
 def _fetch_ahead(dataset: Any, batch: AnnouncedBatch) -> None:
-    """Announce what this worker was not told of before: the furthest turn, or all where it has just begun."""
-    global _has_begun
+    """Announce what this worker was not told of before: the furthest turn, or all where it has just begun.
+
+    While batch after batch is in the cache, one image of each is looked at in place of all: in a later epoch there is
+    nothing to fetch, and naming every image would cost as much as reading it.
+    """
+    global _has_begun, _all_kept
     settings = default_settings(**{key: value for key, value in batch.backend_args.items() if key != "backend"})
     news = batch.coming if batch.is_first or not _has_begun else batch.coming[batch.num_turns :]
     _has_begun = True
-    for index in chain.from_iterable(news):
-        path = dataset.get_data_info(index).get("img_path", "")
-        if is_s3(path):
-            prefetch_object(path, settings)
+    for first, *others in news:
+        begun = _fetch(dataset, first, settings)
+        if begun or not _all_kept:
+            also_begun = [_fetch(dataset, index, settings) for index in others]
+            _all_kept = not (begun or any(also_begun))
+
+
+def _fetch(dataset: Any, index: int, settings: S3Settings) -> bool:
+    """Begin to fetch an image, and tell whether there was anything to fetch."""
+    path = dataset.get_data_info(index).get("img_path", "")
+    return is_s3(path) and prefetch_object(path, settings)

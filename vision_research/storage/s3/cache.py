@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vision_research.storage.s3.cache_file import Entry, decode, encode, read_slice, store
+from vision_research.storage.s3.cache_file import Entry, encode, read_slice, read_whole, store
 
 logger = logging.getLogger(__name__)
 
@@ -48,19 +48,14 @@ class DiskCache:
         """
         path = self._path(name)
         try:
-            with path.open("rb") as file:
-                confirmed = os.fstat(file.fileno()).st_mtime
-                content = file.read()
+            entry = read_whole(path)
         except FileNotFoundError:
             return None
         except OSError as error:
             self._warn(error)
             return None
-        entry = decode(content, confirmed)
         if entry is None:
             self.drop_damaged(name)
-            return None
-        _note_use(path, confirmed)
         return entry
 
     def read_slice(self, name: str, start: int, stop: int) -> bytes | None:

@@ -5,9 +5,11 @@ A header with a checksum and the version, then the bytes. Owns the layout; which
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import tempfile
+import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,8 @@ from pathlib import Path
 # Magic, checksum of what follows, length of the ETag.
 _HEADER = struct.Struct(">4sIH")
 _MAGIC = b"VRC1"
+# Of the header with the ETag behind it, as long as ETags are.
+_HEAD_BYTES = 128
 
 
 @dataclass(frozen=True)
@@ -38,15 +42,29 @@ def encode(body: bytes, etag: str) -> bytes:
     return _HEADER.pack(_MAGIC, zlib.crc32(body, zlib.crc32(tag)), len(tag)) + tag + body
 
 
-def decode(content: bytes, confirmed: float) -> Entry | None:
-    """Return what a file holds; None where it is damaged."""
-    if len(content) < _HEADER.size:
-        return None
-    magic, checksum, length = _HEADER.unpack_from(content)
-    rest = memoryview(content)[_HEADER.size :]
-    if magic != _MAGIC or zlib.crc32(rest) != checksum or length > len(rest):
-        return None
-    return Entry(bytes(rest[length:]), bytes(rest[:length]).decode(), confirmed)
+def read_whole(path: Path) -> Entry | None:
+    """Read a file, and note that it was used; None where it is damaged.
+
+    Raises:
+        OSError: it is not there, or cannot be read.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        status = os.fstat(handle)
+        head = os.pread(handle, _HEAD_BYTES, 0)
+        if len(head) < _HEADER.size:
+            return None
+        magic, checksum, length = _HEADER.unpack_from(head)
+        start = _HEADER.size + length
+        tag = head[_HEADER.size : start] if start <= len(head) else os.pread(handle, length, _HEADER.size)
+        body = os.pread(handle, max(status.st_size - start, 0), start)
+        if magic != _MAGIC or len(tag) != length or zlib.crc32(body, zlib.crc32(tag)) != checksum:
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(handle, (time.time(), status.st_mtime))
+    finally:
+        os.close(handle)
+    return Entry(body, tag.decode(), status.st_mtime)
 
 
 def read_slice(path: Path, start: int, stop: int) -> bytes:

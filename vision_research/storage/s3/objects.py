@@ -53,14 +53,15 @@ def read_current(uri: S3Uri, settings: S3Settings) -> bytes:
     return _body(fetch(uri, settings).body)
 
 
-def prefetch_object(address: str, settings: S3Settings) -> None:
-    """Begin to read an object that this process will ask for, unless the cache has it."""
+def prefetch_object(address: str, settings: S3Settings) -> bool:
+    """Begin to read an object that this process will ask for, unless the cache has it; tell whether it had not."""
     uri = S3Uri.parse(address)
     if _is_kept(uri, settings):
-        return
+        return False
     if settings not in _prefetchers:
         _prefetchers[settings] = Prefetcher(partial(_read, settings=settings))
     _prefetchers[settings].announce(uri)
+    return True
 
 
 def _is_kept(uri: S3Uri, settings: S3Settings) -> bool:
