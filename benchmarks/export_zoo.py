@@ -2,7 +2,7 @@
 
 A detector with fresh random weights finds nothing, or the same everywhere. `perturbed_detector` lets pictures pass
 and sets the statistics of every normalisation to what it sees, then spreads the outputs of the last layers: several
-classes, hundreds of candidates, scores and sizes of all kinds.
+classes, hundreds of candidates, scores and sizes of all kinds. Long, for half of it is the list of configs.
 """
 
 from __future__ import annotations

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
+
+from vision_research.config.needs import steps
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Extra:
     remedy: str
 
 
+TRACKING = "python -m pip install 'vision-research[tracking]'"
 EXTRAS = (
     # Its own requirements would put a second OpenCV over the one that is there.
     Extra(
@@ -30,11 +32,11 @@ EXTRAS = (
         ("albumentations",),
         "python -m pip install scikit-image && python -m pip install --no-deps albumentations==1.4.4",
     ),
-    Extra("MOTChallengeMetric", ("trackeval",), "python -m pip install 'vision-research[tracking]'"),
-    Extra("ByteTracker", ("lap",), "python -m pip install 'vision-research[tracking]'"),
-    Extra("OCSORTTracker", ("lap",), "python -m pip install 'vision-research[tracking]'"),
-    Extra("SORTTracker", ("motmetrics",), "python -m pip install 'vision-research[tracking]'"),
-    Extra("StrongSORTTracker", ("motmetrics",), "python -m pip install 'vision-research[tracking]'"),
+    Extra("MOTChallengeMetric", ("trackeval",), TRACKING),
+    Extra("ByteTracker", ("lap",), TRACKING),
+    Extra("OCSORTTracker", ("lap",), TRACKING),
+    Extra("SORTTracker", ("motmetrics",), TRACKING),
+    Extra("StrongSORTTracker", ("motmetrics",), TRACKING),
     # MMPretrain imports torchvision without asking for it.
     Extra("mmpretrain.", ("mmpretrain", "torchvision"), "python -m pip install 'vision-research[mmpretrain]'"),
 )
@@ -42,7 +44,7 @@ EXTRAS = (
 
 def missing_extras(config: dict[str, Any]) -> list[str]:
     """Name every type of a lowered config whose package is not installed, with what to type."""
-    found = dict.fromkeys((path, kind) for path, kind in _types(config, ""))
+    found = [(path, step["type"]) for key, part in config.items() for path, step in steps(part, key)]
     return [
         f"{path}.type={kind}: needs {' and '.join(absent)}, which is not installed. Type {extra.remedy}"
         for path, kind in found
@@ -50,14 +52,3 @@ def missing_extras(config: dict[str, Any]) -> list[str]:
         if (kind.startswith(extra.name) if extra.name.endswith(".") else kind.rpartition(".")[2] == extra.name)
         and (absent := [module for module in extra.modules if find_spec(module) is None])
     ]
-
-
-def _types(node: Any, path: str) -> Iterator[tuple[str, str]]:
-    if isinstance(node, dict):
-        if isinstance(node.get("type"), str):
-            yield path, node["type"]
-        for key, value in node.items():
-            yield from _types(value, f"{path}.{key}" if path else key)
-    elif isinstance(node, (list, tuple)):
-        for index, value in enumerate(node):
-            yield from _types(value, f"{path}[{index}]")

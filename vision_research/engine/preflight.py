@@ -109,7 +109,9 @@ def _model_problems(config: dict[str, Any]) -> list[str]:
     except Exception as error:
         return list(_unknown_types(model, "model")) or [_explained("model", error)]
     if config.get("load_from"):
-        classes = tuple(config["val_dataloader"]["dataset"]["metainfo"]["classes"])
+        # A zoo file's own data set may leave its classes to its type.
+        dataset = (config.get("val_dataloader") or {}).get("dataset") or {}
+        classes = tuple((dataset.get("metainfo") or {}).get("classes") or ())
         logger.info("%s", weights_report(detector, config["load_from"], classes))
     return []
 

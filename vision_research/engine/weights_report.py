@@ -26,7 +26,7 @@ def weights_report(detector: Any, load_from: str, classes: tuple[str, ...]) -> s
     Args:
         detector: as it was built.
         load_from: a file, or an address in S3.
-        classes: of the data, in the order of the labels.
+        classes: of the data, in the order of the labels; none where the config does not name them.
 
     Returns:
         A table: how much is taken, and each tensor that is missing, unexpected or of another shape.
@@ -79,5 +79,5 @@ def _rows(match: WeightsMatch) -> Iterator[str]:
 def _renamed(match: WeightsMatch, checkpoint: dict[str, Any], classes: tuple[str, ...]) -> Iterator[str]:
     meta = checkpoint.get("meta", {}).get("dataset_meta") or {}
     trained = meta.get("classes", meta.get("CLASSES"))
-    if trained is not None and not match.reshaped and tuple(trained) != classes:
+    if trained is not None and classes and not match.reshaped and tuple(trained) != classes:
         yield f"  its classes were {', '.join(map(str, trained))}; the same outputs now mean {', '.join(classes)}"

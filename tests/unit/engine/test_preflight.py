@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering import LoweringInputs, lower
@@ -89,3 +90,18 @@ def test_a_transform_of_the_users_own_is_found(
     )
     monkeypatch.syspath_prepend(str(folder))
     preflight(lowered("aug.imports=[my_turn]", "+aug.train.turn.type=MyTurn"))
+
+
+def test_a_data_set_that_names_no_classes_takes_weights_too(
+    lowered: Callable[..., dict[str, Any]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from mmdet.registry import MODELS
+    from mmengine.config import ConfigDict
+
+    file = tmp_path / "weights.pth"
+    tree = lowered(f"model.weights={file}")
+    torch.save({"state_dict": MODELS.build(ConfigDict(tree["model"])).state_dict()}, file)
+    del tree["val_dataloader"]["dataset"]["metainfo"]
+    with caplog.at_level("INFO"):
+        preflight(tree)
+    assert f"starting from {file}" in caplog.text
