@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from vision_research.config.lowering.tracks import VIDEO_KINDS
+from vision_research.config.recipe import has_masks
 from vision_research.config.schema import DataKind, TrainConfig
 
 TRACKS = "videos with tracks"
@@ -75,7 +76,7 @@ def unmet_masks(config: TrainConfig, masks: str) -> Iterator[str]:
     if masks != "none" or config.data.kind is DataKind.zoo:
         return
     remedy = f"data.train_ann={config.data.train_ann} has no segmentation for every object"
-    if (config.model.get("recipe") or {}).get("with_mask"):
+    if has_masks(config.model):
         yield f"model={config.model['type']}: is trained on masks, and {remedy}. Type one of boxes: model=rtmdet_tiny"
     for path, step in steps((config.aug.recipe or {}).get("train"), "aug.recipe.train"):
         if step.get("with_mask"):

@@ -16,6 +16,11 @@ L1_SWITCH_HOOK = "YOLOXModeSwitchHook"
 BATCH_IN_NAME = re.compile(r"_(\d+)xb(\d+)")
 
 
+def has_masks(model: dict[str, Any]) -> bool:
+    """Tell whether the detector of a `model` group is trained on masks beside boxes."""
+    return bool((model.get("recipe") or {}).get("with_mask"))
+
+
 def model_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
     """Turn an MMDetection config into the content of the `model` group.
 

@@ -12,6 +12,7 @@ from vision_research.config.lowering.recipe_schedule import DECAY_KNOBS, WARM_UP
 from vision_research.config.lowering.schedule import recipe_optimizer
 from vision_research.config.model_limits import size_problems
 from vision_research.config.needs import unmet_needs
+from vision_research.config.recipe import has_masks
 from vision_research.config.schema import DataKind, Device, ExportConfig, ExportFormat, Precision, TrainConfig
 from vision_research.config.secrets import secret_problems
 
@@ -99,15 +100,11 @@ def _augmentation(config: TrainConfig) -> Iterator[str]:
             if transform is not None and not (isinstance(transform, dict) and "type" in transform):
                 key = f"aug.{name}.{step}"
                 yield f"{key}={transform}: a step has a type. Type {key}.type=RandomFlip, or {key}=null"
-            elif transform is not None and transform["type"] in BOXES_ONLY and _has_masks(config):
+            elif transform is not None and transform["type"] in BOXES_ONLY and has_masks(config.model):
                 yield (
                     f"aug.{name}.{step}.type={transform['type']}: moves boxes and no masks, and "
                     f"model={config.model['type']} is trained on masks. Type aug=rtmdet, or aug.{name}.{step}=null"
                 )
-
-
-def _has_masks(config: TrainConfig) -> bool:
-    return bool((config.model.get("recipe") or {}).get("with_mask"))
 
 
 def _data(config: TrainConfig) -> Iterator[str]:

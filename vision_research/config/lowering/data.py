@@ -12,6 +12,7 @@ from vision_research.config.lowering.pipelines import image_backend, needs_insta
 from vision_research.config.lowering.recipe_data import lower_recipe_data
 from vision_research.config.lowering.storage import backend_args
 from vision_research.config.lowering.tracks import METRIC, SAMPLER, gives_tracks, video_dataset
+from vision_research.config.recipe import has_masks
 from vision_research.config.schema import DataConfig, DataKind, StorageConfig, TrainConfig
 
 
@@ -21,7 +22,7 @@ def lower_data(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
     if data.recipe is not None:
         return lower_recipe_data(config, inputs)
     splits: dict[str, Any] = {"train_dataloader": _train_loader(config, inputs)}
-    with_mask = bool((config.model.get("recipe") or {}).get("with_mask"))
+    with_mask = has_masks(config.model)
     for split in ("val", "test"):
         dataset = evaluation_dataset(data, config.storage, inputs.classes, split)
         frame = test_frame(config, split)

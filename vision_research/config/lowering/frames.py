@@ -23,6 +23,7 @@ from vision_research.config.lowering.pipelines import (
 )
 from vision_research.config.lowering.sizes import resized
 from vision_research.config.lowering.tuples import words_of
+from vision_research.config.recipe import has_masks
 from vision_research.config.schema import DataKind, TrainConfig
 
 Step = dict[str, Any]
@@ -79,7 +80,7 @@ def _train_step(step: Step, config: TrainConfig, inputs: LoweringInputs) -> Step
 
 def _with_masks(step: Step, config: TrainConfig, inputs: LoweringInputs) -> Step:
     changed = deepcopy(step)
-    if (config.model.get("recipe") or {}).get("with_mask"):
+    if has_masks(config.model):
         changed["with_mask"] = True
     if changed.get("with_mask") and inputs.masks == "rle" and changed.get("poly2mask") is False:
         # Run lengths are no polygons; MMDetection would ignore every object.

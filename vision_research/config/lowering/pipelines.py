@@ -8,6 +8,7 @@ from vision_research.config.addresses import join
 from vision_research.config.lowering.inputs import LoweringInputs
 from vision_research.config.lowering.storage import backend_args
 from vision_research.config.lowering.tuples import as_tuple, restore_step
+from vision_research.config.recipe import has_masks
 from vision_research.config.schema import DataConfig, DataKind, TrainConfig
 from vision_research.work_dir import WorkDir
 
@@ -102,5 +103,5 @@ def _pad(config: TrainConfig) -> dict[str, Any]:
 
 
 def _annotations(config: TrainConfig) -> dict[str, Any]:
-    with_mask = bool((config.model.get("recipe") or {}).get("with_mask"))
+    with_mask = has_masks(config.model)
     return {"type": "LoadAnnotations", "with_bbox": True, **({"with_mask": True} if with_mask else {})}
