@@ -145,7 +145,8 @@ def _step(lowered: dict[str, Any]) -> dict[str, Any]:
     import torch
     from mmengine.config import Config
     from mmengine.hooks import Hook
-    from mmengine.runner import Runner
+
+    from vision_research.engine.tasks import WorkDirRunner
 
     seen: dict[str, Any] = {}
 
@@ -172,7 +173,7 @@ def _step(lowered: dict[str, Any]) -> dict[str, Any]:
 
     torch.manual_seed(0)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    runner = Runner.from_cfg(Config(lowered))
+    runner = WorkDirRunner.from_cfg(Config(lowered))
     runner.register_hook(Probe())
     runner.train()
     if not torch.isfinite(torch.tensor(seen["loss"])) or "val_s" not in seen:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from vision_research.config.lowering.tracks import VIDEO_KINDS
+from vision_research.config.lowering.tracks import VIDEO_KINDS, gives_tracks
 from vision_research.config.recipe import has_masks
 from vision_research.config.schema import DataKind, TrainConfig
 
@@ -25,6 +25,8 @@ NEEDS = {
     "GTBoxSubOne_GLIP": "texts with the images",
     "MultiBranch": "unlabelled images beside the labelled ones",
 }
+# Trackers whose `loss` MMDetection refuses.
+PUT_TOGETHER = ("DeepSORT", "StrongSORT")
 
 
 def unmet_needs(config: TrainConfig) -> Iterator[str]:
@@ -32,6 +34,7 @@ def unmet_needs(config: TrainConfig) -> Iterator[str]:
     if config.data.kind is DataKind.zoo:
         return
     yield from _unmet_by_the_model(config)
+    yield from _unmet_by_the_training(config)
     if config.aug.recipe is None:
         return
     zoo = config.aug.recipe["zoo"]
@@ -66,6 +69,36 @@ def _unmet_by_the_model(config: TrainConfig) -> Iterator[str]:
             )
 
 
+def _unmet_by_the_training(config: TrainConfig) -> Iterator[str]:
+    """Name detectors that are fed in another way than with images and their boxes."""
+    model = config.model
+    kind, zoo = model.get("type"), (model.get("recipe") or {}).get("zoo")
+    if kind in PUT_TOGETHER:
+        yield (
+            f"model={kind}: is put together of a detector and a re-identification that were trained before, and has no "
+            "training of its own. Type a tracker that has one: experiment=bytetrack, or experiment=qdtrack"
+        )
+    elif _takes_videos(model) and not gives_tracks((config.aug.recipe or {}).get("val") or {}):
+        yield (
+            f"model={kind}: follows objects through videos, and the pipelines of this aug give it single images. "
+            f"Type aug=zoo/{zoo} data=digits_video, or data=mot"
+        )
+    if kind == "FastRCNN":
+        yield (
+            "model=FastRCNN: trains on proposals that were computed before, and "
+            f"data={config.data.kind.value} has none. Type model=faster_rcnn, which makes its own, or data=zoo/{zoo}"
+        )
+    if "semi_train_cfg" in model:
+        yield (
+            f"model={kind}: trains on unlabelled images beside the labelled ones, and "
+            f"data={config.data.kind.value} has none. Type experiment=zoo/{zoo} data.root=FOLDER"
+        )
+
+
+def _takes_videos(model: dict[str, Any]) -> bool:
+    return (model.get("data_preprocessor") or {}).get("type") == "TrackDataPreprocessor"
+
+
 def unmet_masks(config: TrainConfig, masks: str) -> Iterator[str]:
     """Name what reads masks where the annotations have none.
 
@@ -86,14 +119,18 @@ def unmet_masks(config: TrainConfig, masks: str) -> Iterator[str]:
 
 def steps(node: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every dict with a `type` under a key, with the key as it is typed."""
+    return ((place, inner) for place, inner in nodes(node, path) if isinstance(inner.get("type"), str))
+
+
+def nodes(node: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every dict under a key, with the key as it is typed."""
     if isinstance(node, dict):
-        if isinstance(node.get("type"), str):
-            yield path, node
+        yield path, node
         for key, value in node.items():
-            yield from steps(value, f"{path}.{key}")
+            yield from nodes(value, f"{path}.{key}" if path else str(key))
     elif isinstance(node, (list, tuple)):
         for index, value in enumerate(node):
-            yield from steps(value, f"{path}.{index}")
+            yield from nodes(value, f"{path}.{index}")
 
 
 def _kind(step: dict[str, Any]) -> str:

@@ -109,7 +109,8 @@ class DataConfig:
         strict: refuse boxes outside the image or of zero size, in place of dropping them with a count.
         max_bad_images: training images that may fail to decode before the run stops.
         image_size: [height, width] that suits these images; null leaves it to the detector.
-        flip_prob: probability of a mirror image; 0 where a mirrored object is another one (digits, text).
+        flip_prob: probability of a mirror image; 0 where a mirrored object is another one (digits, text). null is the
+            augmentation's own: 0.5, or what its zoo file says.
         default_weights: what `model.weights` is when it is not typed.
         recipe: with `kind: zoo`, data sets, loaders and evaluators in the words of the file.
     """
@@ -136,7 +137,7 @@ class DataConfig:
     strict: bool = False
     max_bad_images: int = 10
     image_size: list[int] | None = None
-    flip_prob: float = 0.5
+    flip_prob: float | None = None
     default_weights: str = "backbone"
     recipe: dict[str, Any] | None = None
 

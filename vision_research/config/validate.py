@@ -15,6 +15,7 @@ from vision_research.config.needs import unmet_needs
 from vision_research.config.recipe import has_masks
 from vision_research.config.schema import DataKind, Device, ExportConfig, ExportFormat, Precision, TrainConfig
 from vision_research.config.secrets import secret_problems
+from vision_research.config.unread import has_weak_stage, unread_knobs
 
 # MMDetection's transforms that leave masks where they were, or refuse them in the middle of an epoch.
 BOXES_ONLY = ("Mosaic", "MixUp", "RandomAffine", "RandomCenterCropPad")
@@ -83,7 +84,7 @@ def _intervals(config: TrainConfig) -> Iterator[str]:
 def _augmentation(config: TrainConfig) -> Iterator[str]:
     aug, schedule = config.aug, config.schedule
     yield from _positive("aug.final_epochs", aug.final_epochs, 0)
-    if schedule.max_epochs is not None and aug.final_epochs >= schedule.max_epochs:
+    if has_weak_stage(aug) and schedule.max_epochs is not None and aug.final_epochs >= schedule.max_epochs:
         yield (
             f"aug.final_epochs={aug.final_epochs} with schedule.max_epochs={schedule.max_epochs}: the weak pipeline "
             f"would begin before the training. Type aug.final_epochs={max(schedule.max_epochs - 1, 0)} or less, or "
@@ -95,6 +96,7 @@ def _augmentation(config: TrainConfig) -> Iterator[str]:
             "steps, for example aug.recipe.train.pipeline.2.prob=0.3, or type another aug=OPTION"
         )
     yield from unmet_needs(config)
+    yield from unread_knobs(config)
     for name in ("train", "final", "test"):
         for step, transform in (getattr(aug, name) or {}).items():
             if transform is not None and not (isinstance(transform, dict) and "type" in transform):
@@ -113,7 +115,7 @@ def _data(config: TrainConfig) -> Iterator[str]:
         yield from _positive(f"data.{key}", getattr(data, key))
     for key in ("num_workers", "max_bad_images"):
         yield from _positive(f"data.{key}", getattr(data, key), 0)
-    if not 0 <= data.flip_prob <= 1:
+    if data.flip_prob is not None and not 0 <= data.flip_prob <= 1:
         yield f"data.flip_prob={data.flip_prob}: is a probability, between 0 and 1"
     yield from _positive("log_interval", config.log_interval)
 

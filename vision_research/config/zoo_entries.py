@@ -82,10 +82,13 @@ def aug_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
     hooks = {kind: hook for kind, hook in _hooks(config).items() if kind in STAGE_HOOKS}
     preprocessor = (config.get("model") or {}).get("data_preprocessor") or config.get("data_preprocessor") or {}
     words = {**frames, "hooks": hooks, "batch_augments": preprocessor.get("batch_augments")}
+    carried = _carried(name, words)
+    # Of validation a file mirrors nothing; what its tests with augmentation mirror is counted, not drawn.
+    flipped = {key: _flipped_as_the_data_allows(carried[key]) for key in ("train", "hooks") if key in carried}
     return {
         "image_size": feeding(config)["image_size"],
         "final_epochs": _final_epochs(config, hooks),
-        "recipe": {**_carried(name, words), "hook_order": list(_hooks(config))},
+        "recipe": {**carried, **flipped, "hook_order": list(_hooks(config))},
     }
 
 
@@ -130,6 +133,22 @@ def experiment_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
         **({} if seed is None else {"seed": seed}),
         "recipe": _carried(name, rest),
     }
+
+
+def _flipped_as_the_data_allows(node: Any) -> Any:
+    """Let `data.flip_prob` reach the flips of a file, where the data has one: a mirrored 2 is no 2.
+
+    It is an interpolation in the place of the file's number, so that a number that is typed there still wins.
+    """
+    if isinstance(node, list):
+        return [_flipped_as_the_data_allows(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    changed = {key: _flipped_as_the_data_allows(value) for key, value in node.items()}
+    prob = node.get("prob")
+    if str(node.get("type", "")).rpartition(".")[2] == "RandomFlip" and isinstance(prob, (int, float)):
+        changed["prob"] = f"${{first:${{data.flip_prob}},{prob}}}"
+    return changed
 
 
 def _carried(name: str, words: dict[str, Any]) -> dict[str, Any]:

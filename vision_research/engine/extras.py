@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from vision_research.config.needs import steps
+from vision_research.config.needs import nodes
 
 
 @dataclass(frozen=True)
@@ -14,41 +14,90 @@ class Extra:
     """A package that is not installed with the project.
 
     Attributes:
-        name: of the types that need it; one that ends in a dot is the scope of many (`mmpretrain.ConvNeXt`).
+        names: of the types that need it (one that ends in a dot is the scope of many, `mmpretrain.ConvNeXt`), and of
+            keys that need it wherever they are set (one that ends in `=`).
         modules: what has to be importable.
-        remedy: what to type.
+        remedy: what to type; `{path}` in it is where the word stands.
     """
 
-    name: str
+    names: tuple[str, ...]
     modules: tuple[str, ...]
     remedy: str
 
+    def needed_by(self, node: dict[str, Any]) -> str | None:
+        """Return the word of a node, as it is typed, that needs the package."""
+        kind = node.get("type") if isinstance(node.get("type"), str) else ""
+        for name in self.names:
+            if name.endswith("="):
+                value = node.get(name[:-1])
+                # A count of layers that is -1 is none of them.
+                if isinstance(value, dict) or (isinstance(value, int) and value > 0):
+                    return name[:-1]
+            elif kind and (kind.startswith(name) if name.endswith(".") else kind.rpartition(".")[2] == name):
+                return f"type={kind}"
+        return None
 
-TRACKING = "python -m pip install 'vision-research[tracking]'"
+    def absent(self) -> list[str]:
+        """List the modules that are not installed."""
+        return [module for module in self.modules if find_spec(module) is None]
+
+
+PIP = "python -m pip install"
+TRACKING = f"{PIP} 'vision-research[tracking]'"
 EXTRAS = (
     # Its own requirements would put a second OpenCV over the one that is there.
+    Extra(("Albu",), ("albumentations",), f"{PIP} scikit-image && {PIP} --no-deps albumentations==1.4.4"),
+    Extra(("MOTChallengeMetric",), ("trackeval",), TRACKING),
+    Extra(("ByteTracker", "OCSORTTracker"), ("lap",), TRACKING),
+    Extra(("SORTTracker", "StrongSORTTracker"), ("motmetrics",), TRACKING),
+    # MMPretrain imports torchvision without asking for it; re-identification takes its classifiers from there.
     Extra(
-        "Albu",
-        ("albumentations",),
-        "python -m pip install scikit-image && python -m pip install --no-deps albumentations==1.4.4",
+        ("mmpretrain.", "BaseReID", "LinearReIDHead", "ReIDDataPreprocessor"),
+        ("mmpretrain", "torchvision"),
+        f"{PIP} 'vision-research[mmpretrain]'",
     ),
-    Extra("MOTChallengeMetric", ("trackeval",), TRACKING),
-    Extra("ByteTracker", ("lap",), TRACKING),
-    Extra("OCSORTTracker", ("lap",), TRACKING),
-    Extra("SORTTracker", ("motmetrics",), TRACKING),
-    Extra("StrongSORTTracker", ("motmetrics",), TRACKING),
-    # MMPretrain imports torchvision without asking for it.
-    Extra("mmpretrain.", ("mmpretrain", "torchvision"), "python -m pip install 'vision-research[mmpretrain]'"),
+    # Words of transformers 4 that MMDetection reads are gone from 5.
+    Extra(("BertModel", "GLIP", "RandomSamplingNegPos"), ("transformers", "nltk"), f"{PIP} 'transformers<5' nltk"),
+    Extra(
+        ("num_cp=",),
+        ("fairscale",),
+        f"{PIP} fairscale, or {{path}}.num_cp=0 (it saves memory and changes no result)",
+    ),
+    Extra(
+        ("perm_repeat_gt_cfg=",),
+        ("torchvision",),
+        f"{PIP} 'torchvision==0.28.*', or {{path}}.perm_repeat_gt_cfg=null (it moves boxes that stand twice apart)",
+    ),
+    Extra(("BoxInstDataPreprocessor",), ("skimage",), f"{PIP} scikit-image"),
+    Extra(
+        ("Detectron2Wrapper",),
+        ("detectron2",),
+        f"{PIP} --no-build-isolation git+https://github.com/facebookresearch/detectron2.git",
+    ),
+    Extra(
+        ("LoadPanopticAnnotations", "CocoPanopticMetric"),
+        ("panopticapi",),
+        f"{PIP} git+https://github.com/cocodataset/panopticapi.git",
+    ),
+    Extra(
+        ("LVISMetric", "LVISFixedAPMetric", "LVISDataset", "LVISV1Dataset", "LVISV05Dataset"), ("lvis",), f"{PIP} lvis"
+    ),
+    Extra(("CityScapesMetric",), ("cityscapesscripts",), f"{PIP} cityscapesscripts"),
+    Extra(("CocoCaptionMetric",), ("pycocoevalcap",), f"{PIP} pycocoevalcap"),
+    Extra(("DODDataset",), ("d_cube",), f"{PIP} ddd-dataset"),
+    Extra(("DumpODVGResults",), ("jsonlines",), f"{PIP} jsonlines"),
+    Extra(("InstaBoost",), ("instaboostfast",), f"{PIP} instaboostfast"),
+    Extra(("Corrupt",), ("imagecorruptions",), f"{PIP} imagecorruptions"),
 )
 
 
 def missing_extras(config: dict[str, Any]) -> list[str]:
-    """Name every type of a lowered config whose package is not installed, with what to type."""
-    found = [(path, step["type"]) for key, part in config.items() for path, step in steps(part, key)]
-    return [
-        f"{path}.type={kind}: needs {' and '.join(absent)}, which is not installed. Type {extra.remedy}"
-        for path, kind in found
-        for extra in EXTRAS
-        if (kind.startswith(extra.name) if extra.name.endswith(".") else kind.rpartition(".")[2] == extra.name)
-        and (absent := [module for module in extra.modules if find_spec(module) is None])
-    ]
+    """Name every package that a lowered config needs and that is not installed, once, with what to type."""
+    found: dict[Extra, str] = {}
+    for path, node in nodes(config, ""):
+        for extra in EXTRAS:
+            if extra not in found and (word := extra.needed_by(node)) and (absent := extra.absent()):
+                are = "is" if len(absent) == 1 else "are"
+                remedy = extra.remedy.replace("{path}", path)
+                found[extra] = f"{path}.{word}: needs {' and '.join(absent)}, which {are} not installed. Type {remedy}"
+    return list(found.values())

@@ -63,12 +63,13 @@ def ensure_pretrained(source: str, typed: str) -> str:
     return address
 
 
-def ensure_weights(source: str, typed: str, timeout_s: float = 20.0) -> Path:
+def ensure_weights(source: str, typed: str, without: str = "model.weights=none", timeout_s: float = 20.0) -> Path:
     """Have the file of an address on this machine: one download, before the ranks start, into torch's own cache.
 
     Args:
         source: a path, an http(s) address or one in S3, as `resolve_source` gives it.
         typed: the person's word for it, `model.weights=backbone`.
+        without: what to type to go on without these weights.
         timeout_s: how long the server may keep silent.
 
     Returns:
@@ -78,11 +79,11 @@ def ensure_weights(source: str, typed: str, timeout_s: float = 20.0) -> Path:
         EnvironmentProblem: it cannot be had; with the ways to go on.
     """
     if is_s3(source):
-        return _ensure_in_cache(source, typed)
+        return _ensure_in_cache(source, typed, without)
     address = urlparse(source)
     if address.scheme not in ("http", "https"):
         if not Path(source).is_file():
-            raise EnvironmentProblem(f"{typed}: {source} is no file. Type model.weights=none to train without")
+            raise EnvironmentProblem(f"{typed}: {source} is no file. Type {without} to train without")
         return Path(source)
     import torch
 
@@ -98,17 +99,17 @@ def ensure_weights(source: str, typed: str, timeout_s: float = 20.0) -> Path:
     except (OSError, RuntimeError) as error:
         raise EnvironmentProblem(
             f"{typed}: {source} cannot be downloaded ({error}). Without pretrained weights: type "
-            f"model.weights=none. With them: copy the file from a machine that has it to {target} and type it again"
+            f"{without}. With them: copy the file from a machine that has it to {target} and type it again"
         ) from error
     return target
 
 
-def _ensure_in_cache(source: str, typed: str) -> Path:
+def _ensure_in_cache(source: str, typed: str, without: str) -> Path:
     path = as_path(source)
     try:
         path.read_bytes()  # into the disk cache, from which all ranks then read
     except FileNotFoundError as error:
-        raise EnvironmentProblem(f"{typed}: {error} Type model.weights=none to train without") from error
+        raise EnvironmentProblem(f"{typed}: {error} Type {without} to train without") from error
     return path
 
 

@@ -33,6 +33,10 @@ def fetch_weights(config: TrainConfig, mmengine: dict[str, Any]) -> None:
         file = ensure_weights(whole, typed)
         # MMEngine reads S3 by our back end; everything else is a file by now.
         mmengine["load_from"] = whole if is_s3(whole) else str(file)
+    if (teacher := mmengine["model"].get("teacher_ckpt")) is not None:
+        # Of another detector than the one that is trained, so `model.weights` has no word in it.
+        file = ensure_weights(teacher, "model.teacher_ckpt", without="model.teacher_ckpt=null")
+        mmengine["model"]["teacher_ckpt"] = teacher if is_s3(teacher) else str(file)
     for init_cfg in pretrained_parts(mmengine["model"]):
         # Written back: for `torchvision://` MMEngine would import torchvision in every rank.
         init_cfg["checkpoint"] = ensure_pretrained(init_cfg["checkpoint"], typed)

@@ -32,7 +32,7 @@ def test_good_runs_pass(typed: Compose, overrides: list[str]) -> None:
         ("schedule.dynamic_intervals=[[20]]", r"Type schedule.dynamic_intervals=\[\[20,1\]\]"),
         ("schedule.dynamic_intervals=[[20,1],[5,2]]", "the starts have to rise"),
         ("schedule.milestones=[8,11]", r"schedule.milestones\[0\]=8.0: is a share of the training"),
-        ("aug.final_epochs=10", "Type aug.final_epochs=9 or less, or schedule.max_epochs=11 or more"),
+        ("aug.final_epochs=10", "aug.final is null, so there is no weak pipeline .* Type aug.final_epochs=0, or"),
         ("+aug.train.odd=3", "aug.train.odd=3: a step has a type"),
         ("data.batch_size=0", "data.batch_size=0: has to be 1 or more"),
         ("data.flip_prob=2", "data.flip_prob=2.0: is a probability"),
@@ -60,6 +60,18 @@ def test_good_runs_pass(typed: Compose, overrides: list[str]) -> None:
 def test_bad_value_is_named_with_the_way_out(typed: Compose, override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         validate(typed(override))
+
+
+def test_a_weak_stage_as_long_as_the_training_is_refused(typed: Compose) -> None:
+    with pytest.raises(ConfigError, match=r"Type aug.final_epochs=9 or less, or schedule.max_epochs=11 or more"):
+        validate(typed("aug=mosaic", "aug.final_epochs=10"))
+
+
+def test_a_mirror_image_that_no_step_makes_is_refused(typed: Compose) -> None:
+    validate(typed("aug=flip", "data.flip_prob=0.3"))
+    for aug in ("none", "vertical_flip"):
+        with pytest.raises(ConfigError, match=r"data\.flip_prob=0\.3: no step of aug\.train mirrors.*Type aug=flip"):
+            validate(typed(f"aug={aug}", "data.flip_prob=0.3"))
 
 
 def test_half_precision_on_the_cpu_is_refused(typed: Compose) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -250,6 +251,74 @@ def test_one_step_of_the_file_can_be_changed_by_its_place(typed: Compose) -> Non
     assert flip == {"type": "RandomFlip", "prob": 0.25}
 
 
+@pytest.mark.parametrize(
+    ("words", "prob"),
+    [
+        (("data=digits",), 0.0),
+        (("data=digits", "data.flip_prob=0.25"), 0.25),
+        (COCO, 0.5),
+        (("data=digits", "aug.recipe.train.pipeline.3.prob=0.75"), 0.75),
+    ],
+)
+def test_flips_of_a_file_are_as_likely_as_the_data_allows(typed: Compose, words: tuple[str, ...], prob: float) -> None:
+    tree = lowered(typed, f"aug={RCNN}", "schedule=1x", "model=retinanet", *words)
+    flip = next(step for step in tree["train_dataloader"]["dataset"]["pipeline"] if step["type"] == "RandomFlip")
+    assert flip["prob"] == prob
+
+
+def test_flips_of_a_weak_stage_are_as_likely_as_the_data_allows(typed: Compose) -> None:
+    tree = lowered(typed, "model=faster_rcnn", f"aug={RTMDET}", "schedule=300e", "data=digits")
+    stage = next(hook for hook in tree["custom_hooks"] if hook["type"] == "PipelineStageHook")
+    assert [step["prob"] for step in stage["pipeline"] if step["type"] == "RandomFlip"] == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("data.repeat=3",), r"data\.repeat=3: is not read with data=zoo/faster_rcnn.*Change those under data\.recipe"),
+        (("data.train_ann=a.json", "data.classes=[cat]"), r"data\.train_ann=a\.json: is not read"),
+        (("data.max_bad_images=3",), r"data\.max_bad_images=3: is not read"),
+        (("aug.final_epochs=3",), r"aug\.final_epochs=3: aug=zoo/faster_rcnn.* has no such stage.*aug\.final_epochs=0"),
+    ],
+)
+def test_a_knob_that_nothing_would_read_is_refused(typed: Compose, words: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as raised:
+        lowered(typed, f"experiment={RCNN}", *words)
+    assert len(raised.value.problems) == len(words)
+
+
+def test_our_loading_counts_bad_images_of_a_file_s_data_too(typed: Compose) -> None:
+    tree = lowered(typed, f"experiment={RCNN}", "aug=flip", "data.max_bad_images=3")
+    assert tree["train_dataloader"]["dataset"]["pipeline"][0]["max_skipped"] == 3
+
+
+def test_images_are_read_as_the_file_s_steps_take_them(typed: Compose) -> None:
+    for aug, loader in (
+        ("centernet/centernet_r18_8xb16-crop512-140e_coco", "val_dataloader"),
+        ("mask2former/mask2former_r50_8xb2-lsj-50e_coco", "train_dataloader"),
+    ):
+        tree = lowered(typed, "model=retinanet", f"aug=zoo/{aug}", "schedule=1x", *COCO)
+        read = tree[loader]["dataset"]["pipeline"][0]
+        assert (read["type"], read["to_float32"]) == ("LoadImageOrSkip", True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("sort/sort_faster-rcnn_r50_fpn_8xb2-4e_mot17halftrain_test-mot17halfval",), "has no training of its own"),
+        (
+            ("bytetrack/bytetrack_yolox_x_8xb4-80e_crowdhuman-mot17halftrain_test-mot17halfval",),
+            r"single images\. Type aug=zoo/bytetrack/\S+ data=digits_video",
+        ),
+        (("fast_rcnn/fast-rcnn_r50_fpn_1x_coco",), "proposals .* Type model=faster_rcnn"),
+        (("soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco",), "Type experiment=zoo/soft_t"),
+    ],
+)
+def test_a_detector_that_is_fed_in_another_way_is_refused(typed: Compose, words: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        lowered(typed, f"model=zoo/{words[0]}", "data=digits", "aug=none")
+
+
 def test_data_sets_of_one_file_in_the_pipelines_of_another(typed: Compose) -> None:
     voc = "zoo/pascal_voc/faster-rcnn_r50_fpn_1x_voc0712"
     tree = lowered(typed, f"data={voc}", f"aug={RCNN}", "schedule=1x", "model=retinanet")
@@ -273,9 +342,15 @@ def test_a_word_of_inheritance_that_is_left_over_is_refused_everywhere(typed: Co
         lowered(typed, f"experiment={RCNN}", word)
 
 
-# -- parity, on a sample
+# -- parity, on one file of every family
 
 SAMPLE = (Path(__file__).parent / "zoo_sample.txt").read_text().split()
+
+
+def test_the_sample_has_every_family_that_trains() -> None:
+    results = Path(__file__).parents[3] / "benchmarks" / "results" / "zoo" / "parity.json"
+    trainable = json.loads(results.read_text())["configs"]
+    assert {name.partition("/")[0] for name in SAMPLE} == {name.partition("/")[0] for name in trainable}
 
 
 @pytest.mark.parametrize("name", SAMPLE)

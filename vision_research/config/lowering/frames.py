@@ -74,7 +74,7 @@ def _train_step(step: Step, config: TrainConfig, inputs: LoweringInputs) -> Step
     if config.data.kind is DataKind.zoo:
         return step
     if kind == "LoadImageFromFile":
-        return load_step(config, inputs)
+        return {**_how_it_is_read(step), **load_step(config, inputs)}
     return _with_masks(step, config, inputs) if kind == "LoadAnnotations" else step
 
 
@@ -91,10 +91,15 @@ def _with_masks(step: Step, config: TrainConfig, inputs: LoweringInputs) -> Step
 def _test_step(step: Step, config: TrainConfig) -> Step:
     if _kind(step) == "LoadImageFromFile":
         backend = image_backend(config, config.data.val_prefix)
-        return {"type": "LoadImageOrSkip", "backend_args": backend, "skip": False}
+        return {**_how_it_is_read(step), "type": "LoadImageOrSkip", "backend_args": backend, "skip": False}
     if _kind(step) == "PackDetInputs" and needs_instances(config.data):
         return {**step, "meta_keys": (*(step.get("meta_keys") or TEST_META_KEYS), "instances")}
     return step
+
+
+def _how_it_is_read(step: Step) -> Step:
+    """Return what the file asks of an image that is read (CenterNet's steps take float32 alone), and not from where."""
+    return {key: step[key] for key in ("to_float32", "color_type", "imdecode_backend") if key in step}
 
 
 def _kind(step: Step) -> str:
