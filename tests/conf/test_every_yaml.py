@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 from mmengine.config import Config
 from omegaconf import OmegaConf
 
-from vision_research.config.command_schema import COMMAND_SCHEMAS, PackCommand
+from vision_research.config.command_schema import COMMAND_SCHEMAS, BrowseCommand, PackCommand
 from vision_research.config.compose import conf_dir, register
 from vision_research.config.lowering import LoweringInputs, lower
 from vision_research.config.schema import TrainConfig
@@ -78,7 +78,7 @@ def test_option_is_headed_by_the_command_that_uses_it(option: Path) -> None:
     assert any("python -m vision_research.train" in line and line.startswith("#") for line in head)
 
 
-@pytest.mark.parametrize("name", [name for name in COMMAND_SCHEMAS if name != "pack"])
+@pytest.mark.parametrize("name", [name for name in COMMAND_SCHEMAS if name not in ("browse", "pack")])
 def test_a_command_composes_to_its_schema_and_is_headed_by_its_use(name: str) -> None:
     register()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
@@ -88,6 +88,19 @@ def test_a_command_composes_to_its_schema_and_is_headed_by_its_use(name: str) ->
     assert (words.run, words.data.root, words.data.batch_size) == ("runs/x", "/images", None)
     head = (conf_dir() / f"{name}.yaml").read_text().splitlines()[0]
     assert head.startswith(f"# python -m vision_research.{name} run=")
+
+
+def test_the_words_of_a_training_are_words_of_the_browse_command() -> None:
+    trees = {name: yaml.safe_load((conf_dir() / f"{name}.yaml").read_text()) for name in ("train", "browse")}
+    defaults = {name: [entry for entry in tree["defaults"] if isinstance(entry, dict)] for name, tree in trees.items()}
+    assert defaults["browse"] == defaults["train"]
+    assert trees["browse"]["image_size"] == trees["train"]["image_size"]
+    register()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        words = OmegaConf.to_object(compose("browse", overrides=["experiment=demo", "browse.phase=val"]))
+    assert isinstance(words, BrowseCommand)
+    assert (words.browse.phase.value, words.schedule.lr, words.browse.num) == ("val", 0.003, 16)
+    assert (conf_dir() / "browse.yaml").read_text().startswith("# python -m vision_research.browse model=")
 
 
 def test_the_pack_command_composes() -> None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from omegaconf import MISSING
 
-from vision_research.config.schema import DataConfig, Device, ExportConfig, StorageConfig, TrackingConfig
+from vision_research.config.schema import DataConfig, Device, ExportConfig, StorageConfig, TrackingConfig, TrainConfig
 
 DataOverrides: Any = make_dataclass(
     "DataOverrides", [(key.name, cast(Any, key.type) | None, field(default=None)) for key in fields(DataConfig)]
@@ -191,7 +191,50 @@ class PredictCommand(SourceConfig):
     device: Device = Device.auto
 
 
-COMMAND_SCHEMAS: dict[str, type[SourceConfig] | type[PackCommand]] = {
+class Phase(Enum):
+    """What images are loaded for."""
+
+    train = "train"
+    val = "val"
+    test = "test"
+
+
+@dataclass
+class BrowseConfig:
+    """Which images are drawn, and how.
+
+    Attributes:
+        phase: whose pipeline they go through; augmentation is that of `train`.
+        stage: 1, or 2 for the weak pipeline at the end of a training (`aug.final`).
+        num: images, spread evenly over the data set; `images` names them instead.
+        images: names of image files, `[a.jpg, b.jpg]`.
+        repeat: how often each is drawn: every time, chance augments it anew.
+        steps: draw each image after every step of its pipeline, side by side.
+        out: folder for the pictures.
+    """
+
+    phase: Phase = Phase.train
+    stage: int = 1
+    num: int = 16
+    images: list[str] | None = None
+    repeat: int = 1
+    steps: bool = False
+    out: str = "browse"
+
+
+@dataclass
+class BrowseCommand(TrainConfig):
+    """A training that is not run but looked at: its words, and which of its images are drawn.
+
+    Attributes:
+        browse: which images are drawn, and how.
+    """
+
+    browse: BrowseConfig = field(default_factory=BrowseConfig)
+
+
+COMMAND_SCHEMAS: dict[str, type[SourceConfig] | type[PackCommand] | type[BrowseCommand]] = {
+    "browse": BrowseCommand,
     "pack": PackCommand,
     "export": ExportCommand,
     "test": TestCommand,

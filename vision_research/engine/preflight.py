@@ -30,14 +30,27 @@ def preflight(config: dict[str, Any]) -> None:
     Raises:
         ConfigError: names every `type` that is not registered; or the first part that does not build, and why.
     """
-    if absent := missing_extras(config):
-        raise ConfigError(absent)
-    _register_everything(config)
-    problems = list(_unknown_types({key: part for key, part in config.items() if key != "model"}, ""))
-    problems += _model_problems(config)
+    register_types(config)
+    problems = unknown_types(config) + _model_problems(config)
     if problems:
         raise ConfigError(problems)
     _build_data(config)
+
+
+def register_types(config: dict[str, Any]) -> None:
+    """Register MMDetection's types and ours, and those of `aug.imports`.
+
+    Raises:
+        ConfigError: a package that a type needs is not installed, or a module cannot be imported.
+    """
+    if absent := missing_extras(config):
+        raise ConfigError(absent)
+    _register_everything(config)
+
+
+def unknown_types(config: dict[str, Any]) -> list[str]:
+    """Name every `type` outside of the model that no registry has, with the nearest ones."""
+    return list(_unknown_types({key: part for key, part in config.items() if key != "model"}, ""))
 
 
 def _register_everything(config: dict[str, Any]) -> None:
@@ -116,17 +129,47 @@ def _model_problems(config: dict[str, Any]) -> list[str]:
     return []
 
 
-def _build_data(config: dict[str, Any]) -> None:
-    from mmdet.registry import DATASETS, METRICS
+def build_dataset(config: dict[str, Any], split: str) -> Any:
+    """Build the data set of a loader, with its wrappers and pipelines.
+
+    Args:
+        config: a lowered config, whose types are registered.
+        split: `train`, `val` or `test`.
+
+    Raises:
+        ConfigError: it does not build, and why; or no image is left to train on.
+    """
+    from mmdet.registry import DATASETS
     from mmengine.config import ConfigDict
 
-    path = "val_evaluator"
+    path = f"{split}_dataloader.dataset"
+    with _explaining(path), _without_chatter():
+        dataset = DATASETS.build(ConfigDict(config[f"{split}_dataloader"]["dataset"]))
+    if split == "train" and len(dataset) == 0:
+        raise ConfigError(
+            "data.train_ann: no training image is left: all are without boxes of the classes "
+            f"{list(dataset.metainfo['classes'])}. Type data.keep_empty=true to train on images without boxes"
+        )
+    return dataset
+
+
+def _build_data(config: dict[str, Any]) -> None:
+    from mmdet.registry import METRICS
+    from mmengine.config import ConfigDict
+
+    metrics = config["val_evaluator"]
+    with _explaining("val_evaluator"), _without_chatter():
+        for metric in metrics if isinstance(metrics, list) else [metrics]:
+            METRICS.build(ConfigDict(metric))
+    dataset = build_dataset(config, "train")
+    with _explaining("train_dataloader.dataset"), _without_chatter():
+        dataset[0]
+
+
+@contextmanager
+def _explaining(path: str) -> Iterator[None]:
     try:
-        with _without_chatter():
-            for metric in config[path] if isinstance(config[path], list) else [config[path]]:
-                METRICS.build(ConfigDict(metric))
-            path = "train_dataloader.dataset"
-            _load_one(DATASETS.build(ConfigDict(config["train_dataloader"]["dataset"])))
+        yield
     except ConfigError:
         raise
     except Exception as error:
@@ -147,15 +190,6 @@ def _being_built(error: BaseException) -> str:
             found = f" (while building {part['type']})"
         trace = trace.tb_next
     return found
-
-
-def _load_one(dataset: Any) -> None:
-    if len(dataset) == 0:
-        raise ConfigError(
-            "data.train_ann: no training image is left: all are without boxes of the classes "
-            f"{list(dataset.metainfo['classes'])}. Type data.keep_empty=true to train on images without boxes"
-        )
-    dataset[0]
 
 
 @contextmanager

@@ -77,16 +77,7 @@ def prepare(composition: Composition[TrainConfig]) -> PreparedRun:
         bring(str(config.work_dir), config.storage.runs, default_settings())
     work_dir = choose_work_dir(composition, hardware.node_rank)
     facts = look_at_data(config)
-    inputs = LoweringInputs(
-        work_dir=work_dir.root,
-        classes=facts.classes,
-        num_train=min(facts.num_train, config.data.limit_train or facts.num_train),
-        world_size=hardware.world_size,
-        on_gpu=hardware.on_gpu,
-        masks=facts.masks,
-    )
-    if problems := list(unmet_masks(config, facts.masks)):
-        raise ConfigError(problems)
+    inputs = lowering_inputs(config, facts, work_dir.root, hardware.world_size, hardware.on_gpu)
     _check_stage_length(config, inputs)
     mmengine = lower(config, inputs)
     logger.info("%s", learning_rate(config, inputs).explanation)
@@ -99,6 +90,26 @@ def prepare(composition: Composition[TrainConfig]) -> PreparedRun:
     resume_from = _resume_from(config, work_dir)
     plan = training_plan(config.hw, hardware, work_dir.root, resume_from)
     return PreparedRun(composition, work_dir, facts, hardware, inputs, mmengine, plan, resume_from)
+
+
+def lowering_inputs(
+    config: TrainConfig, facts: DatasetFacts, work_dir: Path, world_size: int = 1, on_gpu: bool = False
+) -> LoweringInputs:
+    """Gather what lowering has to know of data and machine.
+
+    Raises:
+        ConfigError: the data has no masks, and the detector is trained on them.
+    """
+    if problems := list(unmet_masks(config, facts.masks)):
+        raise ConfigError(problems)
+    return LoweringInputs(
+        work_dir=work_dir,
+        classes=facts.classes,
+        num_train=min(facts.num_train, config.data.limit_train or facts.num_train),
+        world_size=world_size,
+        on_gpu=on_gpu,
+        masks=facts.masks,
+    )
 
 
 def look_at_data(config: TrainConfig) -> DatasetFacts:

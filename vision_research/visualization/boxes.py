@@ -1,4 +1,4 @@
-"""Draws detections into an image."""
+"""Draws detections and annotated objects into an image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 def draw_boxes(
     image: NDArray[np.uint8],
     boxes: NDArray[np.float32],
-    scores: NDArray[np.float32],
+    scores: NDArray[np.float32] | None,
     labels: NDArray[np.int64],
     classes: Sequence[str],
     masks: NDArray[np.bool_] | None = None,
@@ -26,7 +26,7 @@ def draw_boxes(
     Args:
         image: (H, W, 3) uint8 BGR; stays as it is.
         boxes: (N, 4) float32, xyxy, pixels.
-        scores: (N,) float32.
+        scores: (N,) float32; None where there are none, for annotated objects.
         labels: (N,) int64.
         classes: names, in the order of the labels.
         masks: (N, H, W) bool, laid over the image at half strength.
@@ -36,14 +36,14 @@ def draw_boxes(
     """
     drawn = image.copy()
     width = max(1, round(max(image.shape[:2]) / 400))
-    for index in np.argsort(scores, kind="stable"):
+    for index in range(len(boxes)) if scores is None else np.argsort(scores, kind="stable"):
         colour = class_colour(int(labels[index]))
         if masks is not None:
             inside = masks[index]
             drawn[inside] = (drawn[inside].astype(np.float32) * 0.5 + np.array(colour) * 0.5).astype(np.uint8)
         left, top, right, bottom = (round(float(edge)) for edge in boxes[index])
         cv2.rectangle(drawn, (left, top), (right, bottom), colour, width)
-        text = f"{classes[int(labels[index])]} {scores[index]:.2f}"
+        text = classes[int(labels[index])] + ("" if scores is None else f" {scores[index]:.2f}")
         cv2.putText(drawn, text, (left, max(top - 3, 10)), _FONT, 0.4 * width, colour, width, cv2.LINE_AA)
     return drawn
 

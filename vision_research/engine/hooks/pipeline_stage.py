@@ -80,7 +80,9 @@ def switch_pipelines(dataset: Any, pipeline: list[dict[str, Any]]) -> list[str]:
     Raises:
         ValueError: nothing was changed; the training would silently go on as before.
     """
-    changes = [change for node in _nodes(dataset) if (change := _set_pipeline(node, pipeline)) is not None]
+    changes = [
+        change for node in datasets_with_transforms(dataset) if (change := _set_pipeline(node, pipeline)) is not None
+    ]
     if not changes:
         raise ValueError(
             f"the second stage of the augmentation changed nothing: {type(dataset).__name__} holds no data set with "
@@ -89,15 +91,19 @@ def switch_pipelines(dataset: Any, pipeline: list[dict[str, Any]]) -> list[str]:
     return changes
 
 
-def _nodes(dataset: Any) -> Iterator[Any]:
-    """Yield the data sets that have transforms: the leaves, and wrappers that mix images."""
+def datasets_with_transforms(dataset: Any) -> Iterator[Any]:
+    """Yield the data sets that have transforms: the leaves first, then wrappers that mix their images.
+
+    Raises:
+        TypeError: a data set has none, and wraps none that could have.
+    """
     inner = getattr(dataset, "datasets", None)
     if inner is None:
         # `_dataset` is MMEngine's `_SlicedDataset` (num_batch_per_epoch), which passes on every other attribute.
         one = vars(dataset).get("_dataset", vars(dataset).get("dataset"))
         inner = [] if one is None else [one]
     for child in inner:
-        yield from _nodes(child)
+        yield from datasets_with_transforms(child)
     if "pipeline" in vars(dataset):
         yield dataset
     elif not inner:

@@ -1,0 +1,33 @@
+"""Turns a built data set to the second stage of its augmentation, as the hooks of a training do when its time comes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vision_research.config.errors import ConfigError
+from vision_research.engine.hooks.pipeline_stage import switch_pipelines
+
+
+def turn_to_second_stage(dataset: Any, config: dict[str, Any]) -> None:
+    """Give a data set the pipeline of the end of the training.
+
+    Args:
+        dataset: a built one, changed in place.
+        config: the lowered config, whose hooks say what changes.
+
+    Raises:
+        ConfigError: this training has one stage.
+    """
+    hooks = {str(hook["type"]).rpartition(".")[2]: hook for hook in config["custom_hooks"]}
+    if "YOLOXModeSwitchHook" in hooks:
+        skipped = hooks["YOLOXModeSwitchHook"].get("skip_type_keys", ("Mosaic", "RandomAffine", "MixUp"))
+        dataset.update_skip_type_keys(skipped)
+    elif "PipelineSwitchHook" in hooks:
+        switch_pipelines(dataset, hooks["PipelineSwitchHook"]["switch_pipeline"])
+    elif "PipelineStageHook" in hooks:
+        switch_pipelines(dataset, hooks["PipelineStageHook"]["pipeline"])
+    else:
+        raise ConfigError(
+            "browse.stage=2: this training has one stage. Type browse.stage=1, or an augmentation with a weak end: "
+            "aug=mosaic_mixup schedule=1x aug.final_epochs=2"
+        )
