@@ -14,6 +14,7 @@ from s3_server import CREDENTIALS, S3Server
 
 from vision_research.config.compose import conf_dir, register
 from vision_research.config.schema import TrainConfig
+from vision_research.datasets.digits import make_digits
 from vision_research.storage.s3.settings import S3Settings, set_default_settings
 
 _numbers = count()
@@ -32,6 +33,14 @@ def typed() -> Callable[..., TrainConfig]:
         return config
 
     return compose_typed
+
+
+@pytest.fixture(scope="session")
+def few_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded data set with twelve images to train on, four to validate and two to test."""
+    folder = tmp_path_factory.mktemp("data") / "few_digits"
+    make_digits(folder, num_train=12, num_val=4, num_test=2)
+    return folder
 
 
 @pytest.fixture

@@ -16,26 +16,18 @@ from mmengine.config import ConfigDict
 from vision_research.config.compose import conf_dir
 from vision_research.config.lowering import LoweringInputs, lower
 from vision_research.config.schema import TrainConfig
-from vision_research.datasets.digits import make_digits
 
 AUGMENTATIONS = sorted(file.stem for file in (conf_dir() / "aug").glob("*.yaml"))
 
 
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "digits"
-    make_digits(folder, num_train=8, num_val=4, num_test=2)
-    return folder
-
-
 @pytest.fixture
-def samples(typed: Callable[..., TrainConfig], digits: Path, tmp_path: Path) -> Callable[..., list[Any]]:
+def samples(typed: Callable[..., TrainConfig], few_digits: Path, tmp_path: Path) -> Callable[..., list[Any]]:
     """Three training samples of a lowered run."""
     register_all_modules(init_default_scope=True)
 
     def load(*overrides: str) -> list[Any]:
-        config = typed(f"data.root={digits}", "data.kind=coco", "data.flip_prob=0.5", "schedule=1x", *overrides)
-        tree = lower(config, LoweringInputs(tmp_path, tuple("0123456789"), num_train=8))
+        config = typed(f"data.root={few_digits}", "data.kind=coco", "data.flip_prob=0.5", "schedule=1x", *overrides)
+        tree = lower(config, LoweringInputs(tmp_path, tuple("0123456789"), num_train=12))
         np.random.seed(0)  # noqa: NPY002  # what MMDetection's transforms draw from
         dataset = DATASETS.build(ConfigDict(tree["train_dataloader"]["dataset"]))
         return [dataset[index] for index in range(3)]

@@ -14,22 +14,14 @@ import torch
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering import LoweringInputs, lower
 from vision_research.config.schema import TrainConfig
-from vision_research.datasets.digits import make_digits
 from vision_research.engine.preflight import preflight
 
 
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "digits"
-    make_digits(folder, num_train=6, num_val=4, num_test=2)
-    return folder
-
-
 @pytest.fixture
-def lowered(typed: Callable[..., TrainConfig], digits: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+def lowered(typed: Callable[..., TrainConfig], few_digits: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     def build(*overrides: str) -> dict[str, Any]:
-        config = typed(f"data.root={digits}", "data.kind=coco", *overrides)
-        return lower(config, LoweringInputs(tmp_path, tuple("0123456789"), num_train=6))
+        config = typed(f"data.root={few_digits}", "data.kind=coco", *overrides)
+        return lower(config, LoweringInputs(tmp_path, tuple("0123456789"), num_train=12))
 
     return build
 

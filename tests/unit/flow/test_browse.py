@@ -13,7 +13,6 @@ from omegaconf import OmegaConf
 
 from vision_research.config.compose import Composition
 from vision_research.config.errors import ConfigError
-from vision_research.datasets.digits import make_digits
 from vision_research.engine.preflight import build_dataset, register_types
 from vision_research.engine.traced_samples import TracedDataset
 from vision_research.flow.browse import browse
@@ -23,19 +22,12 @@ from vision_research.storage.s3.transfer import upload_bytes
 from vision_research.storage.s3.uri import S3Uri
 
 
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "digits"
-    make_digits(folder, num_train=12, num_val=4, num_test=2)
-    return folder
-
-
 @pytest.fixture
-def composed(in_conf: None, digits: Path, tmp_path: Path) -> Callable[..., Composition]:
+def composed(in_conf: None, few_digits: Path, tmp_path: Path) -> Callable[..., Composition]:
     """Compose the words of the command over twelve digits."""
 
     def compose_words(*words: str) -> Composition:
-        fixed = (f"data.root={digits}", "data.kind=coco", "image_size=[96,96]", f"browse.out={tmp_path / 'out'}")
+        fixed = (f"data.root={few_digits}", "data.kind=coco", "image_size=[96,96]", f"browse.out={tmp_path / 'out'}")
         config = OmegaConf.to_object(compose("browse", overrides=[*fixed, *words]))
         return Composition(config, "", (), {}, None, "")
 
@@ -149,11 +141,11 @@ def test_bad_words_get_one_message_and_nothing_is_written(
 
 
 def test_images_in_s3_are_drawn_as_those_on_disk(
-    composed: Callable[..., Composition], bucket: str, s3_settings: S3Settings, digits: Path, tmp_path: Path
+    composed: Callable[..., Composition], bucket: str, s3_settings: S3Settings, few_digits: Path, tmp_path: Path
 ) -> None:
-    for path in digits.rglob("*"):
+    for path in few_digits.rglob("*"):
         if path.is_file():
-            upload_bytes(path.read_bytes(), S3Uri.parse(f"{bucket}/digits/{path.relative_to(digits)}"), s3_settings)
+            upload_bytes(path.read_bytes(), S3Uri.parse(f"{bucket}/digits/{path.relative_to(few_digits)}"), s3_settings)
     here = browse(composed("browse.num=2"))
     stored = (
         "storage=s3",
