@@ -1,29 +1,45 @@
 """The forms of the exported detector that take several images at once.
 
 Images of a batch have one size. Their detections come padded to the largest count among them: boxes and scores of zero,
-labels of -1. Written for `torch.jit.script` and for `torch.export`.
+labels of -1, empty masks. Written for `torch.jit.script` and for `torch.export`.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from vision_research.deploy.modules import ExportedDetector
+from vision_research.deploy.modules import ExportedDetector, ExportedMaskDetector
 
 
-class BatchDetector(nn.Module):
-    """Images of one size in, their detections out, padded.
+class _Batch(nn.Module):
+    """What the forms share.
 
     Args:
         detector: for one image.
         batch: how many images; 0 takes any number.
     """
 
-    def __init__(self, detector: ExportedDetector, batch: int) -> None:
+    def __init__(self, detector: ExportedDetector | ExportedMaskDetector, batch: int) -> None:
         super().__init__()
-        self.detector = detector
+        self.detector: Any = detector
         self.batch = batch
+
+    def images_maps(self, tensors: Tensor) -> list[list[Tensor]]:
+        """The network's maps of each image, from the normalised tensors (B, 3, h, w) float32."""
+        if self.batch > 0 and tensors.size(0) != self.batch:
+            raise ValueError(f"expected {self.batch} images, got {tensors.size(0)}")
+        maps = self.detector.network(tensors)
+        found: list[list[Tensor]] = []
+        for index in range(tensors.size(0)):
+            found.append([level[index : index + 1] for level in maps])
+        return found
+
+
+class BatchDetector(_Batch):
+    """Images of one size in, their detections out, padded."""
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Detect.
@@ -35,26 +51,23 @@ class BatchDetector(nn.Module):
             Boxes (B, K, 4) float32, xyxy, pixels of the image; scores (B, K) float32, descending; labels (B, K) int64;
             and counts (B,) int64, of which K is the largest.
         """
-        tensors, clip, scale_factor = self.detector.preprocess.batch(images)  # type: ignore[operator]
+        tensors, clip, scale_factor = self.detector.preprocess.batch(images)
         return self.detect(tensors, clip, scale_factor)
 
     def detect(
         self, tensors: Tensor, clip: tuple[int, int], scale_factor: tuple[float, float]
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Detect from the normalised tensors on, (B, 3, h, w) float32; otherwise as `forward`."""
-        if self.batch > 0 and tensors.size(0) != self.batch:
-            raise ValueError(f"expected {self.batch} images, got {tensors.size(0)}")
-        maps = self.detector.network(tensors)
         boxes: list[Tensor] = []
         scores: list[Tensor] = []
         labels: list[Tensor] = []
-        for index in range(tensors.size(0)):
-            one = [level[index : index + 1] for level in maps]
-            found = self.detector.forward_maps(one, clip, scale_factor)
+        for maps in self.images_maps(tensors):
+            found = self.detector.forward_maps(maps, clip, scale_factor)
             boxes.append(found[0])
             scores.append(found[1])
             labels.append(found[2])
-        return pad(boxes, scores, labels)
+        rows, counts = padded_rows(labels)
+        return pad(boxes, rows, 0.0), pad(scores, rows, 0.0), pad(labels, rows, -1.0), counts
 
 
 class TensorBatchDetector(BatchDetector):
@@ -65,17 +78,67 @@ class TensorBatchDetector(BatchDetector):
         return self.detect(images, (images.size(2), images.size(3)), (1.0, 1.0))
 
 
-def pad(boxes: list[Tensor], scores: list[Tensor], labels: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Bring the detections of several images into one tensor of each kind, and count them."""
+class BatchMaskDetector(_Batch):
+    """Images of one size in, their detections out, padded, with a mask for each."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Detect.
+
+        Args:
+            images: as for `BatchDetector.forward`.
+
+        Returns:
+            Boxes, scores and labels as `BatchDetector.forward`; masks (B, K, H, W) bool, pixels of the image; and
+            counts (B,) int64, of which K is the largest.
+        """
+        tensors, clip, scale_factor = self.detector.preprocess.batch(images)
+        return self.detect(tensors, clip, scale_factor, (images.size(1), images.size(2)))
+
+    def detect(
+        self, tensors: Tensor, clip: tuple[int, int], scale_factor: tuple[float, float], image_size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Detect from the normalised tensors on, (B, 3, h, w) float32; otherwise as `forward`."""
+        boxes: list[Tensor] = []
+        scores: list[Tensor] = []
+        labels: list[Tensor] = []
+        masks: list[Tensor] = []
+        for maps in self.images_maps(tensors):
+            found = self.detector.forward_maps(maps, clip, scale_factor, image_size)
+            boxes.append(found[0])
+            scores.append(found[1])
+            labels.append(found[2])
+            masks.append(found[3])
+        rows, counts = padded_rows(labels)
+        return pad(boxes, rows, 0.0), pad(scores, rows, 0.0), pad(labels, rows, -1.0), pad(masks, rows, 0.0), counts
+
+
+class TensorBatchMaskDetector(BatchMaskDetector):
+    """Normalised tensors in, their detections and masks out, padded, in pixels of the tensors."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """From (B, 3, h, w) float32 to what `BatchMaskDetector.forward` gives."""
+        size = (images.size(2), images.size(3))
+        return self.detect(images, size, (1.0, 1.0), size)
+
+
+def padded_rows(labels: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+    """For each image, which of its detections stands at which of K places: (K,) int64; and the counts, (B,) int64.
+
+    Every place past the last detection reads the row behind it, which `pad` puts there.
+    """
     counts = torch.stack([torch.ones_like(found).sum() for found in labels])
     places = torch.arange(counts.max().item(), device=counts.device)
-    padded_boxes: list[Tensor] = []
-    padded_scores: list[Tensor] = []
-    padded_labels: list[Tensor] = []
-    for index in range(len(boxes)):
-        # Every place past the last detection reads the one row that is put behind it.
-        rows = torch.minimum(places, counts[index])
-        padded_boxes.append(torch.cat([boxes[index], boxes[index].new_zeros(1, 4)])[rows])
-        padded_scores.append(torch.cat([scores[index], scores[index].new_zeros(1)])[rows])
-        padded_labels.append(torch.cat([labels[index], labels[index].new_full((1,), -1)])[rows])
-    return torch.stack(padded_boxes), torch.stack(padded_scores), torch.stack(padded_labels), counts
+    rows: list[Tensor] = []
+    for index in range(len(labels)):
+        rows.append(torch.minimum(places, counts[index]))
+    return rows, counts
+
+
+def pad(found: list[Tensor], rows: list[Tensor], filler: float) -> Tensor:
+    """Bring what was found in several images, (N, ...) each, into one tensor (B, K, ...)."""
+    padded: list[Tensor] = []
+    for index, values in enumerate(found):
+        # A script knows no `[1, *sizes]`.
+        last = values.new_full([1] + list(values.shape[1:]), filler)  # noqa: RUF005
+        padded.append(torch.cat([values, last])[rows[index]])
+    return torch.stack(padded)

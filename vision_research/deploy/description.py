@@ -22,6 +22,7 @@ BATCH_OUTPUT = {
     "labels": "(B, K) int64, index into classes; -1 past an image's count",
     "counts": "(B,) int64, detections of each image; K is the largest",
 }
+BATCH_MASKS = {"masks": "(B, K, H, W) bool, pixels of the image given; empty past an image's count"}
 
 
 def describe(
@@ -45,7 +46,8 @@ def describe(
         verification: what the check measured, where there was one.
     """
     per_class = job.form.lowest_scores
-    output = BATCH_OUTPUT if request.batch != 1 else {**OUTPUT, **(MASKS if job.gives_masks else {})}
+    boxes, masks = (OUTPUT, MASKS) if request.batch == 1 else (BATCH_OUTPUT, BATCH_MASKS)
+    output = {**boxes, **(masks if job.gives_masks else {})}
     return Manifest(
         artifact=describe_artifact(path, path.name),
         detector=type(source.detector).__name__,

@@ -13,7 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vision_research.deploy.batches import BatchDetector, TensorBatchDetector
+from vision_research.deploy.batches import (
+    BatchDetector,
+    BatchMaskDetector,
+    TensorBatchDetector,
+    TensorBatchMaskDetector,
+)
 from vision_research.deploy.errors import ExportError
 from vision_research.deploy.families.centernet import CenterNetFamily
 from vision_research.deploy.families.dense import DenseFamily
@@ -185,9 +190,10 @@ def _assemble(
 ) -> nn.Module:
     thresholds = ClassThresholds(form.lowest_scores)
     if family.gives_masks:
-        if form.batch != 1:
-            raise ExportError("Masks are given for one image at a time. Type export.batch=1.")
         with_masks = ExportedMaskDetector(preprocess, network, postprocess, thresholds)
+        if form.batch != 1:
+            batched_masks = BatchMaskDetector if form.preprocess else TensorBatchMaskDetector
+            return batched_masks(with_masks, form.batch or 0).eval()
         return (with_masks if form.preprocess else TensorMaskDetector(with_masks)).eval()
     detector = ExportedDetector(preprocess, network, postprocess, thresholds)
     if form.batch != 1:

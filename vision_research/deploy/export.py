@@ -138,7 +138,8 @@ def _verify(name: str, artifact: Path, job: Job, expected: Expected, cases: Sequ
         list(cases) if name == "torchscript" else list({case.name: case for case in cases if case.is_plain}.values())
     )
     logger.info("Checking it on %d images, reloaded in a process that has its runtime alone.", len(asked))
-    verification = verify(artifact, expected, asked, job.form, bounds_of(name, job.precision, job.form.fuse))
+    bounds = bounds_of(name, job.precision, job.form.fuse, job.form.batch)
+    verification = verify(artifact, expected, asked, job.form, bounds)
     found = [case.overall for case in verification.cases]
     logger.info(
         "It agrees: boxes within %.2g px, scores within %.2g, %.2g%% without a partner; %.3f s, in Python %.3f s.",

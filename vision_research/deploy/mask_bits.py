@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 
 def pack_masks(masks: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """(N, H, W) bool to (N, ceil(H * W / 8)) uint8."""
-    return np.packbits(masks.reshape(masks.shape[0], masks.shape[1] * masks.shape[2]), axis=1)
+    """(..., H, W) bool to (..., ceil(H * W / 8)) uint8."""
+    return np.packbits(masks.reshape(*masks.shape[:-2], masks.shape[-2] * masks.shape[-1]), axis=-1)
 
 
 def unpack_masks(packed: NDArray[np.uint8], height: int, width: int) -> NDArray[np.bool_]:
-    """What `pack_masks` packed: (N, height, width) bool."""
+    """What `pack_masks` packed of the masks of one image: (N, height, width) bool."""
     flat = np.unpackbits(packed, axis=1, count=height * width)
     return flat.reshape(packed.shape[0], height, width).astype(bool)

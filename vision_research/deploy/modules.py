@@ -132,7 +132,14 @@ class ExportedMaskDetector(_Parts):
         self, tensor: Tensor, clip: tuple[int, int], scale_factor: tuple[float, float], image_size: tuple[int, int]
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Detect from the normalised tensor on: as `ExportedDetector.forward_tensor`, into masks of `image_size`."""
-        boxes, scores, labels, masks = self.postprocess(self.network(tensor), clip, scale_factor, image_size)
+        return self.forward_maps(self.network(tensor), clip, scale_factor, image_size)
+
+    @torch.jit.export
+    def forward_maps(
+        self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float], image_size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Detect from the network's maps of one image on; otherwise as `forward_tensor`."""
+        boxes, scores, labels, masks = self.postprocess(maps, clip, scale_factor, image_size)
         if not self.thresholds.gives_all:
             chosen = self.thresholds(scores, labels)
             boxes, scores, labels, masks = boxes[chosen], scores[chosen], labels[chosen], masks[chosen]

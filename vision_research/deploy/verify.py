@@ -141,9 +141,9 @@ def _request(
 def _per_image(reply: Reply, group: Sequence[Case], answers: Sequence[Answer], form: Form) -> list[Detections]:
     if form.batch == 1:
         return [_detections(reply.outputs, answers[0])]
-    boxes, scores, labels, counts = reply.outputs
+    *padded, counts = reply.outputs
     return [
-        _detections([boxes[place][:count], scores[place][:count], labels[place][:count]], answers[place])
+        _detections([output[place][:count] for output in padded], answers[place])
         for place, count in zip(range(len(group)), counts.tolist(), strict=False)
     ]
 

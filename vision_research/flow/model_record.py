@@ -21,7 +21,7 @@ def served_model_files(artifact: Path, work_dir: WorkDir) -> list[Path]:
         The files, to be logged into the folder that artifact and manifest are logged to.
     """
     manifest = artifact.with_name(f"{artifact.name}.json")
-    if artifact.suffix != SERVED_SUFFIX or not artifact.is_file() or not takes_one_image(manifest):
+    if artifact.suffix != SERVED_SUFFIX or not artifact.is_file() or not takes_images(manifest):
         return []
     from vision_research.tracking.model_folder import write_model_files
 
@@ -29,10 +29,9 @@ def served_model_files(artifact: Path, work_dir: WorkDir) -> list[Path]:
     return write_model_files(artifact, manifest, folder, example_image())
 
 
-def takes_one_image(manifest: Path) -> bool:
-    """Whether an artifact takes an image as it is, and not a batch or the network's tensor."""
-    described = json.loads(manifest.read_text(encoding="utf-8"))
-    return bool(described["input"].get("layout") == "HWC" and described.get("batch", 1) == 1)
+def takes_images(manifest: Path) -> bool:
+    """Whether an artifact takes images as they are, and not the network's tensor."""
+    return bool(json.loads(manifest.read_text(encoding="utf-8"))["input"].get("layout") == "HWC")
 
 
 def example_image() -> bytes:

@@ -64,7 +64,10 @@ def register_artifact(words: TestCommand, detectors: Detectors, result: Evaluate
     )
     served = served_model_files(artifact.path, source.work_dir)
     if not served:
-        raise ConfigError(f"artifact={artifact.path.name}: MLflow serves artifacts that take one image each")
+        raise ConfigError(
+            f"artifact={artifact.path.name}: MLflow serves TorchScript that takes images. "
+            "Type export=torchscript export.preprocess=true"
+        )
     files = [artifact.path, artifact.path.with_name(f"{artifact.path.name}.json"), *served]
     made = register(RunRecord.read(source.work_dir.run_json), files, candidate)
     became = "the champion" if made.is_champion else "a challenger"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,21 @@ import numpy as np
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
+# Where the model takes any number: what a request may send is not bounded, memory is.
+_MOST_AT_ONCE = 16
+
 
 class ServedDetector(PythonModel):
     """Detects in images, each an (H, W, 3) uint8 BGR array or nested list, a path, or the base64 text of a file."""
 
     def load_context(self, context: Any) -> None:
-        """Load the TorchScript file and the names of its classes."""
+        """Load the TorchScript file, the names of its classes, and how many images it takes at once."""
         import torch
 
         path = context.artifacts["model"]
         self._module = torch.jit.load(path, map_location="cpu").eval()  # type: ignore[no-untyped-call]
-        self._classes = json.loads(Path(context.artifacts["manifest"]).read_text(encoding="utf-8"))["classes"]
+        manifest = json.loads(Path(context.artifacts["manifest"]).read_text(encoding="utf-8"))
+        self._classes, self._batch = manifest["classes"], manifest.get("batch", 1)
 
     # The type hints are what MLflow makes the signature of; the context may be left out, unlike in its own base class.
     def predict(  # type: ignore[override]
@@ -35,17 +40,53 @@ class ServedDetector(PythonModel):
         """Detect.
 
         Returns:
-            For each image `boxes` (xyxy, pixels of the image), `scores` (falling), `labels` and `classes` (names).
+            For each image `boxes` (xyxy, pixels of the image), `scores` (falling), `labels` and `classes` (names); and
+            `masks`, where the detector gives them, as COCO writes them: `size` (height, width), and `counts` of pixels
+            outside and inside by turns, column after column.
         """
-        return [self._detect(read_image(item)) for item in model_input]
+        images = [read_image(item) for item in model_input]
+        groups = neighbours_of_one_size(images, self._batch or _MOST_AT_ONCE)
+        return [self._describe(*outputs) for group in groups for outputs in self._detect(group)]
 
-    def _detect(self, image: Any) -> dict[str, Any]:
+    def _detect(self, images: list[Any]) -> list[list[Any]]:
+        """Run the module on images of one size: for each its boxes, scores, labels, and masks where there are."""
         import torch
 
         with torch.no_grad():
-            boxes, scores, labels = self._module(torch.from_numpy(image))[:3]
+            if self._batch == 1:
+                return [list(self._module(torch.from_numpy(images[0])))]
+            # A model for a number of images takes no fewer.
+            filled = images + images[-1:] * ((self._batch or 0) - len(images))
+            *padded, counts = self._module(torch.from_numpy(np.stack(filled)))
+        found = enumerate(counts[: len(images)].tolist())
+        return [[output[place, :count] for output in padded] for place, count in found]
+
+    def _describe(self, boxes: Any, scores: Any, labels: Any, masks: Any = None) -> dict[str, Any]:
         names = [self._classes[label] for label in labels.tolist()]
-        return {"boxes": boxes.tolist(), "scores": scores.tolist(), "labels": labels.tolist(), "classes": names}
+        found = {"boxes": boxes.tolist(), "scores": scores.tolist(), "labels": labels.tolist(), "classes": names}
+        return found if masks is None else found | {"masks": [run_lengths(mask) for mask in masks.numpy()]}
+
+
+def neighbours_of_one_size(images: Sequence[Any], most: int) -> Iterator[list[Any]]:
+    """Split images, in their order, into groups of one size, of no more than so many."""
+    group: list[Any] = []
+    for image in images:
+        if group and (len(group) == most or image.shape != group[0].shape):
+            yield group
+            group = []
+        group.append(image)
+    if group:
+        yield group
+
+
+def run_lengths(mask: Any) -> dict[str, list[int]]:
+    """Describe an (H, W) bool mask as COCO's uncompressed run lengths, which `pycocotools` and JSON both take."""
+    flat = mask.ravel(order="F")
+    ends = [*(np.flatnonzero(flat[1:] != flat[:-1]) + 1).tolist(), flat.size]
+    # The first run lies outside of the object, and may be of no pixel.
+    starts = [0, 0, *ends[:-1]] if flat[0] else [0, *ends[:-1]]
+    ends = [0, *ends] if flat[0] else ends
+    return {"size": list(mask.shape), "counts": [end - start for start, end in zip(starts, ends, strict=True)]}
 
 
 def read_image(item: Any) -> Any:

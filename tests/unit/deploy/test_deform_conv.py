@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from mmcv.ops import DeformConv2d, modulated_deform_conv2d
 from mmcv.ops import deform_conv2d as mmcv_deform_conv2d
-from mmcv.ops import modulated_deform_conv2d
-from torch import Tensor
+from torch import Tensor, nn
+from torch.export import Dim
 
+from vision_research.deploy.families.plain_layers import plain_layers
 from vision_research.deploy.ops.deform_conv import deform_conv2d
 
 
@@ -53,3 +55,26 @@ def test_offsets_of_a_larger_map_are_read_as_mmcv_reads_them() -> None:
 
     assert got.shape == (1, 6, 5, 6)
     assert torch.allclose(got, modulated_deform_conv2d(feature, offset, mask, weight, None, 1, 1), atol=1e-5)
+
+
+def test_a_layer_on_a_map_of_any_size_is_exported_down_to_one_smaller_than_its_kernel() -> None:
+    class Layer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = DeformConv2d(4, 6, 3, padding=1)
+
+        def forward(self, feature: Tensor, offset: Tensor) -> Tensor:
+            with plain_layers():
+                return self.layer(feature, offset)
+
+    torch.manual_seed(0)
+    layer = Layer()
+    rows, columns = Dim("rows", min=1, max=64), Dim("columns", min=1, max=64)
+    free = {2: rows, 3: columns}
+    example = (torch.randn(1, 4, 7, 8), torch.randn(1, 18, 7, 8))
+
+    graph = torch.export.export(layer, example, dynamic_shapes=(free, free)).module()
+
+    for size in ((1, 1), (2, 5), (9, 6)):
+        feature, offset = torch.randn(1, 4, *size), torch.randn(1, 18, *size)
+        assert torch.allclose(graph(feature, offset), layer.layer(feature, offset), atol=1e-5), size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,17 @@ from vision_research.deploy.cases import Case
 from vision_research.deploy.detections import Detections, Difference, compare
 from vision_research.deploy.detector import Form, find_family
 from vision_research.deploy.errors import ExportError
+from vision_research.deploy.expected import Expected
 from vision_research.deploy.formats.job import Job
 from vision_research.deploy.formats.onnx import write
 from vision_research.deploy.input_shapes import with_fixed_canvas
 from vision_research.deploy.input_spec import read_input_spec
 from vision_research.deploy.reference import PythonDetector
+from vision_research.deploy.request import FORMATS
 from vision_research.deploy.runners.onnx import OnnxRunner
+from vision_research.deploy.runners.runner import RUNNERS
 from vision_research.deploy.tracing import untraced
+from vision_research.deploy.verify import verify
 
 Picture = Callable[..., NDArray[np.uint8]]
 ZooDetector = Callable[..., tuple[Config, Any]]
@@ -205,6 +210,67 @@ def test_an_onnx_file_gives_the_masks_and_none_where_nothing_is_found(
     difference = agree(got, expected, bounds_of("onnx", "fp32").tolerance, score_thr, None)
     assert (difference.num_expected >= 10) == (score_thr < 1.0), difference
     assert difference.num_got == difference.num_expected and difference.unmatched == 0, difference
+
+
+@pytest.mark.parametrize(
+    ("name", "shrink", "form", "words"),
+    [
+        pytest.param("solov2/solov2_r50_fpn_1x_coco", _solo, "torchscript", {"batch": 3}),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                ("mask_rcnn/mask-rcnn_r50_fpn_1x_coco", _mask_rcnn, "torchscript", {"batch": None}),
+                ("rtmdet/rtmdet-ins_tiny_8xb32-300e_coco", _rtmdet_ins, "torchscript", {"batch": 2}),
+                ("solo/decoupled-solo_r50_fpn_1x_coco", _solo, "torchscript", {"batch": None, "preprocess": False}),
+                ("mask2former/mask2former_r50_8xb2-lsj-50e_coco", _mask2former, "torchscript", {"batch": 2}),
+                ("mask_rcnn/mask-rcnn_r50_fpn_1x_coco", _mask_rcnn, "onnx", {"batch": 2}),
+                ("rtmdet/rtmdet-ins_tiny_8xb32-300e_coco", _rtmdet_ins, "openvino", {"batch": 2}),
+                ("solov2/solov2_r50_fpn_1x_coco", _solo, "pt2", {"batch": 2}),
+            )
+        ),
+    ],
+)
+def test_a_batch_gives_the_masks_of_each_image_and_empty_ones_past_its_count(
+    name: str,
+    shrink: Callable[[Config], None],
+    form: str,
+    words: dict[str, Any],
+    zoo_detector: ZooDetector,
+    picture: Picture,
+    tmp_path: Path,
+) -> None:
+    config, detector = zoo_detector(name, shrink)
+    for layer, weight in detector.named_parameters():
+        if "fc_cls" in layer or "rpn_cls" in layer:
+            # So that scores differ, where most would be 1.
+            weight.data.mul_(0.05)
+    pipeline = config.test_dataloader.dataset.pipeline
+    spec, family = read_input_spec(pipeline, config.model.data_preprocessor), find_family(detector)
+    path, taken = tmp_path / f"model{FORMATS[form]}", Form(**words)
+    job = Job(detector, spec, taken, "fp32", True, [picture(9, 80, 110)])
+    importlib.import_module(f"vision_research.deploy.formats.{form}").write(job, path)
+    expected = Expected(PythonDetector(detector, pipeline, spec, family))
+    cases = [Case("landscape", picture(1, 96, 144)), Case("portrait", picture(2, 150, 100))]
+
+    checked = verify(path, expected, cases, taken, bounds_of(form, "fp32", batch=taken.batch))
+
+    # Each with its mirror image; every pair of masks is held to the bounds within `verify`.
+    assert len(checked.cases) == 4
+    assert all(case.overall.num_expected >= 5 and case.overall.mask is not None for case in checked.cases)
+    assert checked.unmatched_share <= 0.01
+    image = cases[0].image
+    tensors = [expected.answer(case, taken.preprocess).prepared.tensor for case in (cases[0], Case("", image * 0))]
+    images = np.stack([image, image * 0]) if taken.preprocess else torch.cat(tensors).numpy()
+    images = np.concatenate([images, images[:1]])[: taken.batch or 2]
+    boxes, scores, labels, masks, counts = RUNNERS[path.suffix].load(str(path), 1).run({job.input_name: images})
+    assert job.output_names == ["boxes", "scores", "labels", "masks", "counts"]
+    assert masks.dtype == np.bool_ and masks.shape == (
+        *scores.shape,
+        *(images.shape[1:3] if taken.preprocess else images.shape[2:]),
+    )
+    for place, count in enumerate(counts.tolist()):
+        assert masks[place, :count].any() == (count > 0)
+        assert not masks[place, count:].any() and not boxes[place, count:].any() and (labels[place, count:] == -1).all()
 
 
 def test_a_head_of_another_kind_is_refused_by_its_name(zoo_detector: ZooDetector) -> None:

@@ -1,8 +1,8 @@
 """Autograd functions of mmcv and MMDetection, computed in plain torch while a network is traced.
 
 A trace would record such a function by its Python name, which no file can hold. Within `plain_layers` the names under
-which mmcv and MMDetection call deformable convolutions and TOOD's mean mean ours. So does the balanced pyramid's
-`forward`, which a trace could hold and `torch.export` cannot.
+which mmcv and MMDetection call deformable convolutions and TOOD's mean mean ours. So do the `forward` of mmcv's first
+deformable convolution and that of the balanced pyramid, which a trace could hold and `torch.export` cannot.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vision_research.deploy.ops.deform_conv import deform_conv2d
 @contextmanager
 def plain_layers() -> Iterator[None]:
     """Within the block mmcv's deformable convolutions and MMDetection's autograd functions are ours."""
-    from mmcv.ops.deform_conv import DeformConv2dFunction
+    from mmcv.ops.deform_conv import DeformConv2d, DeformConv2dFunction
     from mmcv.ops.modulated_deform_conv import ModulatedDeformConv2dFunction
     from mmdet.models.necks import BFP
     from mmdet.models.utils.misc import SigmoidGeometricMean
@@ -35,8 +35,8 @@ def plain_layers() -> Iterator[None]:
         *_replace(SigmoidGeometricMean, _sigmoid_geometric_mean),
     ]
     if not _is_tracing():
-        replaced.append((BFP, "forward", BFP.forward))
-        BFP.forward = balance
+        replaced += [(BFP, "forward", BFP.forward), (DeformConv2d, "forward", DeformConv2d.forward)]
+        BFP.forward, DeformConv2d.forward = balance, _deform_conv2d_layer
     try:
         yield
     finally:
@@ -77,6 +77,12 @@ def _deform_conv2d(
     """In the order of `DeformConv2dFunction.forward`; its `bias` says that there is none."""
     place = (_pair(stride), _pair(padding), _pair(dilation), groups, deform_groups)
     return _current_deform_conv2d()(feature, offset, weight, None, None, *place)
+
+
+def _deform_conv2d_layer(layer: Any, feature: Tensor, offset: Tensor) -> Tensor:
+    """`DeformConv2d.forward`, which asks whether the map is smaller than the kernel: its own kernels need it padded."""
+    place = (layer.stride, layer.padding, layer.dilation, layer.groups, layer.deform_groups)
+    return _deform_conv2d(feature, offset, layer.weight, *place)
 
 
 def _modulated_deform_conv2d(

@@ -5,7 +5,7 @@ Traced: backbone, neck and head, up to the scores of all grid cells. Scripted: e
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -32,17 +32,21 @@ class SoloNetwork(nn.Module):
         self.gives_logits = gives_logits
 
     def forward(self, tensor: Tensor) -> list[Tensor]:
-        """From (1, 3, H, W) float32 to the (cells, classes) scores of all levels, and the head's other outputs."""
+        """From (B, 3, H, W) float32 to the (B, cells, classes) scores of all levels, and the head's other outputs."""
         with plain_layers():
             outputs = self.detector.mask_head(self.detector.extract_feat(tensor))
         score_maps = outputs[1] if self.gives_logits else outputs[-1]
         if self.gives_logits:
             score_maps = [_peaks(scores.sigmoid()) for scores in score_maps]
-        scores = torch.cat([level[0].permute(1, 2, 0).flatten(0, 1) for level in score_maps])
+        scores = _cells(score_maps)
         if not self.gives_logits:
-            return [scores, *(torch.cat([level[0] for level in maps]) for maps in outputs[:-1])]
-        kernels = torch.cat([level[0].permute(1, 2, 0).flatten(0, 1) for level in outputs[0]])
-        return [scores, kernels, outputs[2]]
+            return [scores, *(torch.cat(list(maps), dim=1) for maps in outputs[:-1])]
+        return [scores, _cells(outputs[0]), outputs[2]]
+
+
+def _cells(maps: Sequence[Tensor]) -> Tensor:
+    """(B, C, side, side) maps of all levels as (B, cells, C)."""
+    return torch.cat([level.permute(0, 2, 3, 1).flatten(1, 2) for level in maps], dim=1)
 
 
 def _peaks(scores: Tensor) -> Tensor:
@@ -55,8 +59,8 @@ class CellMasks(nn.Module):
     """SOLO: each cell has its own map."""
 
     def forward(self, maps: list[Tensor], cells: Tensor) -> Tensor:
-        """From the (cells, h, w) maps of all to the (N, h, w) probabilities of some."""
-        return maps[0][cells]
+        """From the (1, cells, h, w) maps of all to the (N, h, w) probabilities of some."""
+        return maps[0][0, cells]
 
 
 class CrossedMasks(nn.Module):
@@ -80,8 +84,8 @@ class CrossedMasks(nn.Module):
         self.register_buffer("rows", torch.cat(rows))
 
     def forward(self, maps: list[Tensor], cells: Tensor) -> Tensor:
-        """From the (columns, h, w) and (rows, h, w) maps to the (N, h, w) probabilities of some cells."""
-        return maps[0][self.columns[cells]] * maps[1][self.rows[cells]]
+        """From the (1, columns, h, w) and (1, rows, h, w) maps to the (N, h, w) probabilities of some cells."""
+        return maps[0][0, self.columns[cells]] * maps[1][0, self.rows[cells]]
 
 
 class KernelMasks(nn.Module):
@@ -96,8 +100,8 @@ class KernelMasks(nn.Module):
         self.size = int(head.dynamic_conv_size)
 
     def forward(self, maps: list[Tensor], cells: Tensor) -> Tensor:
-        """From the (cells, E) kernels and the (1, C, h, w) features to the (N, h, w) probabilities of some cells."""
-        kernels = maps[0][cells].view(cells.size(0), -1, self.size, self.size)
+        """From the (1, cells, E) kernels and (1, C, h, w) features to the (N, h, w) probabilities of some cells."""
+        kernels = maps[0][0, cells].view(cells.size(0), -1, self.size, self.size)
         return F.conv2d(maps[1], kernels)[0].sigmoid()
 
 
@@ -128,7 +132,7 @@ class SoloPostprocess(nn.Module):
         """Detect.
 
         Args:
-            maps: (cells, classes) scores, then what masks are made of.
+            maps: (1, cells, classes) scores, then what masks are made of.
             clip: height and width of the image in the network's input.
             scale_factor: not used, masks are resized to the image's size.
             image_size: height and width of the image.
@@ -151,9 +155,9 @@ class SoloPostprocess(nn.Module):
 
     def _candidates(self, maps: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Scores above the threshold, their labels and (N, h, w) probabilities, of masks larger than their stride."""
-        above = maps[0] > self.score_thr
+        above = maps[0][0] > self.score_thr
         where = torch.nonzero(above)
-        scores, cells, labels = maps[0][above], where[:, 0], where[:, 1]
+        scores, cells, labels = maps[0][0][above], where[:, 0], where[:, 1]
         if torch.jit.is_scripting() and scores.size(0) == 0:  # type: ignore[attr-defined]
             # No convolution takes no kernels; one that is dropped below stands in.
             cells = torch.zeros(1, dtype=torch.int64, device=scores.device)
