@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.integration.conftest import Workplace
+from vision_research.datasets.digits_panoptic import make_digits_panoptic
 
 pytestmark = pytest.mark.slow
 
@@ -61,3 +63,14 @@ def test_mixing_of_one_file_and_the_schedule_of_another_train_a_third_detector(w
     assert "FINISHED" in printed
     config = (workplace.folder / "runs" / "mixed" / "config.py").read_text()
     assert "'MultiImageMixDataset'" in config and "'AdamW'" in config and "LoadImageOrSkip" in config
+
+
+def test_a_panoptic_detector_trains_and_is_scored_on_the_embedded_maps(workplace: Workplace) -> None:
+    make_digits_panoptic(workplace.folder / "data" / "digits_panoptic", num_train=2, num_val=2, num_test=1)
+    words = ("experiment=panoptic_fpn", "image_size=[96,96]", "data.batch_size=1", "data.val_batch_size=1", *QUIET)
+    printed = workplace.run(*words, "work_dir=runs/maps", tiny=False)
+    assert "FINISHED" in printed
+    assert re.search(r"best panoptic/PQ +\S+ at epoch 1", printed)
+    lines = (workplace.folder / "runs" / "maps").glob("*/vis_data/scalars.json")
+    scores = [json.loads(line) for file in lines for line in file.read_text().splitlines() if "panoptic/PQ" in line]
+    assert {"panoptic/PQ_th", "panoptic/PQ_st", "panoptic/temple_PQ"} <= scores[-1].keys()

@@ -10,9 +10,10 @@ from vision_research.config.recipe import has_masks
 from vision_research.config.schema import DataKind, TrainConfig
 
 TRACKS = "videos with tracks"
+MAPS = "panoptic annotations"
 # Transforms that read what our kinds of data sets do not have.
 NEEDS = {
-    "LoadPanopticAnnotations": "panoptic annotations",
+    "LoadPanopticAnnotations": MAPS,
     "LoadTrackAnnotations": TRACKS,
     "UniformRefFrameSample": TRACKS,
     "TransformBroadcaster": TRACKS,
@@ -42,6 +43,8 @@ def unmet_needs(config: TrainConfig) -> Iterator[str]:
         need = NEEDS.get(_kind(step))
         if need == TRACKS and config.data.kind in VIDEO_KINDS:
             continue
+        if config.data.train_panoptic is not None and (need == MAPS or step.get("with_seg")):
+            continue
         if need is None and step.get("with_seg"):
             need = "a map of classes for every pixel"
         if need is not None:
@@ -53,6 +56,8 @@ def unmet_needs(config: TrainConfig) -> Iterator[str]:
 
 
 def _unmet_by_the_model(config: TrainConfig) -> Iterator[str]:
+    if config.data.train_panoptic is not None:
+        return
     for path in ("model.semantic_head", "model.roi_head.semantic_head"):
         node: Any = config.model
         for key in path.split(".")[1:]:
@@ -60,12 +65,14 @@ def _unmet_by_the_model(config: TrainConfig) -> Iterator[str]:
         if node is not None and path == "model.semantic_head":
             yield (
                 f"{path}: model={config.model['type']} needs a map of classes for every pixel, and "
-                f"data={config.data.kind.value} has none. Type a detector of masks: model=mask_rcnn"
+                f"data={config.data.kind.value} has none. Type data=digits_panoptic, or "
+                "data.train_panoptic=FILE.json data.val_panoptic=FILE.json"
             )
         elif node is not None:
             yield (
                 f"{path}: needs a map of classes for every pixel, and data={config.data.kind.value} has none. Type "
-                "model.roi_head.semantic_head=null model.roi_head.semantic_roi_extractor=null to train without"
+                "model.roi_head.semantic_head=null model.roi_head.semantic_roi_extractor=null to train without, or "
+                "data.train_panoptic=FILE.json data.val_panoptic=FILE.json"
             )
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from vision_research.config.scoring import monitored
+
 
 def first(*values: Any) -> Any:
     """Return the first value that is not null: `${first:${data.image_size},${model.recipe.image_size}}`."""
@@ -28,6 +30,16 @@ def negated(value: bool) -> bool:
     return not value
 
 
+def monitor(_root_: Any) -> str:
+    """Return the value that the best checkpoint is chosen by, of the detector and data of this tree: `${monitor:}`."""
+    model, recipe = (_plain(OmegaConf.select(_root_, key)) for key in ("model", "aug.recipe"))
+    return monitored(model or {}, recipe, OmegaConf.select(_root_, "data.train_panoptic") is not None)
+
+
+def _plain(node: Any) -> Any:
+    return OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
+
+
 def _pair(size: Any) -> tuple[int, int]:
     if len(size) != 2:
         raise ValueError(f"image_size={list(size)}: is [height, width] in pixels. Type image_size=[640,640]")
@@ -36,5 +48,5 @@ def _pair(size: Any) -> tuple[int, int]:
 
 def register_resolvers() -> None:
     """Make the resolvers known; calling it twice does no harm."""
-    for resolver in (first, wh, share, negated):
+    for resolver in (first, wh, share, negated, monitor):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)

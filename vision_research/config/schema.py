@@ -21,6 +21,7 @@ class DataKind(Enum):
     voc = "voc"
     mot = "mot"
     digits_video = "digits_video"
+    digits_panoptic = "digits_panoptic"
     zoo = "zoo"
 
 
@@ -86,8 +87,8 @@ class DataConfig:
     """The images, their annotations, and how they are fed.
 
     Attributes:
-        kind: `coco` (COCO JSON), `voc` (Pascal VOC folders), `digits` (made on first use) or `zoo` (what a file of
-            MMDetection's zoo names: `data=zoo/FAMILY/CONFIG`).
+        kind: `coco` (COCO JSON), `voc` (Pascal VOC folders), `digits` and the like (made on first use) or `zoo` (what
+            a file of MMDetection's zoo names: `data=zoo/FAMILY/CONFIG`).
         root: folder that `*_ann` and `*_prefix` are relative to; it may be in S3, as each of those (`s3://BUCKET/KEY`).
         train_ann: annotation file of the training split.
         val_ann: annotation file of the validation split.
@@ -96,6 +97,10 @@ class DataConfig:
         train_prefix: images of the training split, where they have a folder of their own (COCO's `train2017/`).
         val_prefix: likewise for validation.
         test_prefix: likewise for test.
+        train_panoptic: COCO panoptic JSON of the training split, its maps in the folder of the same name without
+            `.json`; panoptic detectors and semantic branches are trained on it.
+        val_panoptic: likewise for validation.
+        test_panoptic: likewise for test.
         classes: which classes, in which order; null reads them from the training annotations.
         batch_size: images per rank and iteration.
         val_batch_size: images per rank in validation.
@@ -124,6 +129,9 @@ class DataConfig:
     train_prefix: str | None = None
     val_prefix: str | None = None
     test_prefix: str | None = None
+    train_panoptic: str | None = None
+    val_panoptic: str | None = None
+    test_panoptic: str | None = None
     classes: list[str] | None = None
     batch_size: int = 8
     val_batch_size: int = 8
@@ -201,7 +209,8 @@ class ScheduleConfig:
         base_batch_size: the batch that the learning rate is meant for; null takes the recipe's.
         early_stopping: stop after so many validations without a better `monitor`; null never.
         early_stopping_min_delta: what counts as better.
-        monitor: metric that the best checkpoint, early stopping and sweeps look at.
+        monitor: metric that the best checkpoint, early stopping and sweeps look at; what it is where nothing is typed
+            follows from detector and data (`coco/bbox_mAP`, `motchallenge-metric/HOTA`, `panoptic/PQ`).
         recipe: with `schedule=zoo/FAMILY/CONFIG`, loops, optimizer and schedulers in the words of the file. What is
             typed beside it is laid over it: another length stretches it; null is as the file has it.
     """
@@ -231,7 +240,7 @@ class ScheduleConfig:
     base_batch_size: int | None = None
     early_stopping: int | None = None
     early_stopping_min_delta: float = 0.001
-    monitor: str = "coco/bbox_mAP"
+    monitor: str = "${monitor:}"
     recipe: dict[str, Any] | None = None
 
 

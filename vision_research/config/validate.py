@@ -18,6 +18,7 @@ from vision_research.config.secrets import secret_problems
 from vision_research.config.unread import has_weak_stage, unread_knobs
 
 # MMDetection's transforms that leave masks where they were, or refuse them in the middle of an epoch.
+MADE_HERE = (DataKind.digits, DataKind.digits_video, DataKind.digits_panoptic)
 BOXES_ONLY = ("Mosaic", "MixUp", "RandomAffine", "RandomCenterCropPad")
 
 
@@ -117,6 +118,11 @@ def _data(config: TrainConfig) -> Iterator[str]:
         yield from _positive(f"data.{key}", getattr(data, key), 0)
     if data.flip_prob is not None and not 0 <= data.flip_prob <= 1:
         yield f"data.flip_prob={data.flip_prob}: is a probability, between 0 and 1"
+    if (data.train_panoptic is None) != (data.val_panoptic is None):
+        yield (
+            f"data.train_panoptic={_null(data.train_panoptic)} and data.val_panoptic={_null(data.val_panoptic)}: what "
+            "is trained on maps is scored on maps. Type both, or neither"
+        )
     yield from _positive("log_interval", config.log_interval)
 
 
@@ -230,7 +236,7 @@ def _storage(config: TrainConfig) -> Iterator[str]:
         yield f"storage.runs={storage.runs}: is a folder of this machine. Type storage.checkpoints={storage.runs}"
     if storage.checkpoints is not None and is_s3(config.work_dir):
         yield f"storage.checkpoints={storage.checkpoints} with work_dir={config.work_dir}: two copies. Type one of them"
-    if config.data.kind in (DataKind.digits, DataKind.digits_video) and is_s3(config.data.root):
+    if config.data.kind in MADE_HERE and is_s3(config.data.root):
         yield f"data.root={config.data.root}: the digits are made on this machine. Type data.root=FOLDER"
 
 

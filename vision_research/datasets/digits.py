@@ -6,11 +6,16 @@ Owns its annotation files; that it is made once and appears whole is `made_once`
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vision_research.datasets.made_once import Generator, make_once
 from vision_research.work_dir import write_json
+
+if TYPE_CHECKING:
+    from vision_research.datasets.digits_render import Picture
 
 # Raise it with every change of what is made, and `data.root` in conf/data/digits.yaml with it: no two are ever mixed.
 GENERATOR_VERSION = 1
@@ -60,6 +65,16 @@ def make_digits(
 
 
 def _write_split(root: Path, split: str, num_images: int) -> None:
+    for _ in write_pictures(root, split, num_images):
+        pass
+
+
+def write_pictures(root: Path, split: str, num_images: int) -> Iterator[tuple[str, Picture]]:
+    """Write the pictures of a split, and behind the last one their COCO file.
+
+    Yields:
+        What each is called in the file, and what is in it.
+    """
     from vision_research.datasets.digits_render import DigitsRenderer, encode_jpeg
 
     paths = DigitsPaths(root)
@@ -77,6 +92,7 @@ def _write_split(root: Path, split: str, num_images: int) -> None:
         images.append({"id": image_id, "file_name": file_name, "width": width, "height": height})
         for digit in picture.digits:
             annotations.append({"id": len(annotations) + 1, "image_id": image_id, **digit.to_coco()})
+        yield file_name, picture
     categories = [{"id": index, "name": name} for index, name in enumerate(CLASSES, start=1)]
     info = {"description": f"Handwritten digits on photographs, {split}", "version": str(GENERATOR_VERSION)}
     write_json(

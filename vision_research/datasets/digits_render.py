@@ -21,6 +21,8 @@ UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
+# What the photographs show, and their files in scikit-learn.
+SCENES = {"temple": "china.jpg", "flower": "flower.jpg"}
 _SEED = 20240229
 # Shares of the glyphs of each class; the rest is for test. No glyph is in two splits.
 _GLYPH_SHARES = {"train": (0.0, 0.7), "val": (0.7, 0.85), "test": (0.85, 1.0)}
@@ -69,10 +71,12 @@ class Picture:
 
     Attributes:
         image: (H, W, 3) uint8, RGB.
+        scene: index into SCENES of the photograph behind the digits.
         digits: in the order they were drawn.
     """
 
     image: UInt8Array
+    scene: int
     digits: tuple[DrawnDigit, ...]
 
 
@@ -88,23 +92,28 @@ class DigitsRenderer:
         self._split_index = list(_GLYPH_SHARES).index(split)
         self.glyph_indices = glyph_indices(split)
         self._glyphs: UInt8Array = (load_digits().images * (255 / 16)).round().astype(np.uint8)
-        self._photographs: list[UInt8Array] = [load_sample_image(name) for name in ("china.jpg", "flower.jpg")]
+        self._photographs: list[UInt8Array] = [load_sample_image(name) for name in SCENES.values()]
 
     def render(self, number: int) -> Picture:
         """Draw picture `number`; the same number gives the same picture."""
         rng = np.random.default_rng([_SEED, self._split_index, number])
         height, width = (int(size) for size in rng.integers(*_IMAGE_SIZE_PX, size=2, endpoint=True))
-        canvas = self.background(rng, height, width)
+        scene = self.scene(rng)
+        canvas = self.background(rng, scene, height, width)
         digits: list[DrawnDigit] = []
         wanted = int(rng.integers(*_NUM_DIGITS, endpoint=True))
         for _ in range(6 * wanted):
             if len(digits) < wanted:
                 digits = self._draw_one(rng, canvas, digits)
-        return Picture(canvas.round().astype(np.uint8), tuple(digits))
+        return Picture(canvas.round().astype(np.uint8), scene, tuple(digits))
 
-    def background(self, rng: np.random.Generator, height: int, width: int) -> Float32Array:
+    def scene(self, rng: np.random.Generator) -> int:
+        """Choose a photograph: its index in SCENES."""
+        return int(rng.integers(len(self._photographs)))
+
+    def background(self, rng: np.random.Generator, scene: int, height: int, width: int) -> Float32Array:
         """Crop a photograph, soften it and flatten its contrast, so that digits stay legible on it."""
-        photograph = self._photographs[int(rng.integers(len(self._photographs)))]
+        photograph = self._photographs[scene]
         crop_height, crop_width = (int(side * rng.uniform(0.3, 0.9)) for side in photograph.shape[:2])
         top = int(rng.integers(photograph.shape[0] - crop_height, endpoint=True))
         left = int(rng.integers(photograph.shape[1] - crop_width, endpoint=True))

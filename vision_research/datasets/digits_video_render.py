@@ -90,7 +90,7 @@ class VideoRenderer:
     def render(self, number: int) -> Iterator[Frame]:
         """Draw video `number`, frame by frame; the same number gives the same video."""
         rng = np.random.default_rng([_SEED, self._split_index, number])
-        background = self._stills.background(rng, HEIGHT, WIDTH)
+        background = self._stills.background(rng, self._stills.scene(rng), HEIGHT, WIDTH)
         moving = [self._start(rng, background) for _ in range(int(rng.integers(*_NUM_DIGITS, endpoint=True)))]
         for _ in range(NUM_FRAMES):
             yield _draw(background, moving)

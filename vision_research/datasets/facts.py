@@ -27,6 +27,7 @@ class DatasetFacts:
         digest: 16 hexadecimal digits that change with annotations, image names or image sizes.
         warnings: texts for the log: what is dropped, what looks odd.
         masks: how the training annotations have masks: `polygons`, `rle` or `none`.
+        stuff: classes of the panoptic maps that are no things, in label order.
     """
 
     classes: tuple[str, ...]
@@ -36,6 +37,7 @@ class DatasetFacts:
     digest: str
     warnings: tuple[str, ...]
     masks: str = "none"
+    stuff: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

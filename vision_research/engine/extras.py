@@ -64,6 +64,11 @@ EXTRAS = (
         f"{PIP} fairscale, or {{path}}.num_cp=0 (it saves memory and changes no result)",
     ),
     Extra(
+        ("use_torchvision=",),
+        ("torchvision",),
+        f"{PIP} 'torchvision==0.28.*', or {{path}}.use_torchvision=false (mmcv's own, which gives the same)",
+    ),
+    Extra(
         ("perm_repeat_gt_cfg=",),
         ("torchvision",),
         f"{PIP} 'torchvision==0.28.*', or {{path}}.perm_repeat_gt_cfg=null (it moves boxes that stand twice apart)",

@@ -20,8 +20,10 @@ import vision_research.engine.hooks.throughput
 import vision_research.engine.look_ahead
 import vision_research.engine.loops
 import vision_research.evaluation.coco_metric
+import vision_research.evaluation.panoptic_quality
 import vision_research.storage.local_backend
 import vision_research.storage.s3.backend
 import vision_research.storage.s3.checkpoint_loader
 import vision_research.tracking.spool_backend
-import vision_research.transforms.load_image  # noqa: F401
+import vision_research.transforms.load_image
+import vision_research.transforms.load_panoptic  # noqa: F401

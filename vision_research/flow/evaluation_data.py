@@ -91,7 +91,9 @@ def split_of_typed(
             f"{', '.join(classes)}. Evaluate it on data of its own classes"
         )
     dataset = evaluation_dataset(data, storage, tuple(classes), actual)
-    return EvaluationData(dataset, evaluation_metric(data, storage, actual, "segm" in metric), actual)
+    return EvaluationData(
+        dataset, evaluation_metric(data, storage, actual, ["bbox", "segm"] if "segm" in metric else "bbox"), actual
+    )
 
 
 def split_of_config(config: Any, path: Path, split: str) -> EvaluationData:

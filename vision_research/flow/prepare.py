@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vision_research.config.addresses import is_s3
+from vision_research.config.addresses import is_s3, join
 from vision_research.config.compose import Composition
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering import LoweringInputs, lower
@@ -16,6 +16,7 @@ from vision_research.config.lowering.storage import s3_settings
 from vision_research.config.needs import unmet_masks
 from vision_research.config.schema import DataKind, Tracker, TrainConfig
 from vision_research.config.validate import validate
+from vision_research.datasets.coco_panoptic import stuff_of
 from vision_research.datasets.facts import DatasetFacts, gather_facts
 from vision_research.flow.resume_from_s3 import bring
 from vision_research.flow.run_folder import choose_work_dir
@@ -109,6 +110,7 @@ def lowering_inputs(
         world_size=world_size,
         on_gpu=on_gpu,
         masks=facts.masks,
+        stuff=facts.stuff,
     )
 
 
@@ -125,6 +127,10 @@ def look_at_data(config: TrainConfig) -> DatasetFacts:
         from vision_research.datasets.digits_video import make_digits_video
 
         make_digits_video(Path(data.root))
+    if data.kind is DataKind.digits_panoptic:
+        from vision_research.datasets.digits_panoptic import make_digits_panoptic
+
+        make_digits_panoptic(Path(data.root))
     facts = gather_facts(
         kind=data.kind.value,
         root=as_path(data.root),
@@ -141,7 +147,11 @@ def look_at_data(config: TrainConfig) -> DatasetFacts:
     )
     for warning in facts.warnings:
         logger.warning("%s", warning)
-    return facts
+    if data.train_panoptic is None:
+        return facts
+    maps = {key: getattr(data, key) for key in ("train_panoptic", "val_panoptic", "test_panoptic")}
+    files = {f"data.{key}": as_path(join(data.root, ann)) for key, ann in maps.items() if ann is not None}
+    return replace(facts, stuff=stuff_of(files, facts.classes))
 
 
 def _rhythm(config: TrainConfig) -> str:

@@ -34,6 +34,10 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
             r"needs torchvision, .*, or model\.train_cfg\.rcnn\.assigner\.perm_repeat_gt_cfg=null ",
         ),
         (
+            {"roi_layer": {"type": "RoIAlign", "use_torchvision": True}},
+            r"^model\.roi_layer\.use_torchvision: needs torchvision, .*, or model\.roi_layer\.use_torchvision=false ",
+        ),
+        (
             {"type": "BoxInst", "data_preprocessor": {"type": "BoxInstDataPreprocessor"}},
             r"needs skimage, .* Type python -m pip install scikit-image$",
         ),
@@ -49,7 +53,9 @@ def test_a_package_is_named_once_with_what_to_type(model: dict[str, Any], messag
     assert re.search(message, problem), problem
 
 
-@pytest.mark.parametrize("model", [{"num_cp": -1}, {"num_cp": 0}, {"perm_repeat_gt_cfg": None}, {"type": "GFL"}])
+@pytest.mark.parametrize(
+    "model", [{"num_cp": -1}, {"num_cp": 0}, {"perm_repeat_gt_cfg": None}, {"use_torchvision": False}, {"type": "GFL"}]
+)
 def test_what_needs_no_package_names_none(model: dict[str, Any]) -> None:
     assert missing_extras({"model": model}) == []
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from vision_research.config.errors import ConfigError
+from vision_research.config.scoring import is_class_agnostic
 
 # Parts whose `num_classes` are the classes of the data.
 HEADS = frozenset(
@@ -31,10 +32,13 @@ HEADS = frozenset(
 OTHERS = frozenset({"backbone", "rpn_head", "reid", "semantic_head"})
 
 
-def set_class_count(model: dict[str, Any], num_classes: int) -> None:
+def set_class_count(model: dict[str, Any], num_classes: int, num_stuff: int = 0) -> None:
     """Write the class count of the data into a detector, in place.
 
-    Things are the classes of the data, and there is no stuff: our kinds of data have objects alone.
+    Args:
+        model: the detector.
+        num_classes: of the things: objects with boxes.
+        num_stuff: of the rest of a panoptic map; 0 where the data has none.
 
     Raises:
         ConfigError: the detector has no place for a class count, or places of unknown meaning; all of them are named.
@@ -43,6 +47,8 @@ def set_class_count(model: dict[str, Any], num_classes: int) -> None:
     unknown = [".".join(("model", *path, key)) for path, _, key in found if not {*path} & (HEADS | OTHERS)]
     places = [(path, node) for path, node, _ in found if {*path} & HEADS and not {*path} & OTHERS]
     panoptic = [(path, node) for path, node in _nodes(model, ()) if "num_things_classes" in node]
+    if is_class_agnostic(model):
+        return
     if unknown:
         raise ConfigError(
             f"{', '.join(unknown)}: whether these are the {num_classes} classes of the data cannot be known. "
@@ -57,9 +63,11 @@ def set_class_count(model: dict[str, Any], num_classes: int) -> None:
         node["num_classes"] = num_classes
         _weigh(node, num_classes)
     for _, node in panoptic:
-        node |= {"num_things_classes": num_classes, "num_stuff_classes": 0}
-        _weigh(node, num_classes)
-    if any("panoptic_fusion_head" in path for path, _ in panoptic):
+        node |= {"num_things_classes": num_classes, "num_stuff_classes": num_stuff}
+        _weigh(node, num_classes + num_stuff)
+    if num_stuff:
+        _count_in_semantic_heads(model, num_classes + num_stuff)
+    elif any("panoptic_fusion_head" in path for path, _ in panoptic):
         _give_instances(model)
 
 
@@ -69,6 +77,13 @@ def _weigh(head: dict[str, Any], num_classes: int) -> None:
     weights = loss.get("class_weight") if isinstance(loss, dict) else None
     if isinstance(loss, dict) and isinstance(weights, (list, tuple)):
         loss["class_weight"] = type(weights)([weights[0]] * num_classes + [weights[-1]])
+
+
+def _count_in_semantic_heads(model: dict[str, Any], num_labels: int) -> None:
+    """Give semantic branches every label of the map; the panoptic ones count things and stuff by themselves."""
+    for path, node in _nodes(model, ()):
+        if path and path[-1] == "semantic_head" and "num_classes" in node:
+            node["num_classes"] = num_labels
 
 
 def _give_instances(model: dict[str, Any]) -> None:

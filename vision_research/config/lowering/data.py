@@ -8,12 +8,20 @@ from vision_research.config.addresses import absolute, join
 from vision_research.config.dataset_tree import join as join_frame
 from vision_research.config.lowering.frames import test_frame, train_frame
 from vision_research.config.lowering.inputs import LoweringInputs
+from vision_research.config.lowering.panoptic import (
+    is_scored_on_maps,
+    panoptic_ann,
+    panoptic_dataset,
+    panoptic_metric,
+    trains_on_maps,
+)
 from vision_research.config.lowering.pipelines import image_backend, needs_instances
 from vision_research.config.lowering.recipe_data import lower_recipe_data
 from vision_research.config.lowering.storage import backend_args
 from vision_research.config.lowering.tracks import METRIC, SAMPLER, gives_tracks, video_dataset
 from vision_research.config.recipe import has_masks
 from vision_research.config.schema import DataConfig, DataKind, StorageConfig, TrainConfig
+from vision_research.config.scoring import is_class_agnostic
 
 
 def lower_data(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
@@ -22,12 +30,15 @@ def lower_data(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
     if data.recipe is not None:
         return lower_recipe_data(config, inputs)
     splits: dict[str, Any] = {"train_dataloader": _train_loader(config, inputs)}
-    with_mask = has_masks(config.model)
+    boxes_and_masks = ["bbox", "segm"] if has_masks(config.model) else "bbox"
+    scores = "proposal" if is_class_agnostic(config.model) else boxes_and_masks
     for split in ("val", "test"):
         dataset = evaluation_dataset(data, config.storage, inputs.classes, split)
         frame = test_frame(config, split)
         if tracked := gives_tracks(frame):
             dataset = video_dataset(dataset)
+        if mapped := is_scored_on_maps(config):
+            dataset = panoptic_dataset(dataset, panoptic_ann(data, split), inputs)
         splits[f"{split}_dataloader"] = {
             # A tracker sees one frame after the other.
             **_loader(config, inputs, 1 if tracked else data.val_batch_size, _prefix(data, split), tracked),
@@ -35,7 +46,9 @@ def lower_data(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
             "sampler": dict(SAMPLER) if tracked else {"type": "DefaultSampler", "shuffle": False},
             "dataset": join_frame(frame, [dataset]),
         }
-        scored = evaluation_metric(data, config.storage, split, with_mask)
+        scored = evaluation_metric(data, config.storage, split, scores)
+        if mapped:
+            scored = panoptic_metric(data, config.storage, panoptic_ann(data, split))
         splits[f"{split}_evaluator"] = dict(METRIC) if tracked else scored
     return splits
 
@@ -56,20 +69,20 @@ def evaluation_dataset(
     return {**dataset, "test_mode": True}
 
 
-def evaluation_metric(data: DataConfig, storage: StorageConfig, split: str, with_mask: bool) -> dict[str, Any]:
+def evaluation_metric(data: DataConfig, storage: StorageConfig, split: str, scores: str | list[str]) -> dict[str, Any]:
     """Return the evaluator of a split.
 
     Args:
         data: where it lies.
         storage: how S3 is reached.
         split: `val` or `test`.
-        with_mask: whether masks are scored beside boxes.
+        scores: `bbox`, [`bbox`, `segm`] where masks are scored beside boxes, or `proposal` for boxes of no class.
     """
     file = join(absolute(data.root), _ann_file(data, split))
     return {
         "type": "CocoDetectionMetric",
         "ann_file": None if needs_instances(data) else file,
-        "metric": ["bbox", "segm"] if with_mask else "bbox",
+        "metric": scores,
         "classwise": True,
         "format_only": False,
         # Over the process group, on any device; "cpu" would need a folder that all machines share.
@@ -90,6 +103,9 @@ def _train_loader(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]
     data = config.data
     dataset = _dataset(data, config.storage, inputs.classes, data.train_ann, data.train_prefix, data.limit_train)
     dataset |= {"filter_cfg": {"filter_empty_gt": not data.keep_empty, "min_size": 1}}
+    if trains_on_maps(config):
+        assert data.train_panoptic is not None
+        dataset = panoptic_dataset(dataset, data.train_panoptic, inputs)
     frame = train_frame(config, inputs)
     if tracked := gives_tracks(frame):
         dataset = video_dataset(dataset)

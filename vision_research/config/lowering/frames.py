@@ -12,6 +12,7 @@ from typing import Any
 
 from vision_research.config.dataset_tree import PLACE, pipelines
 from vision_research.config.lowering.inputs import LoweringInputs
+from vision_research.config.lowering.panoptic import is_scored_on_maps, map_step, trains_on_maps
 from vision_research.config.lowering.pipelines import (
     TEST_META_KEYS,
     image_backend,
@@ -75,6 +76,10 @@ def _train_step(step: Step, config: TrainConfig, inputs: LoweringInputs) -> Step
         return step
     if kind == "LoadImageFromFile":
         return {**_how_it_is_read(step), **load_step(config, inputs)}
+    if kind in ("LoadAnnotations", "LoadPanopticAnnotations") and trains_on_maps(config):
+        return map_step(config)
+    if kind == "LoadPanopticAnnotations":
+        return _with_masks({"type": "LoadAnnotations", "with_bbox": True}, config, inputs)
     return _with_masks(step, config, inputs) if kind == "LoadAnnotations" else step
 
 
@@ -92,6 +97,9 @@ def _test_step(step: Step, config: TrainConfig) -> Step:
     if _kind(step) == "LoadImageFromFile":
         backend = image_backend(config, config.data.val_prefix)
         return {**_how_it_is_read(step), "type": "LoadImageOrSkip", "backend_args": backend, "skip": False}
+    if _kind(step) == "LoadPanopticAnnotations" or (_kind(step) == "LoadAnnotations" and is_scored_on_maps(config)):
+        # Panoptic quality reads its maps by itself.
+        return {"type": "LoadAnnotations", "with_bbox": True}
     if _kind(step) == "PackDetInputs" and needs_instances(config.data):
         return {**step, "meta_keys": (*(step.get("meta_keys") or TEST_META_KEYS), "instances")}
     return step

@@ -17,6 +17,7 @@ class LoweringInputs:
         world_size: ranks over all machines.
         on_gpu: whether ranks compute on GPUs.
         masks: how the training annotations have masks: `polygons`, `rle`, or `none`.
+        stuff: names of the classes of a panoptic map that are no things, in the order of the labels behind those.
     """
 
     work_dir: Path
@@ -25,6 +26,7 @@ class LoweringInputs:
     world_size: int = 1
     on_gpu: bool = False
     masks: str = "none"
+    stuff: tuple[str, ...] = ()
 
     def iters_per_epoch(self, batch_size: int, repeat: int = 1) -> int:
         """Return the number of batches that each rank sees in an epoch."""

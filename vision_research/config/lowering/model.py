@@ -12,6 +12,7 @@ from vision_research.config.lowering.inputs import LoweringInputs
 from vision_research.config.lowering.tuples import with_tuples, words_of
 from vision_research.config.model_index import published_weights
 from vision_research.config.schema import DataKind, TrainConfig
+from vision_research.config.scoring import learns_from_maps
 from vision_research.config.zoo import zoo_folder
 
 OUR_KEYS = ("weights", "recipe")
@@ -29,7 +30,7 @@ def lower_model(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
     _without_words_of_the_old_backbone(model, recipe.get("backbone"))
     _find_the_teacher(model)
     if config.data.kind is not DataKind.zoo:
-        set_class_count(model, len(inputs.classes))
+        set_class_count(model, len(inputs.classes), len(inputs.stuff) if learns_from_maps(config.model) else 0)
     _use_batch_augments(model, config, recipe.get("zoo"))
     _scale_batch_augments(model, config.image_size, recipe.get("image_size"))
     if config.model.get("weights", "none") == "none":

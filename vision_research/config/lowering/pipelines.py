@@ -6,6 +6,7 @@ from typing import Any
 
 from vision_research.config.addresses import join
 from vision_research.config.lowering.inputs import LoweringInputs
+from vision_research.config.lowering.panoptic import is_scored_on_maps, map_step, trains_on_maps
 from vision_research.config.lowering.storage import backend_args
 from vision_research.config.lowering.tuples import as_tuple, restore_step
 from vision_research.config.recipe import has_masks
@@ -31,7 +32,8 @@ def train_pipeline(
     body = [restore_step(step) for step in named.values() if step is not None]
     if _letterbox(config) and not any(step["type"] == "Pad" for step in body):
         body.append(_pad(config))
-    return [load_step(config, inputs), _annotations(config), *body, {"type": "PackDetInputs"}]
+    read = map_step(config) if trains_on_maps(config) else _annotations(config)
+    return [load_step(config, inputs), read, *body, {"type": "PackDetInputs"}]
 
 
 def load_step(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
@@ -69,7 +71,8 @@ def test_pipeline(config: TrainConfig) -> list[dict[str, Any]]:
     return [
         {"type": "LoadImageOrSkip", "backend_args": image_backend(config, config.data.val_prefix), "skip": False},
         *body,
-        _annotations(config),
+        # Panoptic quality reads its maps by itself.
+        {"type": "LoadAnnotations", "with_bbox": True} if is_scored_on_maps(config) else _annotations(config),
         {"type": "PackDetInputs", "meta_keys": meta_keys},
     ]
 

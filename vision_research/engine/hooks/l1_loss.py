@@ -39,8 +39,10 @@ class L1LossHook(Hook):
 
 def _use_l1(runner: Any) -> None:
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    if not hasattr(model.bbox_head, "use_l1"):
-        raise ValueError(f"{type(model.bbox_head).__name__} has no L1 loss to add; L1LossHook is for YOLOX")
-    if not model.bbox_head.use_l1:
-        model.bbox_head.use_l1 = True
+    # A tracker has its detector inside.
+    head = getattr(model, "detector", model).bbox_head
+    if not hasattr(head, "use_l1"):
+        raise ValueError(f"{type(head).__name__} has no L1 loss to add; L1LossHook is for YOLOX")
+    if not head.use_l1:
+        head.use_l1 = True
         runner.logger.info("L1 loss on boxes from epoch %d, iteration %d on", runner.epoch + 1, runner.iter + 1)
