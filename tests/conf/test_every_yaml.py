@@ -46,14 +46,14 @@ def test_the_glob_finds_every_option() -> None:
     found = Counter(option.parts[0] for option in ALL_OPTIONS)
     assert found == ELSEWHERE | {
         "model": 27,
-        "data": 5,
+        "data": 6,
         "aug": 12,
         "schedule": 7,
         "hw": 8,
         "tracking": 2,
         "storage": 2,
         "export": 6,
-        "experiment": 4,
+        "experiment": 5,
         "debug": 3,
     }
     beside = {file.name for file in FILES if file.parent == conf_dir()}
