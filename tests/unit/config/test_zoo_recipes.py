@@ -197,6 +197,18 @@ def test_yolox_mixing_on_another_detector_ends_with_a_stage_of_ours(typed: Compo
     assert not {"Mosaic", "MixUp", "RandomAffine"} & set(final)
 
 
+def test_batches_that_are_padded_to_one_size_follow_the_image_size(typed: Compose) -> None:
+    jitter = "zoo/atss/atss_r18_fpn_8xb8-amp-lsj-200e_coco"
+
+    def padded(*words: str) -> Any:
+        preprocessor = lowered(typed, f"model={jitter}", "aug=none", *words)["model"]["data_preprocessor"]
+        return next(augment["size"] for augment in preprocessor["batch_augments"])
+
+    assert padded(*COCO) == (1024, 1024)
+    # 800 x 1333 is what the file tests on.
+    assert padded("data=digits", "data.image_size=[200,320]") == (256, 256)
+
+
 def test_yolox_s_own_switch_stays_with_yolox(typed: Compose) -> None:
     tree = lowered(typed, f"model={YOLOX}", f"aug={YOLOX}", "schedule=300e", "aug.final_epochs=7", *COCO)
     hooks = {hook["type"]: hook for hook in tree["custom_hooks"]}

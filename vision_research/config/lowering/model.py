@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import ceil
 from typing import Any
 
 from vision_research.config.addresses import RUNS_SCHEME, absolute
@@ -15,6 +16,8 @@ from vision_research.config.schema import DataKind, TrainConfig
 from vision_research.config.scoring import learns_from_maps
 from vision_research.config.zoo import zoo_folder
 
+# What the sides of a padded batch are multiples of.
+STRIDE = 32
 OUR_KEYS = ("weights", "recipe")
 
 
@@ -164,13 +167,20 @@ def _kinds(frame: Any) -> set[str]:
 
 
 def _scale_batch_augments(model: dict[str, Any], image_size: list[int], recipe_size: list[int] | None) -> None:
-    """Keep YOLOX' random batch sizes in proportion to the image size that the run uses."""
+    """Keep the sizes of whole batches in proportion to the image size that the run uses.
+
+    YOLOX draws one for each batch; large-scale jitter pads every batch to one, and small images would be lost in it.
+    """
     augments = (model.get("data_preprocessor") or {}).get("batch_augments") or []
     if not recipe_size or list(image_size) == list(recipe_size):
         return
     factor = max(image_size) / max(recipe_size)
+    sides = [new / old for new, old in zip(image_size, recipe_size, strict=True)]
     for augment in augments:
         if augment.get("type") == "BatchSyncRandomResize":
             divisor = augment.get("size_divisor", 32)
             low, high = augment["random_size_range"]
             augment["random_size_range"] = tuple(max(divisor, round(size * factor)) for size in (low, high))
+        if augment.get("type") == "BatchFixedSizePad":
+            padded = zip(augment["size"], sides, strict=True)
+            augment["size"] = tuple(ceil(size * side / STRIDE) * STRIDE for size, side in padded)
