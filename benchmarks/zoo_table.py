@@ -134,15 +134,18 @@ def _learning(learning: dict[str, Any]) -> list[str]:
         + (
             f"{entry['loss']:g} | {entry['step_s']:g} | {entry['val_s']:g} |"
             if "loss" in entry
-            else f"{_short(entry['why'])} | | |"
+            else f"{_short(entry['why'], 330)} | | |"
         )
         for kind, entry in sorted(learning.items())
     ]
     return [
         "## What learns",
         "",
-        f"**{able} of the {len(learning)}** detector types that were tried take a step and validate a batch on "
-        "`data=digits`, from scratch, on one busy core, two small images a step (`benchmarks/zoo_learning.py`).",
+        f"**{able} of the {len(learning)}** detector types take a step and validate a batch, from scratch, on one busy "
+        "core, two small images a step (`benchmarks/zoo_learning.py`): on `data=digits`, trackers on "
+        "`data=digits_video`, panoptic detectors and semantic branches on `data=digits_panoptic`. What a type needs "
+        "beyond its name is in the benchmark's OTHERS (a size that its strides ask for, an untrained teacher). BoxInst "
+        "was tried with scikit-image installed.",
         "",
         "| detector | smallest config | loss, or why not | step, s | validation, s |",
         "|---|---|---|---|---|",
@@ -213,8 +216,8 @@ def _exports(name: str) -> str:
     return ", ".join(kind for kind, found in formats.items() if found.get("within"))
 
 
-def _short(text: str) -> str:
-    return text.replace("|", "/").replace("\n", " ")[:200]
+def _short(text: str, length: int = 200) -> str:
+    return text.replace("|", "/").replace("\n", " ")[:length]
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import logging
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from mmengine.hooks import Hook
+
+from vision_research.engine.hooks.l1_loss import L1LossHook
 
 
 class Head(torch.nn.Module):
@@ -37,3 +41,12 @@ def test_a_head_without_such_a_loss_is_refused(make_runner: Any) -> None:
     runner.model.bbox_head = torch.nn.Linear(1, 1)
     with pytest.raises(ValueError, match="Linear has no L1 loss to add"):
         runner.train()
+
+
+def test_the_detector_inside_of_a_tracker_gets_it() -> None:
+    tracker = torch.nn.Module()
+    tracker.detector = torch.nn.Module()
+    tracker.detector.bbox_head = Head()
+    runner = SimpleNamespace(model=tracker, epoch=0, iter=0, logger=logging.getLogger("test"))
+    L1LossHook(switch_at=0, by_epoch=False).before_train_iter(runner, 0)
+    assert tracker.detector.bbox_head.use_l1
