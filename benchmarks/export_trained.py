@@ -59,10 +59,37 @@ _SMALL_TWO_STAGE = (
     "model.test_cfg.rpn.max_per_img=200",
 )
 
+_SMALL_PICTURES = ("image_size=[128,128]", "aug=none")
+
 TRAININGS = {
-    "dense": Training("RTMDet-tiny", ("model=rtmdet_tiny",), 6),
-    "two_stage": Training("Faster R-CNN R18, 64 channels", ("model=faster_rcnn", *_SMALL_TWO_STAGE), 6),
+    # The experiment that README begins with.
+    "dense": Training("RTMDet-tiny", ("experiment=demo",), 8),
+    "two_stage": Training(
+        "Faster R-CNN R18, 64 channels", ("model=faster_rcnn", *_SMALL_TWO_STAGE, *_SMALL_PICTURES), 6
+    ),
+    # Of the line of DETR the one that learns fastest: its queries begin at the encoder's own proposals.
     "query": Training(
+        "DINO R18, 1 + 3 layers, 60 queries",
+        (
+            "model=dino",
+            "model.backbone.depth=18",
+            "model.neck.in_channels=[128,256,512]",
+            "model.num_queries=60",
+            "model.test_cfg.max_per_img=60",
+            "model.encoder.num_layers=1",
+            "model.decoder.num_layers=3",
+            "model.encoder.layer_cfg.ffn_cfg.feedforward_channels=512",
+            "model.decoder.layer_cfg.ffn_cfg.feedforward_channels=512",
+            "model.dn_cfg.group_cfg.num_dn_queries=40",
+            # From scratch the backbone learns as fast as the rest.
+            "model.recipe.optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult=1.0",
+            "schedule.lr=0.0004",
+            "schedule.decay=constant",
+            *_SMALL_PICTURES,
+        ),
+        4,
+    ),
+    "query, early": Training(
         "Deformable DETR R18, 2 + 3 layers, 60 queries",
         (
             "model=zoo/deformable_detr/deformable-detr_r50_16xb2-50e_coco",
@@ -71,6 +98,7 @@ TRAININGS = {
             "model.num_queries=60",
             "model.encoder.num_layers=2",
             "model.decoder.num_layers=3",
+            *_SMALL_PICTURES,
         ),
         5,
     ),
@@ -90,14 +118,13 @@ TRAININGS = {
             "data.img_prefix=images/",
             "data.flip_prob=0.0",
             "data.batch_size=4",
+            *_SMALL_PICTURES,
         ),
         6,
     ),
 }
 COMMON = (
     "model.weights=none",
-    "image_size=[128,128]",
-    "aug=none",
     "data.num_workers=0",
     "hw=cpu",
     "hw.num_threads=1",

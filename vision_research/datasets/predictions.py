@@ -23,7 +23,7 @@ class Predictions:
     """The predictions in one folder.
 
     Args:
-        folder: where they lie; made if absent.
+        folder: where they lie; made with the first predictions: a detector that cannot be loaded leaves nothing.
         made_by: what decides them: detector, images, thresholds. Others in the folder are not gone on with.
 
     Raises:
@@ -39,8 +39,7 @@ class Predictions:
         if found is not None and found != made_by:
             differing = ", ".join(sorted(key for key in made_by if found.get(key) != made_by[key]))
             raise ConfigError(f"out={folder}: it holds predictions with another {differing}. Type another out=FOLDER")
-        folder.mkdir(parents=True, exist_ok=True)
-        self.num_done = 0 if self.is_complete else self._begin()
+        self.num_done = 0 if found is None or self.is_complete else self._go_on()
 
     def add(self, entries: Sequence[dict[str, Any]]) -> None:
         """Note images that are done.
@@ -48,6 +47,9 @@ class Predictions:
         Args:
             entries: each with `file_name`, and `width`, `height` and `annotations` (without ids) or `problem`.
         """
+        if not self.num_done and not self._entries():
+            self._journal.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(self._journal, json.dumps(self._made_by) + "\n")
         lines = "".join(json.dumps(entry, separators=(",", ":")) + "\n" for entry in entries)
         with self._journal.open("a", encoding="utf-8") as file:
             file.write(lines)
@@ -79,7 +81,7 @@ class Predictions:
             "not_decoded": problems,
         }
         write_atomic(self.result, json.dumps(document) + "\n")
-        self._journal.unlink()
+        self._journal.unlink(missing_ok=True)
         return problems
 
     def _read_info(self) -> dict[str, Any] | None:
@@ -88,16 +90,12 @@ class Predictions:
         entries = self._entries()
         return entries[0] if entries else None
 
-    def _begin(self) -> int:
-        """Cut off a torn last line, or begin a journal; return how many images it holds."""
-        entries = self._entries()
-        if not entries:
-            write_atomic(self._journal, json.dumps(self._made_by) + "\n")
-            return 0
+    def _go_on(self) -> int:
+        """Cut off a torn last line; return how many images the journal holds."""
         whole = self._journal.read_bytes()
         if (end := whole.rfind(b"\n") + 1) < len(whole):
             os.truncate(self._journal, end)
-        return len(entries) - 1
+        return len(self._entries()) - 1
 
     def _entries(self) -> list[dict[str, Any]]:
         if not self._journal.is_file():

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vision_research.deploy.detections import Detections
 from vision_research.deploy.errors import ExportError
-from vision_research.deploy.manifest import Manifest, manifest_path
+from vision_research.deploy.manifest import Manifest, manifest_path, sha256
 from vision_research.deploy.runners.runner import RUNNERS, Runner
 
 
@@ -69,7 +69,7 @@ def load_artifact(path: Path) -> Artifact:
 
     Raises:
         ExportError: there is no such file, its suffix is none of ours, it has no readable manifest, its runtime is not
-            installed, the runtime refuses the file, or it takes no images.
+            installed, the runtime refuses the file, it is another model than the manifest's, or it takes no images.
     """
     if path.suffix not in RUNNERS:
         raise ExportError(f"{path} is no exported model: its suffix must be one of {', '.join(sorted(RUNNERS))}.")
@@ -89,11 +89,17 @@ def load_artifact(path: Path) -> Artifact:
         ) from error
     except Exception as error:
         # Runtimes have no common class for a file that they refuse.
-        reason = str(error).strip().splitlines()
+        lines = str(error).strip().splitlines()
+        # The first sentence: torch's advice is for those who wrote the file themselves.
+        reason = lines[-1].partition(". ")[0] if lines else type(error).__name__
         raise ExportError(
-            f"{path} cannot be loaded ({reason[-1] if reason else type(error).__name__}). "
-            "It is truncated or no exported model: export it again."
+            f"{path} cannot be loaded ({reason}). It is truncated or no exported model: export it again."
         ) from error
+    if sha256(path) != manifest.artifact["sha256"]:
+        raise ExportError(
+            f"{path.name} is not the model that {manifest_path(path).name} describes: the file is another one. "
+            "Copy both together, or export it again."
+        )
     return Artifact(path, manifest, runner)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +95,9 @@ def load_source(path: Path) -> Source:
     register_all_modules(init_default_scope=True)
     if not config.get("val_dataloader"):
         raise ExportError(f"{path} has no val_dataloader, whose images an export is checked on.")
-    dataset = DATASETS.build(config.val_dataloader.dataset)
+    # pycocotools prints that it loads and indexes.
+    with contextlib.redirect_stdout(io.StringIO()):
+        dataset = DATASETS.build(config.val_dataloader.dataset)
     loader = config.get("test_dataloader") or config.val_dataloader
     return Source(
         detector=build_detector(config.model),

@@ -25,10 +25,12 @@ def read_thresholds(path: Path) -> tuple[tuple[str, float], ...]:
         document = json.loads(path.read_text(encoding="utf-8"))
         return tuple((str(name), float(document["thresholds"][name])) for name in document["classes"])
     except OSError as error:
-        raise ExportError(f"thresholds={path} cannot be read: {error.strerror}. Type the path of a file.") from error
+        raise ExportError(
+            f"export.thresholds={path} cannot be read: {error.strerror}. Type the path of a file."
+        ) from error
     except (ValueError, TypeError, KeyError) as error:
         raise ExportError(
-            f"thresholds={path} holds no thresholds ({type(error).__name__}: {error}). "
+            f"export.thresholds={path} holds no thresholds ({type(error).__name__}: {error}). "
             "python -m vision_research.threshold writes such a file."
         ) from error
 

@@ -73,7 +73,7 @@ def load_checkpoint_safely(path: Path, trust: bool = False, *, remedy: str = TRU
         raise CheckpointError(f"{_refusal(path, error)} {remedy}") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise CheckpointError(
-            f"{path} cannot be read, it is truncated or no checkpoint: {_first_line(error)}"
+            f"{path} cannot be read, it is truncated or no checkpoint: {_first_sentence(error)}"
         ) from error
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise CheckpointError(f"{path} holds no 'state_dict': it is not a checkpoint of MMEngine's runner.")
@@ -99,6 +99,11 @@ def _refusal(path: Path, error: pickle.UnpicklingError) -> str:
         refused = []
     named = ", ".join(refused) if refused else _first_line(error)
     return f"{path} holds more than weights and MMEngine's own records, and was not unpickled: {named}."
+
+
+def _first_sentence(error: BaseException) -> str:
+    """Without the advice that torch gives those who wrote the file themselves."""
+    return _first_line(error).partition(". ")[0] + "."
 
 
 def _first_line(error: BaseException) -> str:

@@ -55,6 +55,17 @@ def test_a_kill_in_the_middle_of_a_line_costs_that_image_alone(tmp_path: Path, t
     assert [image["file_name"] for image in document["images"]] == ["a.png", "b.png", "c.png"]
 
 
+def test_nothing_is_made_before_the_first_predictions(tmp_path: Path) -> None:
+    predictions = Predictions(tmp_path / "out", MADE_BY)
+    assert not (tmp_path / "out").exists() and predictions.num_done == 0
+    predictions.add([entry("a.png")])
+    assert Predictions(tmp_path / "out", MADE_BY).num_done == 1
+    # Whoever put this there, it is no journal.
+    (tmp_path / JOURNAL).write_text("torn")
+    Predictions(tmp_path, MADE_BY).add([entry("a.png"), entry("b.png")])
+    assert Predictions(tmp_path, MADE_BY).num_done == 2
+
+
 def test_what_was_made_otherwise_is_not_gone_on_with(tmp_path: Path) -> None:
     Predictions(tmp_path, MADE_BY).add([entry("a.png")])
     with pytest.raises(ConfigError, match=r"it holds predictions with another detector. Type another out=FOLDER"):

@@ -96,12 +96,15 @@ def test_a_shape_that_does_not_divide_names_the_nearest(trained: Trained, tmp_pa
         export_detector(ExportRequest(config, checkpoint, tmp_path / "m.ts", shape=(100, 170)), read)
 
 
-def test_another_class_list_is_refused_by_name(trained: Trained, tmp_path: Path) -> None:
+def test_another_class_list_is_refused_by_name_and_nothing_else_is_printed(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     config, checkpoint = trained("retinanet", classes=("ring", "bar", "disc"))
 
     with pytest.raises(ExportError, match="trained on the classes ring, bar, disc, but .* has ring, disc, bar"):
         export_detector(ExportRequest(config, checkpoint, tmp_path / "export" / "m.ts"), read)
     assert files(tmp_path / "export") == []
+    assert capsys.readouterr().out == ""
 
 
 def test_the_checkpoint_of_another_detector_is_refused_by_its_keys(trained: Trained, tmp_path: Path) -> None:

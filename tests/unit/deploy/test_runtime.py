@@ -44,13 +44,17 @@ def test_a_model_predicts_as_its_module_does_and_knows_its_classes(
         artifact.predict(np.zeros((4, 4)))
 
 
-def test_a_truncated_model_is_refused_in_one_line(trained: Trained, tmp_path: Path) -> None:
+def test_a_truncated_model_and_a_foreign_one_are_refused_in_one_line(trained: Trained, tmp_path: Path) -> None:
     config, checkpoint = trained("retinanet")
     path = tmp_path / "model.ts"
     export_detector(ExportRequest(config, checkpoint, path, verify=False), read)
     path.write_bytes(path.read_bytes()[:1000])
 
-    with pytest.raises(ExportError, match="model.ts cannot be loaded .* It is truncated or no exported model"):
+    with pytest.raises(ExportError, match=r"model.ts cannot be loaded \([^.]*\). It is truncated or no exported model"):
+        load_artifact(path)
+
+    torch.jit.script(torch.nn.Identity()).save(str(path))
+    with pytest.raises(ExportError, match=r"model.ts is not the model that model.ts.json describes"):
         load_artifact(path)
 
 
