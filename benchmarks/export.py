@@ -1,6 +1,6 @@
 """How fast exported models are: a uint8 image to boxes on the CPU, every format and the detector in Python in turns.
 
-    python benchmarks/export.py [--rounds 7] [--threads 1] [--formats torchscript torchscript-fused onnx openvino pt2]
+    python benchmarks/export.py [--rounds 7] [--threads N] [--formats torchscript torchscript-fused onnx openvino pt2]
     python benchmarks/export.py --run WORK_DIR
 
 RTMDet-tiny and Faster R-CNN R50 in their own sizes, with random weights that find something; or the detector of a
@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from export_zoo import ZooConfig, draw, perturbed_detector, zoo_config
+from export_zoo import ZOO, ZooConfig, draw, perturbed_detector, zoo_config
 from numpy.typing import NDArray
 
 from vision_research.deploy.cases import load_images
@@ -40,7 +40,7 @@ from vision_research.storage.checkpoint_types import load_checkpoint_safely
 from vision_research.work_dir import WorkDir
 
 DETECTORS = (
-    ZooConfig("rtmdet/rtmdet_tiny_8xb32-300e_coco", size=None, outputs={r"rtm_reg\.\d+$": (1.0, 0.5)}),
+    replace(next(zoo for zoo in ZOO["dense"] if "rtmdet" in zoo.name), size=None),
     ZooConfig("faster_rcnn/faster-rcnn_r50_fpn_1x_coco", size=None),
 )
 # TorchScript with `export.fuse=true`.
@@ -70,7 +70,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="else all cores")
     parser.add_argument("--formats", nargs="+", default=["torchscript", FUSED, "onnx", "openvino", "pt2"])
     parser.add_argument("--shape", type=int, nargs=2, help="height and width of the input; else the config's own")
     parser.add_argument("--only", default="", help="part of a config's name")

@@ -45,8 +45,8 @@ MARKS = ("<!-- table: benchmarks/export_table.py --write -->\n", "<!-- end of ta
 # Landscape, portrait, small and wide.
 SIZES = ((120, 160), (160, 120), (60, 80), (75, 225))
 TIMED = (240, 320)
-ROUNDS = 3
-LIMIT_S = 900
+ROUNDS = 5
+LIMIT_S = 1500
 
 
 def main() -> None:

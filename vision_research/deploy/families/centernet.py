@@ -55,7 +55,9 @@ class CenterNetPostprocess(nn.Module):
         height, width = maps[0].size(2), maps[0].size(3)
         # Upstream pads by the kernel's half and keeps what is equal to the largest around it.
         highest = F.max_pool2d(maps[0], self.kernel, stride=1, padding=(self.kernel - 1) // 2)
-        peaks = (maps[0] * (highest == maps[0]).to(maps[0].dtype)).view(-1)
+        peaks = maps[0] * (highest == maps[0]).to(maps[0].dtype)
+        # Cloned, not asked to be contiguous: torch.export believes that it is, and a convolution may not leave it so.
+        peaks = peaks.clone(memory_format=torch.contiguous_format).view(-1)
         scores, chosen = self._best(peaks)
         # Quotients alone: torch's ONNX has no remainder of a size that a graph computes.
         labels = torch.div(chosen, height * width, rounding_mode="floor")
