@@ -31,12 +31,12 @@ class SourceConfig:
     Attributes:
         run: work_dir of a run; or `runs:/ID` of a run in MLflow, or `s3://BUCKET/KEY` of one that is kept in S3, which
             is downloaded to `storage.runs`.
-        checkpoint: weights; with `run`, in place of the run's best ones.
-        config: MMEngine config of `checkpoint`, MMDetection's own or ours.
+        checkpoint: weights, a file or `s3://BUCKET/KEY`; with `run`, in place of the run's best ones.
+        config: MMEngine config of `checkpoint`, MMDetection's own or ours; a file or `s3://BUCKET/KEY`.
         trust_checkpoint: unpickle a checkpoint that holds more than weights, which runs code that the file brings.
         data: other data, or the same in another place; what is not typed is the run's.
         tracking: where `runs:/ID` is found, and whether results are recorded in the run.
-        storage: where a downloaded run lies.
+        storage: where a downloaded run lies, and how S3 is reached.
     """
 
     run: str | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -102,7 +103,7 @@ def _fetch_ahead(dataset: Any, batch: AnnouncedBatch) -> None:
     nothing to fetch, and naming every image would cost as much as reading it.
     """
     global _has_begun, _all_kept
-    settings = default_settings(**{key: value for key, value in batch.backend_args.items() if key != "backend"})
+    settings = _settings(tuple(batch.backend_args.items()))
     news = batch.coming if batch.is_first or not _has_begun else batch.coming[batch.num_turns :]
     _has_begun = True
     for first, *others in news:
@@ -110,6 +111,11 @@ def _fetch_ahead(dataset: Any, batch: AnnouncedBatch) -> None:
         if begun or not _all_kept:
             also_begun = [_fetch(dataset, index, settings) for index in others]
             _all_kept = not (begun or any(also_begun))
+
+
+@cache
+def _settings(backend_args: tuple[tuple[str, Any], ...]) -> S3Settings:
+    return default_settings(**{key: value for key, value in backend_args if key != "backend"})
 
 
 def _fetch(dataset: Any, index: int, settings: S3Settings) -> bool:

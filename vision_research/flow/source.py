@@ -13,6 +13,7 @@ from vision_research.config.command_schema import SourceConfig
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering.storage import s3_settings
 from vision_research.config.schema import StorageConfig, Tracker, TrackingConfig
+from vision_research.flow.bare_files import config_here, file_here
 from vision_research.flow.resume_from_s3 import bring
 from vision_research.storage.s3.objects import begin_run
 from vision_research.storage.s3.settings import S3Settings
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 CHECKPOINT_PATTERNS = ("best_*.pth", "epoch_*.pth", "iter_*.pth")
 NO_SOURCE = (
     "run is not set. Type run=WORK_DIR, run=runs:/ID for a run in MLflow, run=s3://BUCKET/KEY for one in S3, or "
-    "checkpoint=FILE config=FILE"
+    "checkpoint=FILE config=FILE, each of which may be s3://BUCKET/KEY"
 )
 
 
@@ -37,12 +38,14 @@ class Source:
         checkpoint: its weights.
         iteration: training iterations behind the weights; 0 where that is not known.
         work_dir: folder of the run; None for a bare checkpoint.
+        folder: that results of a bare checkpoint go to.
     """
 
     config: Path
     checkpoint: Path
     iteration: int = 0
     work_dir: WorkDir | None = None
+    folder: Path | None = None
 
     @property
     def is_tracked(self) -> bool:
@@ -56,7 +59,7 @@ class Source:
     @property
     def export_dir(self) -> Path:
         """Where its exported models lie if nothing else was typed."""
-        return WorkDir(self.checkpoint.parent).export_dir if self.work_dir is None else self.work_dir.export_dir
+        return (self.work_dir or WorkDir(self.folder or self.checkpoint.parent)).export_dir
 
     @property
     def run_id(self) -> str | None:
@@ -77,9 +80,10 @@ def find_source(words: SourceConfig) -> Source:
     Raises:
         ConfigError: the words do not name a detector, or there is no run, no config or no checkpoint.
         EnvironmentProblem: MLflow does not answer.
+        S3Error: what lies in S3 may not be read, or the server was away for too long.
     """
     reach_s3(words)
-    checkpoint = None if words.checkpoint is None else _file("checkpoint", words.checkpoint)
+    checkpoint = None if words.checkpoint is None else file_here("checkpoint", words.checkpoint)
     if words.run is None:
         if checkpoint is None and words.config is None:
             raise ConfigError(NO_SOURCE)
@@ -88,7 +92,7 @@ def find_source(words: SourceConfig) -> Source:
             raise ConfigError(
                 f"{lacking} is not set: a bare checkpoint needs its config. Type {lacking}=FILE, or run=..."
             )
-        return Source(_file("config", words.config), checkpoint)
+        return Source(config_here(words.config), checkpoint, folder=_folder_of_bare(words, checkpoint))
     if words.config is not None:
         raise ConfigError(
             f"config={words.config} with run={words.run}: a run has its own config. Leave one of them out"
@@ -145,6 +149,11 @@ def downloaded_run(typed: str, tracking: TrackingConfig, storage: StorageConfig)
     return WorkDir(download_run(run_id, uri, tracking.timeout_s, Path(storage.runs).absolute()))
 
 
+def _folder_of_bare(words: SourceConfig, checkpoint: Path) -> Path:
+    """Beside the checkpoint; for one in S3, whose copy here lies in a cache, a folder of its name among the runs."""
+    return Path(words.storage.runs).absolute() / checkpoint.stem if is_s3(words.checkpoint) else checkpoint.parent
+
+
 def _work_dir(words: SourceConfig) -> WorkDir:
     assert words.run is not None
     if words.run.startswith(RUNS_SCHEME):
@@ -163,10 +172,3 @@ def _existing_runs(words: SourceConfig) -> str:
     if not found:
         return "Type the work_dir of a run, or run=runs:/ID"
     return f"Type run=WORK_DIR; the newest in {folder} are {', '.join(str(path.parent) for path in found[:3])}"
-
-
-def _file(key: str, typed: str) -> Path:
-    path = Path(typed).absolute()
-    if not path.is_file():
-        raise ConfigError(f"{key}={typed}: there is no such file. Type {key}=FILE")
-    return path

@@ -53,7 +53,7 @@ class Images(Dataset[bytes]):
 
     def __getitem__(self, index: int) -> tuple[int, bytes, int]:
         body = fileio.get(self.get_data_info(index)["img_path"], backend_args=self.backend_args)
-        return index, body, sum(len(one._coming) for one in objects._prefetchers.values())
+        return index, body, sum(len(one.coming) for one in objects._prefetchers.values())
 
 
 def loader(bucket: str, settings: S3Settings, sampler: Any = DefaultSampler) -> DataLoader[Any]:

@@ -6,8 +6,10 @@ import json
 import os
 from pathlib import Path
 
+import mmengine.fileio as fileio
 import pytest
 
+import vision_research.storage.s3.backend  # noqa: F401
 from vision_research.config.command_schema import ExportCommand
 from vision_research.config.errors import ConfigError
 from vision_research.flow.source import find_source
@@ -113,3 +115,77 @@ def test_a_run_in_s3_comes_to_this_machine(
     command.run = f"{bucket}/kept/none"
     with pytest.raises(ConfigError, match=rf"run={bucket}/kept/none: there is no run in it"):
         find_source(command)
+
+
+@pytest.fixture
+def reached(s3_settings: S3Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ExportCommand:
+    """Words that reach the test server; what they hand down to processes and what they fetch goes with the test."""
+    for name in (SETTINGS, RUN_STARTED):
+        monkeypatch.setenv(name, os.environ.get(name, "{}"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    command = ExportCommand()
+    command.storage.endpoint_url = s3_settings.endpoint_url
+    command.storage.runs = str(tmp_path / "runs")
+    return command
+
+
+def test_a_bare_checkpoint_and_its_config_may_lie_in_s3(reached: ExportCommand, bucket: str, tmp_path: Path) -> None:
+    fileio.put(b"weights", f"{bucket}/kept/a b+#.pth")
+    fileio.put(b"model = dict()", f"{bucket}/kept/own.py")
+    reached.checkpoint, reached.config = f"{bucket}/kept/a b+#.pth", f"{bucket}/kept/own.py"
+
+    source = find_source(reached)
+
+    assert (source.checkpoint.name, source.checkpoint.read_bytes()) == ("a b+#.pth", b"weights")
+    assert (source.config.name, source.config.read_bytes()) == ("own.py", b"model = dict()")
+    assert source.checkpoint.is_relative_to(tmp_path / "torch" / "hub" / "checkpoints")
+    assert source.work_dir is None and source.export_dir == tmp_path / "runs" / "a b+#" / "export"
+    before = source.checkpoint.stat().st_mtime_ns
+    assert find_source(reached) == source
+    assert source.checkpoint.stat().st_mtime_ns == before, "what has come is used again"
+
+    fileio.put(b"WEIGHTS", f"{bucket}/kept/a b+#.pth")
+    assert find_source(reached).checkpoint.read_bytes() == b"WEIGHTS", "of the same size, and another version"
+    assert len([path for path in (tmp_path / "torch").rglob("*") if path.is_file()]) == 3
+
+
+def test_a_checkpoint_in_s3_goes_with_a_config_here_and_with_a_run(
+    reached: ExportCommand, run: WorkDir, bucket: str
+) -> None:
+    fileio.put(b"weights", f"{bucket}/x.pth")
+    reached.checkpoint, reached.config = f"{bucket}/x.pth", str(run.config_py)
+    assert find_source(reached).config == run.config_py
+
+    reached.config, reached.run = None, str(run.root)
+    source = find_source(reached)
+    assert (source.checkpoint.read_bytes(), source.export_dir) == (b"weights", run.export_dir)
+
+
+def test_what_is_not_in_s3_is_named(reached: ExportCommand, run: WorkDir, bucket: str) -> None:
+    reached.checkpoint, reached.config = f"{bucket}/none.pth", str(run.config_py)
+    with pytest.raises(ConfigError, match=rf"checkpoint={bucket}/none.pth: there is no such object. Type checkpoint="):
+        find_source(reached)
+    reached.checkpoint, reached.config = str(run.root / "epoch_2.pth"), f"{bucket}/none.py"
+    with pytest.raises(ConfigError, match=rf"config={bucket}/none.py: there is no such object. Type config="):
+        find_source(reached)
+
+
+@pytest.mark.parametrize(
+    ("text", "built_on_others"),
+    [
+        ("_base_ = ['../_base_/models/x.py']\nmodel = dict()", True),
+        ("_base_ = './x.py'", True),
+        ("_base_ = ['mmdet::_base_/default_runtime.py']", False),
+        ("_base_ = []\nmodel = dict()", False),
+    ],
+)
+def test_a_config_in_s3_has_to_be_whole(
+    text: str, built_on_others: bool, reached: ExportCommand, run: WorkDir, bucket: str
+) -> None:
+    fileio.put(text.encode(), f"{bucket}/own.py")
+    reached.checkpoint, reached.config = str(run.root / "epoch_2.pth"), f"{bucket}/own.py"
+    if built_on_others:
+        with pytest.raises(ConfigError, match=r"built on other files \(_base_\).* Type the config.py of a run"):
+            find_source(reached)
+    else:
+        assert find_source(reached).config.read_text() == text

@@ -20,7 +20,7 @@ from mmengine.fileio import BaseStorageBackend, register_backend
 from vision_research.storage.s3.client import persist, s3_client
 from vision_research.storage.s3.errors import S3NotFoundError
 from vision_research.storage.s3.listing import has_any, list_folder
-from vision_research.storage.s3.objects import read_object
+from vision_research.storage.s3.objects import kept_objects, read_object
 from vision_research.storage.s3.reader import fetch
 from vision_research.storage.s3.settings import default_settings
 from vision_research.storage.s3.transfer import copy_object, download, remove, upload, upload_bytes
@@ -41,6 +41,7 @@ class S3Backend(BaseStorageBackend):
 
     def __init__(self, **settings: Any) -> None:
         self._settings = default_settings(**settings)
+        self._kept = kept_objects(self._settings)
 
     def get(self, filepath: Address) -> bytes:
         """Read an object.
@@ -48,7 +49,8 @@ class S3Backend(BaseStorageBackend):
         Raises:
             FileNotFoundError: there is none.
         """
-        return read_object(S3Uri.parse(filepath), self._settings)
+        kept = None if self._kept is None else self._kept.read(str(filepath))
+        return read_object(S3Uri.parse(filepath), self._settings) if kept is None else kept
 
     def get_text(self, filepath: Address, encoding: str = "utf-8") -> str:
         """Read an object that is text.

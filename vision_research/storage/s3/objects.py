@@ -18,13 +18,41 @@ from vision_research.storage.s3.uri import S3Uri
 RUN_STARTED = "VISION_RESEARCH_RUN_STARTED"
 """Environment variable: Unix time, seconds, when the run began. What was confirmed since is not asked about again."""
 
-_imported = time.time()
+_run_started = float(os.environ.get(RUN_STARTED, time.time()))
 
 
 def begin_run(settings: S3Settings) -> None:
     """Say how S3 is reached, and that a run begins, to this process and to all that it starts from now on."""
+    global _run_started
     hand_down_settings(settings)
-    os.environ[RUN_STARTED] = repr(time.time())
+    _run_started = time.time()
+    os.environ[RUN_STARTED] = repr(_run_started)
+
+
+class KeptObjects:
+    """The short way to objects that this run has read before: by the address as it stands, and without a request.
+
+    Args:
+        settings: how S3 is reached.
+        cache: of this machine.
+    """
+
+    def __init__(self, settings: S3Settings, cache: DiskCache) -> None:
+        self._prefix = _cache_name("", settings)
+        self._cache = cache
+
+    def read(self, address: str) -> bytes | None:
+        """Read an object; None where `read_object` has to, which also takes what was announced."""
+        for prefetcher in _prefetchers.values():
+            if prefetcher.coming:
+                return None
+        return self._cache.read_sealed(f"{self._prefix}{address}", _run_started)
+
+
+def kept_objects(settings: S3Settings) -> KeptObjects | None:
+    """Return the short way; None where there is no cache, or where images lie in packs."""
+    cache = None if settings.packed else _cache_of(settings)
+    return None if cache is None else KeptObjects(settings, cache)
 
 
 def read_object(uri: S3Uri, settings: S3Settings) -> bytes:
@@ -72,7 +100,7 @@ def _is_kept(uri: S3Uri, settings: S3Settings) -> bool:
     if packed is not None:
         return packed[0].is_kept(packed[1])
     confirmed = kept.confirmed(_cache_name(uri, settings))
-    return confirmed is not None and confirmed >= _run_started()
+    return confirmed is not None and confirmed >= _run_started
 
 
 def _read(uri: S3Uri, settings: S3Settings) -> bytes:
@@ -84,18 +112,21 @@ def _read(uri: S3Uri, settings: S3Settings) -> bytes:
 
 
 def _packed(uri: S3Uri, settings: S3Settings, kept: DiskCache | None) -> tuple[Pack, int] | None:
-    return find_in_pack(uri, settings, kept, _run_started()) if settings.packed else None
+    return find_in_pack(uri, settings, kept, _run_started) if settings.packed else None
 
 
 def _read_through(kept: DiskCache, uri: S3Uri, settings: S3Settings) -> bytes:
     name = _cache_name(uri, settings)
+    body = kept.read_sealed(name, _run_started)
+    if body is not None:
+        return body
     entry = kept.read(name)
-    if entry is not None and entry.confirmed >= _run_started():
+    if entry is not None and entry.confirmed >= _run_started:
         return entry.body
     fetched = fetch(uri, settings, etag=entry.etag if entry else None)
     if fetched.body is None:
         assert entry is not None
-        kept.confirm(name)
+        kept.confirm(name, entry)
         return entry.body
     kept.write(name, fetched.body, fetched.etag)
     return fetched.body
@@ -106,7 +137,7 @@ _prefetchers: dict[S3Settings, Prefetcher] = {}
 os.register_at_fork(after_in_child=_prefetchers.clear)
 
 
-def _cache_name(uri: S3Uri, settings: S3Settings) -> str:
+def _cache_name(uri: S3Uri | str, settings: S3Settings) -> str:
     return f"{settings.endpoint_url or ''} {uri}"
 
 
@@ -117,10 +148,6 @@ def _cache_of(settings: S3Settings) -> DiskCache | None:
 @cache
 def _cache(folder: str, size_gb: float) -> DiskCache:
     return DiskCache(Path(folder).expanduser(), int(size_gb * 1e9))
-
-
-def _run_started() -> float:
-    return float(os.environ.get(RUN_STARTED, _imported))
 
 
 def _body(body: bytes | None) -> bytes:

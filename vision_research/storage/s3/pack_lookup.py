@@ -1,29 +1,25 @@
 """Finds the pack that an image lies in, and what a folder holds of one.
 
-One process of a machine asks S3, once in a run; the others find its answer beside the cache, the index among it, mapped
-into memory that all of them share. Owns those notes; what is read out of a pack is decided elsewhere.
+One process of a machine asks S3, once in a run; the others find its answer beside the cache (`pack_notes`). What is
+read out of a pack is decided elsewhere.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from vision_research.storage.s3.cache import DiskCache
 from vision_research.storage.s3.errors import S3Error, S3NotFoundError
 from vision_research.storage.s3.listing import Listed
 from vision_research.storage.s3.pack_format import INDEX, NAMES, PackIndex
+from vision_research.storage.s3.pack_notes import FoundPack, PackNotes, room_for
 from vision_research.storage.s3.packed import Pack
 from vision_research.storage.s3.reader import fetch
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.storage.s3.uri import S3Uri
-from vision_research.work_dir import write_atomic
 
 logger = logging.getLogger(__name__)
 
@@ -57,70 +53,51 @@ def find_in_pack(uri: S3Uri, settings: S3Settings, cache: DiskCache | None, sinc
 
 @lru_cache(maxsize=1024)
 def _pack_of(folder: S3Uri, settings: S3Settings, cache: DiskCache | None, since: float) -> Pack | None:
-    noted = _look_up(folder, settings) if cache is None else _look_up_once(folder, settings, cache, since)
-    if noted is None:
+    found = _look_up(folder, settings) if cache is None else _look_up_once(folder, settings, cache, since)
+    if found is None:
         return None
-    root, content = noted
-    try:
-        pack = Pack(root, PackIndex(content), settings, cache)
-    except ValueError as error:
-        raise S3Error(f"{root.child(INDEX)} is no index of a pack: {error}. Pack the data again.") from error
-    return _found.setdefault((settings, root, since), pack)
+    pack = Pack(found.root, _index_of(found.root, found.index), settings, cache if found.cached_bytes else None)
+    return _found.setdefault((settings, found.root, since), pack)
 
 
-def _look_up(folder: S3Uri, settings: S3Settings) -> tuple[S3Uri, Any] | None:
-    """Ask S3 for the index of the nearest pack; return its root and its bytes."""
+def _look_up(folder: S3Uri, settings: S3Settings) -> FoundPack | None:
+    """Ask S3 for the index of the nearest pack."""
     root = folder
     while True:
         try:
-            return root, _whole(root.child(INDEX), settings)
+            content = _whole(root.child(INDEX), settings)
         except S3NotFoundError:
             if not root.key:
                 return None
             root = root.parent
+        else:
+            size = _index_of(root, content).total_bytes
+            return FoundPack(root, content, size if room_for(size, settings) else 0)
 
 
-def _look_up_once(folder: S3Uri, settings: S3Settings, cache: DiskCache, since: float) -> tuple[S3Uri, Any] | None:
+def _look_up_once(folder: S3Uri, settings: S3Settings, cache: DiskCache, since: float) -> FoundPack | None:
     """Ask S3, unless another process has in this run."""
-    notes = Path(str(settings.cache_dir)).expanduser() / "packs"
-    note = notes / _digest(f"{settings.endpoint_url or ''} {folder}".encode("utf-8", "surrogatepass"))
+    notes = PackNotes(settings, since)
     with cache.turn("packs"):
         try:
-            if note.stat().st_mtime >= since:
-                return _read_note(note)
+            return notes.read(folder)
         except (OSError, ValueError):
             logger.debug("no process has looked for the pack of %s in this run", folder)
         found = _look_up(folder, settings)
         if not cache.is_writable:
             return found
         try:
-            notes.mkdir(parents=True, exist_ok=True)
-            return _write_note(note, found)
+            return notes.write(folder, None if found is None else (found.root, found.index))
         except OSError as error:
             cache.give_up_writing(error)
             return found
 
 
-def _read_note(note: Path) -> tuple[S3Uri, Any] | None:
-    root, _, index = note.read_text(encoding="utf-8").partition("\n")
-    return (S3Uri.parse(root), np.memmap(note.with_name(index), mode="r")) if root else None
-
-
-def _write_note(note: Path, found: tuple[S3Uri, Any] | None) -> tuple[S3Uri, Any] | None:
-    """Write what was found, first line the root, second the file with its index; nothing, where there is no pack."""
-    if found is None:
-        write_atomic(note, "")
-        return None
-    root, content = found
-    index = note.with_name(_digest(content))
-    if not index.exists():
-        write_atomic(index, content)
-    write_atomic(note, f"{root}\n{index.name}")
-    return root, np.memmap(index, mode="r")
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:16]
+def _index_of(root: S3Uri, content: Any) -> PackIndex:
+    try:
+        return PackIndex(content)
+    except ValueError as error:
+        raise S3Error(f"{root.child(INDEX)} is no index of a pack: {error}. Pack the data again.") from error
 
 
 def packed_listing(folder: S3Uri, settings: S3Settings) -> dict[str, Listed]:

@@ -18,7 +18,6 @@ from vision_research.storage.s3.uri import S3Uri
 
 # A block is some MB: more at once would take memory and be no faster.
 _blocks_at_once = threading.BoundedSemaphore(4)
-_CACHE_SHARE = 0.9
 
 
 class Pack:
@@ -28,15 +27,14 @@ class Pack:
         root: its folder.
         index: where its images lie.
         settings: how S3 is reached.
-        cache: of this machine; None reads every image by itself.
+        cache: of this machine, which has room for the pack; None reads every image by itself.
     """
 
     def __init__(self, root: S3Uri, index: PackIndex, settings: S3Settings, cache: DiskCache | None) -> None:
         self._root = root
         self._index = index
         self._settings = settings
-        fits = index.total_bytes <= _CACHE_SHARE * settings.cache_size_gb * 1e9
-        self._cache = cache if fits else None
+        self._cache = cache
 
     def find(self, uri: S3Uri) -> int | None:
         """Return the number of an image; None where the pack has no such image."""

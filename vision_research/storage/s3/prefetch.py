@@ -26,12 +26,15 @@ class Prefetcher:
     Args:
         read: reads an object, whole.
         num_threads: requests at once.
+
+    Attributes:
+        coming: what is under way, or has come and waits to be taken.
     """
 
     def __init__(self, read: Callable[[S3Uri], bytes], num_threads: int = _MAX_THREADS) -> None:
         self._read = read
         self._num_threads = num_threads
-        self._coming: OrderedDict[S3Uri, Future[bytes]] = OrderedDict()
+        self.coming: OrderedDict[S3Uri, Future[bytes]] = OrderedDict()
         self._held_bytes = 0
         self._lock = threading.Lock()
         self._queue: SimpleQueue[tuple[S3Uri, Future[bytes]]] = SimpleQueue()
@@ -39,14 +42,14 @@ class Prefetcher:
 
     def announce(self, uri: S3Uri) -> None:
         """Begin to fetch an object, unless it is under way, or much waits to be taken already."""
-        if uri in self._coming or self._held_bytes > _MAX_HELD_BYTES:
+        if uri in self.coming or self._held_bytes > _MAX_HELD_BYTES:
             return
-        if len(self._coming) >= _MAX_WAITING:
-            self._drop(next(iter(self._coming)))
+        if len(self.coming) >= _MAX_WAITING:
+            self._drop(next(iter(self.coming)))
         if len(self._threads) < self._num_threads:
             self._start_thread()
         future: Future[bytes] = Future()
-        self._coming[uri] = future
+        self.coming[uri] = future
         self._queue.put((uri, future))
 
     def take(self, uri: S3Uri) -> bytes | None:
@@ -60,7 +63,7 @@ class Prefetcher:
 
     def _drop(self, uri: S3Uri) -> Future[bytes] | None:
         with self._lock:
-            future = self._coming.pop(uri, None)
+            future = self.coming.pop(uri, None)
             if future is not None and future.done() and future.exception() is None:
                 self._held_bytes -= len(future.result())
         return future
@@ -80,7 +83,7 @@ class Prefetcher:
                 future.set_exception(error)
                 continue
             with self._lock:
-                if uri in self._coming:
+                if uri in self.coming:
                     self._held_bytes += len(body)
                 future.set_result(body)
             del body, future

@@ -14,7 +14,7 @@ from itertools import islice
 from statistics import median
 
 from vision_research.config.errors import UserError
-from vision_research.storage.s3.errors import S3DeniedError
+from vision_research.storage.s3.errors import S3DeniedError, S3Error
 from vision_research.storage.s3.listing import list_folder
 from vision_research.storage.s3.objects import read_current
 from vision_research.storage.s3.reader import fetch
@@ -91,10 +91,11 @@ def _write(folder: S3Uri, settings: S3Settings) -> str:
     content = os.urandom(_SCRATCH_BYTES)
     seconds = _seconds(lambda: upload_bytes(content, scratch, settings))
     try:
-        same = read_current(scratch, settings) == content
+        if read_current(scratch, settings) != content:
+            raise S3Error(f"{scratch} was read back with other bytes than were written: the server is ill.")
     finally:
         remove(scratch, settings)
-    return f"{_SCRATCH_BYTES / 1e6 / seconds:.1f} MB/s, {'read back equal' if same else 'READ BACK DIFFERENT'}, removed"
+    return f"{_SCRATCH_BYTES / 1e6 / seconds:.1f} MB/s, read back equal, removed"
 
 
 def _seconds(call: Callable[[], object]) -> float:

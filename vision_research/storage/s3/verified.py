@@ -1,8 +1,9 @@
-"""Uploads that are compared with the file before anybody is told of them."""
+"""Copies, to S3 and from it, that are compared before anybody is told of them."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from vision_research.storage.s3.client import persist, s3_client
 from vision_research.storage.s3.errors import S3Error, S3NotFoundError
 from vision_research.storage.s3.settings import S3Settings
-from vision_research.storage.s3.transfer import PART_BYTES, upload
+from vision_research.storage.s3.transfer import PART_BYTES, download, upload
 from vision_research.storage.s3.uri import S3Uri
 
 # What S3 gives as the ETag of an object that is not encrypted with a customer's key: the MD5 of its bytes, or of the
@@ -51,6 +52,36 @@ def upload_verified(path: Path, uri: S3Uri, settings: S3Settings) -> None:
     upload(path, uri, settings)
     if not is_uploaded(path, uri, settings):
         raise S3Error(f"{uri} is not what was uploaded from {path}: something else writes to it, or the server is ill.")
+
+
+def download_verified(uri: S3Uri, folder: Path, settings: S3Settings) -> Path:
+    """Have an object as a file of this machine, as it is now; a version that came before is not fetched again.
+
+    Args:
+        uri: of the object.
+        folder: where such files are kept.
+        settings: how S3 is reached.
+
+    Returns:
+        The file, under its own name in a folder of its version.
+
+    Raises:
+        S3NotFoundError: there is no such object.
+        S3Error: it was refused, arrived damaged, or the server was away for too long.
+    """
+    found = _head(uri, settings)
+    if found is None:
+        raise S3NotFoundError(f"There is no {uri}.")
+    version = f"{settings.endpoint_url or ''} {uri} {found['ETag']}".encode("utf-8", "surrogatepass")
+    path = folder / hashlib.sha256(version).hexdigest()[:16] / uri.name
+    if not path.is_file():
+        arrived = path.with_name(f"{path.name}.{os.getpid()}")
+        download(uri, arrived, settings)
+        if not is_uploaded(arrived, uri, settings):
+            arrived.unlink()
+            raise S3Error(f"{uri} is not what came: something else writes to it, or the server is ill. Type it again.")
+        arrived.replace(path)
+    return path
 
 
 def is_uploaded(path: Path, uri: S3Uri, settings: S3Settings) -> bool:

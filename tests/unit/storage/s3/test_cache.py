@@ -12,7 +12,7 @@ import pytest
 
 from vision_research.storage.s3.cache import DiskCache
 
-ENTRY = 1000 + 10 + 4  # body, header, ETag
+ENTRY = 1000 + 128  # body, header
 
 
 def files(folder: Path) -> list[Path]:
@@ -72,6 +72,85 @@ def test_a_damaged_file_is_not_used(damage: Any, tmp_path: Path, caplog: pytest.
 
     assert f"{path} is damaged; k is read again." in caplog.text
     assert not path.exists()
+
+
+def flip_unseen(path: Path) -> None:
+    """Change the last byte as a failing disk does, which tells nobody."""
+    status = path.stat()
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_what_a_run_wrote_is_not_checked_again_by_it_and_is_by_the_next_one(tmp_path: Path) -> None:
+    cache, started = DiskCache(tmp_path, 10_000), time.time() - 1
+    cache.write("k", b"body", "tag1")
+    (path,) = files(tmp_path)
+    flip_unseen(path)
+
+    assert cache.read_sealed("k", started) == b"bodx", "the seal is trusted, the checksum is not computed"
+    assert cache.read_sealed("k", time.time() + 1) is None
+    assert cache.read("k") is None
+    assert not path.exists()
+
+
+def test_what_is_confirmed_in_a_run_is_sealed_from_then_on(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path, 10_000)
+    cache.write("k", b"body", "tag1")
+    time.sleep(0.01)
+    started = time.time()
+    time.sleep(0.01)
+    entry = cache.read("k")
+    assert entry is not None and entry.confirmed < started
+    assert cache.read_sealed("k", started) is None
+    cache.confirm("k", entry)
+
+    assert cache.read_sealed("k", started) == b"body"
+    entry = cache.read("k")
+    assert entry is not None and started <= entry.confirmed <= time.time()
+
+
+def test_whatever_is_written_to_a_file_breaks_its_seal(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path, 10_000)
+    for number in range(200):
+        cache.write("k", bytes(100) + bytes([number]), "tag1")
+        (path,) = files(tmp_path)
+        assert cache.read_sealed("k", 0.0) == bytes(100) + bytes([number])
+        with path.open("r+b") as file:  # at once, of the same size, and into the same file
+            file.seek(-1, os.SEEK_END)
+            file.write(b"x")
+
+        assert cache.read_sealed("k", 0.0) is None
+
+
+def test_a_file_that_was_written_to_is_not_confirmed(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path, 10_000)
+    cache.write("k", b"body", "tag1")
+    entry = cache.read("k")
+    assert entry is not None
+    (path,) = files(tmp_path)
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    cache.confirm("k", entry)
+
+    assert cache.read_sealed("k", 0.0) is None and cache.read("k") is None
+
+
+def test_where_times_have_no_nanoseconds_the_checksum_is_computed(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path, 10_000)
+    cache.write("k", b"body", "tag1")
+    (path,) = files(tmp_path)
+    os.utime(path, (time.time(), int(time.time())))
+
+    assert cache.read_sealed("k", 0.0) is None
+    entry = cache.read("k")
+    assert entry is not None and entry.body == b"body"
+
+
+def test_an_etag_that_is_too_long_is_left_out(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path, 10_000)
+    cache.write("k", b"body", 200 * "e")
+
+    entry = cache.read("k")
+    assert entry is not None and (entry.body, entry.etag) == (b"body", "")
 
 
 def test_what_does_not_fit_is_not_kept(tmp_path: Path) -> None:

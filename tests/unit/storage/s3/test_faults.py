@@ -79,7 +79,7 @@ def test_a_new_run_asks_once_and_reads_what_has_changed(
 ) -> None:
     reading = backend(proxy, tmp_path)
     reading.get(image)
-    monkeypatch.setenv(objects.RUN_STARTED, str(time.time() + 0.01))
+    monkeypatch.setattr(objects, "_run_started", time.time() + 0.01)
     time.sleep(0.02)
     proxy.reset()
 
@@ -87,7 +87,7 @@ def test_a_new_run_asks_once_and_reads_what_has_changed(
     assert (proxy.requests["GET"], proxy.body_bytes) == (1, 0), "asked once, and told that nothing has changed"
 
     fileio.put(b"new", image)
-    monkeypatch.setenv(objects.RUN_STARTED, str(time.time() + 0.01))
+    monkeypatch.setattr(objects, "_run_started", time.time() + 0.01)
     assert reading.get(image) == b"new"
 
 

@@ -114,6 +114,30 @@ def test_without_room_for_it_each_image_is_a_request(
     assert 20 <= proxy.requests["GET"] <= 20 + 15
 
 
+def test_packs_that_would_push_each_other_out_share_no_cache(
+    packed: str, bucket: str, s3_settings: S3Settings, proxy: S3Proxy, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first of a run has the cache; the images of the second are requests of their own, in every process."""
+    writer = PackWriter(S3Uri.parse(f"{bucket}/q"), s3_settings, shard_bytes=10**9, scratch=tmp_path)
+    writer.write(list(IMAGES), IMAGES.__getitem__)
+    size_gb = 1.5 * sum(map(len, IMAGES.values())) / 1e9
+    names = shuffled()[:50]
+    for process in range(2):
+        # Other settings stand for another process: it finds both packs anew.
+        settings = {"cache_dir": str(tmp_path / "cache"), "cache_size_gb": size_gb, "max_connections": 8 + process}
+        reading = backend(proxy, **settings)
+        for root in (packed, f"{bucket}/q") if process == 0 else (f"{bucket}/q", packed):
+            for _ in range(2):
+                assert all(reading.get(f"{root}/{name}") == IMAGES[name] for name in names)
+
+    assert len(list((tmp_path / "cache").glob("??/*"))) == 8, "all blocks of the first pack, and none of the second"
+    lookups = 2 * 4
+    assert proxy.requests["GET"] <= 8 + 2 * 2 * len(names) + 2 * 5 * lookups
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.startswith(f"The pack {bucket}/q has 0.00162 GB beside 0.00162 GB of other packs, which the cache")
+    assert warning.endswith("each of its images is a request of its own. Type storage.cache_size_gb=0.0037")
+
+
 def test_what_is_not_in_the_pack_is_read_beside_it(packed: str, proxy: S3Proxy) -> None:
     assert backend(proxy).get(f"{packed}/annotations/train.json") == b"{}"
     with pytest.raises(S3NotFoundError):
