@@ -209,6 +209,16 @@ def test_batches_that_are_padded_to_one_size_follow_the_image_size(typed: Compos
     assert padded("data=digits", "data.image_size=[200,320]") == (256, 256)
 
 
+def test_batches_that_are_resized_as_a_whole_follow_the_image_size(typed: Compose) -> None:
+    crowd = "model=zoo/crowddet/crowddet-rcnn_r50_fpn_8xb2-30e_crowdhuman"
+
+    def scale(*words: str) -> Any:
+        return lowered(typed, crowd, "aug=none", *words)["model"]["data_preprocessor"]["batch_augments"][0]["scale"]
+
+    assert scale(*COCO) == (1400, 800)
+    assert scale("data=digits", "data.image_size=[200,280]") == (280, 200)
+
+
 def test_yolox_s_own_switch_stays_with_yolox(typed: Compose) -> None:
     tree = lowered(typed, f"model={YOLOX}", f"aug={YOLOX}", "schedule=300e", "aug.final_epochs=7", *COCO)
     hooks = {hook["type"]: hook for hook in tree["custom_hooks"]}

@@ -169,7 +169,8 @@ def _kinds(frame: Any) -> set[str]:
 def _scale_batch_augments(model: dict[str, Any], image_size: list[int], recipe_size: list[int] | None) -> None:
     """Keep the sizes of whole batches in proportion to the image size that the run uses.
 
-    YOLOX draws one for each batch; large-scale jitter pads every batch to one, and small images would be lost in it.
+    YOLOX draws one for each batch; large-scale jitter pads every batch to one, in which small images would be lost, and
+    CrowdDet enlarges every batch to one.
     """
     augments = (model.get("data_preprocessor") or {}).get("batch_augments") or []
     if not recipe_size or list(image_size) == list(recipe_size):
@@ -184,3 +185,7 @@ def _scale_batch_augments(model: dict[str, Any], image_size: list[int], recipe_s
         if augment.get("type") == "BatchFixedSizePad":
             padded = zip(augment["size"], sides, strict=True)
             augment["size"] = tuple(ceil(size * side / STRIDE) * STRIDE for size, side in padded)
+        if augment.get("type") == "BatchResize":
+            # (width, height), as MMCV has it.
+            width, height = augment["scale"]
+            augment["scale"] = (round(width * sides[1]), round(height * sides[0]))
