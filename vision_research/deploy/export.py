@@ -138,7 +138,7 @@ def _verify(name: str, artifact: Path, job: Job, expected: Expected, cases: Sequ
         list(cases) if name == "torchscript" else list({case.name: case for case in cases if case.is_plain}.values())
     )
     logger.info("Checking it on %d images, reloaded in a process that has its runtime alone.", len(asked))
-    bounds = bounds_of(name, job.precision, job.form.fuse, job.form.batch)
+    bounds = bounds_of(name, job.precision, job.form.fuse, job.gives_masks and job.form.batch != 1)
     verification = verify(artifact, expected, asked, job.form, bounds)
     found = [case.overall for case in verification.cases]
     logger.info(

@@ -252,7 +252,7 @@ def test_a_batch_gives_the_masks_of_each_image_and_empty_ones_past_its_count(
     expected = Expected(PythonDetector(detector, pipeline, spec, family))
     cases = [Case("landscape", picture(1, 96, 144)), Case("portrait", picture(2, 150, 100))]
 
-    checked = verify(path, expected, cases, taken, bounds_of(form, "fp32", batch=taken.batch))
+    checked = verify(path, expected, cases, taken, bounds_of(form, "fp32", batches_masks=True))
 
     # Each with its mirror image; every pair of masks is held to the bounds within `verify`.
     assert len(checked.cases) == 4
