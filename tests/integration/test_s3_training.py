@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -102,6 +104,35 @@ def test_a_misspelt_folder_is_named(workplace, words: tuple[str, ...]) -> None: 
     assert "Type data.img_prefix=images" in printed
     printed = workplace.run(*words, "data.root=s3://nobucket/d", expect=1)
     assert "There is no bucket 'nobucket'" in printed
+
+
+class Harmful:
+    def __reduce__(self) -> Any:
+        return os.mkdir, ("harmed",)
+
+
+def test_a_bare_checkpoint_in_s3_serves_every_command(
+    workplace,  # noqa: ANN001
+    kept: str,
+    place: Any,
+    s3_server: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(workplace.folder / "torch"))
+    place.put_object(Bucket="digits", Key="harmful.pth", Body=pickle.dumps({"state_dict": Harmful()}))
+    bare = ("config=s3://digits/runs/kept/config.py", *reached(s3_server)[1:])
+    whole = ("checkpoint=s3://digits/runs/kept/epoch_1.pth", *bare)
+
+    tested = workplace.run(*whole, module="test", tiny=False)
+    assert re.search(r"val: 8 images", tested) and re.search(r"checkpoint +\d\.\d{4}", tested)
+    exported = workplace.run(*whole, "export.num_images=2", module="export", tiny=False)
+    assert str(workplace.folder / "runs/epoch_1/export/model.ts") in exported and "verified" in exported
+    workplace.run(*whole, "images=s3://digits/d/images", "out=found", module="predict", tiny=False)
+    assert (workplace.folder / "found/predictions.json").is_file()
+
+    refused = workplace.run("checkpoint=s3://digits/harmful.pth", *bare, module="test", tiny=False, expect=1)
+    assert "holds more than weights" in refused and "trust_checkpoint=true" in refused
+    assert not (workplace.folder / "harmed").exists()
 
 
 def test_a_run_kept_in_s3_goes_on_on_a_fresh_machine_from_a_pack(
