@@ -18,10 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from export_table import DOCUMENT
-
-from vision_research.datasets.digits import DigitsPaths, make_digits
 
 MARKS = ("<!-- table: benchmarks/export_trained.py --write -->\n", "<!-- end of trained table -->\n")
 SUFFIXES = {"torchscript": ".ts", "onnx": ".onnx", "openvino": ".xml", "pt2": ".pt2"}
@@ -89,19 +86,6 @@ TRAININGS = {
         ),
         4,
     ),
-    "query, early": Training(
-        "Deformable DETR R18, 2 + 3 layers, 60 queries",
-        (
-            "model=zoo/deformable_detr/deformable-detr_r50_16xb2-50e_coco",
-            "model.backbone.depth=18",
-            "model.neck.in_channels=[128,256,512]",
-            "model.num_queries=60",
-            "model.encoder.num_layers=2",
-            "model.decoder.num_layers=3",
-            *_SMALL_PICTURES,
-        ),
-        5,
-    ),
     "mask": Training(
         "Mask R-CNN R18, 64 channels",
         (
@@ -111,13 +95,6 @@ TRAININGS = {
             "model.roi_head.mask_head.in_channels=64",
             "model.roi_head.mask_head.conv_out_channels=64",
             "model.roi_head.mask_head.num_convs=2",
-            "data=coco",
-            "data.root=data/digits",
-            "data.train_ann=annotations/train_ellipses.json",
-            "data.val_ann=annotations/val_ellipses.json",
-            "data.img_prefix=images/",
-            "data.flip_prob=0.0",
-            "data.batch_size=4",
             *_SMALL_PICTURES,
         ),
         6,
@@ -156,7 +133,7 @@ def measure(kind: str, work: Path, results: Path) -> None:
     known |= {"kind": kind, "model": training.model, "epochs": training.epochs}
     if set(known["formats"]) >= set(SUFFIXES):
         return
-    write_ellipses(make_digits(work / "data" / "digits"))
+    work.mkdir(parents=True, exist_ok=True)
     results.mkdir(parents=True, exist_ok=True)
     if not any(run.glob("best_*.pth")):
         command("train", *training.words, *COMMON, f"schedule.max_epochs={training.epochs}", f"work_dir={run}", at=work)
@@ -164,19 +141,6 @@ def measure(kind: str, work: Path, results: Path) -> None:
         if form not in known["formats"]:
             known["formats"][form] = export(form, run, work)
             result.write_text(json.dumps(known, indent=1))
-
-
-def write_ellipses(paths: DigitsPaths) -> None:
-    """Annotations with a mask for each digit, beside those without: the ellipse in its box."""
-    angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
-    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    for split in ("train", "val"):
-        document = json.loads((paths.root / "annotations" / f"{split}.json").read_text())
-        for annotation in document["annotations"]:
-            x, y, width, height = annotation["bbox"]
-            outline = np.array([x + width / 2, y + height / 2]) + circle * np.array([width / 2, height / 2])
-            annotation["segmentation"] = [outline.flatten().tolist()]
-        (paths.root / "annotations" / f"{split}_ellipses.json").write_text(json.dumps(document))
 
 
 def export(form: str, run: Path, work: Path) -> dict[str, Any]:

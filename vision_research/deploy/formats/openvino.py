@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from vision_research.deploy.errors import ExportError
 from vision_research.deploy.formats import onnx
 from vision_research.deploy.formats.job import Job
 
@@ -16,7 +17,14 @@ def write(job: Job, path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder, "model.onnx")
         onnx.write_float(job, graph)
-        model = openvino.convert_model(str(graph))
+        try:
+            model = openvino.convert_model(str(graph))
+        except RuntimeError as error:
+            # Its own text is the whole graph's; the first line says what it cannot take.
+            reason = str(error).strip().splitlines()[0]
+            raise ExportError(
+                f"OpenVINO cannot take {type(job.detector).__name__}: {reason} Type export.formats=[torchscript,onnx]"
+            ) from error
         if job.precision == "int8":
             from vision_research.deploy.formats.int8 import quantize_openvino
 
