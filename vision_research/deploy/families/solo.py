@@ -101,6 +101,10 @@ class KernelMasks(nn.Module):
 
     def forward(self, maps: list[Tensor], cells: Tensor) -> Tensor:
         """From the (1, cells, E) kernels and (1, C, h, w) features to the (N, h, w) probabilities of some cells."""
+        if self.size == 1 and not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            # In a graph: OpenVINO has no convolution whose kernels are computed.
+            rows, columns = maps[1].shape[2:]
+            return (maps[0][0, cells] @ maps[1][0].flatten(1)).view(-1, rows, columns).sigmoid()
         kernels = maps[0][0, cells].view(cells.size(0), -1, self.size, self.size)
         return F.conv2d(maps[1], kernels)[0].sigmoid()
 
