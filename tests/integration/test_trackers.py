@@ -51,6 +51,16 @@ def test_a_tracker_is_trained_and_scored_on_the_embedded_videos(workplace: Workp
     assert scores[-1]["motchallenge-metric/FN"] > 0, "the objects of the video were counted"
     assert re.search(r"best motchallenge-metric/HOTA +\S+ at epoch 1", printed)
 
+    tested = workplace.run(f"run={experiment}", module="test", tiny=False)
+    assert "val: 24 batches, scored on tracks" in tested
+    for name in ("HOTA", "MOTA", "FN"):
+        found = re.search(rf"^ *{name} +(-?[\d.]+)", tested, re.MULTILINE)
+        assert found and float(found[1]) == pytest.approx(scores[-1][f"motchallenge-metric/{name}"], abs=1e-4)
+    for module, action in (("threshold", "thresholds are chosen on"), ("export", "an exported model gives")):
+        refused = workplace.run(f"run={experiment}", module=module, tiny=False, expect=1)
+        told = f"is scored on tracks, and {action} boxes. Type python -m vision_research.test run={experiment}"
+        assert told in refused
+
 
 @pytest.mark.parametrize("tracker", list(TRACKERS))
 def test_every_tracker_of_the_zoo_composes_with_the_embedded_videos(

@@ -74,3 +74,13 @@ def test_a_panoptic_detector_trains_and_is_scored_on_the_embedded_maps(workplace
     lines = (workplace.folder / "runs" / "maps").glob("*/vis_data/scalars.json")
     scores = [json.loads(line) for file in lines for line in file.read_text().splitlines() if "panoptic/PQ" in line]
     assert {"panoptic/PQ_th", "panoptic/PQ_st", "panoptic/temple_PQ"} <= scores[-1].keys()
+
+    make_digits_panoptic(workplace.folder / "others", num_train=1, num_val=1, num_test=3)
+    own = workplace.run("run=runs/maps", "split=val", module="test", tiny=False)
+    assert "val: 1 batch, scored on panoptic maps" in own
+    found = re.search(r"^ *PQ +([\d.]+)", own, re.MULTILINE)
+    assert found and float(found[1]) == pytest.approx(scores[-1]["panoptic/PQ"], abs=1e-4)
+    other = workplace.run("run=runs/maps", "data.root=others", module="test", tiny=False)
+    assert "test: 3 batches, scored on panoptic maps" in other
+    refused = workplace.run("run=runs/maps", "images=others", module="predict", tiny=False, expect=1)
+    assert "this PanopticFPN is scored on panoptic maps, and predict writes boxes" in refused

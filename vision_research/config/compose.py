@@ -202,3 +202,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
     tree = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
     assert isinstance(tree, dict), f"{path} is no tree of keys"
     return {str(key): value for key, value in tree.items()}
+
+
+def read_config(path: Path) -> TrainConfig:
+    """Read the typed tree of a run that was composed before.
+
+    Raises:
+        ConfigError: it was written by a version with other keys.
+    """
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainConfig), read_yaml(path)))
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{path}: it was written by another version ({str(error).splitlines()[0]})") from error
+    assert isinstance(config, TrainConfig)
+    return config

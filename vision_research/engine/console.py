@@ -37,6 +37,7 @@ def quiet_warnings() -> None:
         warnings.filterwarnings("ignore", category=DeprecationWarning, module=module)
     warnings.filterwarnings("ignore", message="DeprecationWarning: ", category=UserWarning)
     warnings.filterwarnings("ignore", message="torch.meshgrid", category=UserWarning)
+    warnings.filterwarnings("ignore", message="Default ``avg_non_ignore``", category=UserWarning)
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)
 
 

@@ -54,14 +54,9 @@ class CheckpointPredictor:
 
     def __init__(self, config: Any, checkpoint: Path, classes: Sequence[str], trust: bool, device: str) -> None:
         from mmcv.transforms import Compose
-        from mmdet.registry import MODELS
 
-        content = load_checkpoint_safely(checkpoint, trust)
         self.classes = tuple(classes)
-        # Not init_weights(): that would fetch pretrained weights, which the checkpoint replaces.
-        self.detector = completed(MODELS.build(config.model))
-        load_weights(self.detector, content, self.classes, str(checkpoint))
-        self.detector.eval().to(device)
+        self.detector = trained_detector(config, checkpoint, classes, trust, device)
         self.device = device
         loader = config.get("test_dataloader") or config.val_dataloader
         pipeline = loader.dataset.get("pipeline") or config.val_dataloader.dataset.pipeline
@@ -97,6 +92,28 @@ class ArtifactPredictor:
     def predict(self, images: Sequence[Image]) -> list[Detections]:
         """Detect, image by image."""
         return [self.artifact.predict(image) for image in images]
+
+
+def trained_detector(config: Any, checkpoint: Path, classes: Sequence[str], trust: bool, device: str) -> Any:
+    """Build the detector of a config with the weights of a checkpoint, in evaluation mode.
+
+    Args:
+        config: an `mmengine.Config` whose modules are registered.
+        checkpoint: its weights.
+        classes: names, in the order of the labels.
+        trust: unpickle a checkpoint that holds more than weights.
+        device: where to compute, as torch names it.
+
+    Raises:
+        UserError: the checkpoint cannot be read, or belongs to another detector.
+    """
+    from mmdet.registry import MODELS
+
+    content = load_checkpoint_safely(checkpoint, trust)
+    # Not init_weights(): that would fetch pretrained weights, which the checkpoint replaces.
+    detector = completed(MODELS.build(config.model))
+    load_weights(detector, content, tuple(classes), str(checkpoint))
+    return detector.eval().to(device)
 
 
 def register_everything() -> None:

@@ -107,19 +107,34 @@ def split_of_config(config: Any, path: Path, split: str) -> EvaluationData:
     Raises:
         ConfigError: it names none, or its files are not on this machine.
     """
-    has_test = _ann_file(config, "test") not in (None, _ann_file(config, "val"))
-    actual = "test" if split == "test" and has_test else "val"
-    loader = config.get(f"{actual}_dataloader")
-    if not loader:
-        raise ConfigError(f"{path} names no validation data. {WHERE_DATA}")
+    actual = evaluated_split(config, path, split)
+    loader = config[f"{actual}_dataloader"]
     dataset = {key: value for key, value in loader.dataset.to_dict().items() if key != "pipeline"}
-    ann_file = _ann_file(config, actual)
-    if ann_file is None or not ann_file.is_file():
-        raise ConfigError(f"{path}: its {actual} data is not on this machine ({ann_file}). {WHERE_DATA}")
     own = config.get(f"{actual}_evaluator") or {}
     own = own[0] if isinstance(own, list) else own
     metric = {"type": "CocoDetectionMetric", "ann_file": own.get("ann_file"), "metric": metric_of(config)}
     return EvaluationData(dataset, {**metric, "classwise": True}, actual)
+
+
+def evaluated_split(config: Any, path: Path, split: str) -> str:
+    """Return the split whose images stand for one that was asked for.
+
+    Args:
+        config: an `mmengine.Config`.
+        path: its file.
+        split: `val` or `test`; where both have the same annotations, that is the validation split.
+
+    Raises:
+        ConfigError: the config names no data, or its files are not on this machine.
+    """
+    has_test = _ann_file(config, "test") not in (None, _ann_file(config, "val"))
+    actual = "test" if split == "test" and has_test else "val"
+    if not config.get(f"{actual}_dataloader"):
+        raise ConfigError(f"{path} names no validation data. {WHERE_DATA}")
+    ann_file = _ann_file(config, actual)
+    if ann_file is None or not ann_file.is_file():
+        raise ConfigError(f"{path}: its {actual} data is not on this machine ({ann_file}). {WHERE_DATA}")
+    return actual
 
 
 def metric_of(config: Any) -> Any:

@@ -22,6 +22,7 @@ from vision_research.engine.predictors import Predictor
 from vision_research.engine.progress_bar import counting
 from vision_research.flow.detectors import Detectors, find_detectors
 from vision_research.flow.output import require_writable
+from vision_research.flow.own_evaluation import require_boxes
 from vision_research.flow.source import reach_s3
 from vision_research.visualization.boxes import draw_boxes
 
@@ -45,6 +46,7 @@ def predict(words: PredictCommand) -> Path:
     reach_s3(words)
     images = find_images(words.images)
     detectors = find_detectors(words, words.artifact)
+    require_boxes(detectors.config, words, "predict writes")
     thresholds = class_thresholds(words, detectors.classes)
     predictions = Predictions(out, _made_by(words, detectors, len(images)))
     if predictions.is_complete:

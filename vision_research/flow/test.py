@@ -14,6 +14,7 @@ from vision_research.engine.console import quiet_warnings
 from vision_research.engine.evaluate import Evaluated, evaluate
 from vision_research.engine.progress_bar import counting
 from vision_research.flow.detectors import Detectors, all_predictors, find_detectors
+from vision_research.flow.own_evaluation import scored_subject, test_as_trained
 from vision_research.flow.registration import check_registration, register_artifact
 from vision_research.tracking.addition import adding_to
 
@@ -23,11 +24,8 @@ CLASS_SUFFIX = "_precision"
 NO_TEST_SPLIT = "there is no test split: validation images, on which the checkpoint was chosen (optimistic)"
 
 
-def test(words: TestCommand) -> list[Evaluated]:
-    """Evaluate a checkpoint and artifacts.
-
-    Returns:
-        What each did, the checkpoint first.
+def test(words: TestCommand) -> None:
+    """Evaluate a checkpoint and artifacts; where boxes alone are not the score, the checkpoint as its training did.
 
     Raises:
         UserError: what a person can mend, before anything is computed.
@@ -35,6 +33,9 @@ def test(words: TestCommand) -> list[Evaluated]:
     quiet_warnings()
     check_registration(words)
     detectors = find_detectors(words, words.artifact)
+    if scored_subject(detectors.config) is not None:
+        test_as_trained(words, detectors)
+        return
     data = detectors.data(words, words.split.value)
     dataset = detectors.dataset(data)
     predictors = all_predictors(detectors, detectors.checkpoint(words, words.device.value))
@@ -45,7 +46,6 @@ def test(words: TestCommand) -> list[Evaluated]:
     _record(words, detectors, data.split, results)
     if words.tracking.register_as is not None:
         print(register_artifact(words, detectors, results[-1], dataset), flush=True)
-    return results
 
 
 def metric_values(result: Evaluated, classes: Sequence[str], prefix: str) -> dict[str, float]:

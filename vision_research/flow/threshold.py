@@ -18,6 +18,7 @@ from vision_research.evaluation.threshold import Rule, Wanted
 from vision_research.evaluation.threshold_set import Measured, ThresholdSet, measure, objective, search
 from vision_research.flow.detectors import Detectors, find_detectors
 from vision_research.flow.output import require_writable
+from vision_research.flow.own_evaluation import require_boxes
 from vision_research.flow.threshold_report import Report, record, show, write
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ def threshold(words: ThresholdCommand) -> Report:
     quiet_warnings()
     wanted = check_words(words)
     detectors = find_detectors(words, words.artifact)
+    require_boxes(detectors.config, words, "thresholds are chosen on")
     folder = _output(words, detectors)
     require_writable("threshold.output", folder / "thresholds.json")
     judged = _Judged(words, detectors)
