@@ -142,10 +142,10 @@ def _learning(learning: dict[str, Any]) -> list[str]:
         "## What learns",
         "",
         f"**{able} of the {len(learning)}** detector types take a step and validate a batch, from scratch, on one busy "
-        "core, two small images a step (`benchmarks/zoo_learning.py`): on `data=digits`, trackers on "
-        "`data=digits_video`, panoptic detectors and semantic branches on `data=digits_panoptic`. What a type needs "
-        "beyond its name is in the benchmark's OTHERS (a size that its strides ask for, an untrained teacher). BoxInst "
-        "was tried with scikit-image installed.",
+        "core, two small images a step (`benchmarks/zoo_learning.py`): on `data=digits`, trackers of boxes and "
+        "of masks on `data=digits_video`, panoptic detectors and semantic branches on `data=digits_panoptic`. What a "
+        "type needs beyond its name is in the benchmark's OTHERS (a size that its strides ask for, an untrained "
+        "teacher). BoxInst was tried with scikit-image installed.",
         "",
         "| detector | smallest config | loss, or why not | step, s | validation, s |",
         "|---|---|---|---|---|",

@@ -30,6 +30,7 @@ OPTIONS = [option for option in ALL_OPTIONS if option.parts[0] not in ELSEWHERE]
 # What an option needs beside itself to be a whole run.
 NEEDS = {
     "data/coco.yaml": ["data.root=/images", "data.train_ann=train.json", "data.val_ann=val.json"],
+    "data/youtube_vis.yaml": ["data.root=/videos", "data.train_ann=train.json", "data.val_ann=val.json"],
     "data/mot.yaml": ["data.root=/videos", "data.train_ann=train.json", "data.val_ann=val.json"],
     "data/voc.yaml": ["data.root=/images"],
     "model/dino.yaml": ["image_size=[320,320]"],
@@ -46,14 +47,14 @@ def test_the_glob_finds_every_option() -> None:
     found = Counter(option.parts[0] for option in ALL_OPTIONS)
     assert found == ELSEWHERE | {
         "model": 27,
-        "data": 6,
+        "data": 7,
         "aug": 12,
         "schedule": 7,
         "hw": 8,
         "tracking": 2,
         "storage": 2,
         "export": 6,
-        "experiment": 5,
+        "experiment": 6,
         "debug": 3,
     }
     beside = {file.name for file in FILES if file.parent == conf_dir()}

@@ -90,6 +90,35 @@ def test_every_tracker_of_the_zoo_composes_with_the_embedded_videos(
         preflight(tree)
 
 
+@pytest.mark.slow
+def test_masks_are_followed_scored_by_whole_videos_and_tested_again(workplace: Workplace) -> None:
+    printed = workplace.run(
+        "experiment=masktrack_rcnn",
+        "schedule.max_epochs=2",
+        "schedule.val_interval=1",
+        "data.limit_train=1",
+        "data.limit_val=1",
+        "image_size=[96,128]",
+        "hw=cpu",
+        "hw.num_threads=1",
+        "data.num_workers=0",
+        "work_dir=masks",
+        tiny=False,
+    )
+    assert "FINISHED" in printed
+    lines = (workplace.folder / "masks").glob("*/vis_data/scalars.json")
+    scores = [json.loads(line) for file in lines for line in file.read_text().splitlines() if "segm_mAP" in line]
+    assert len(scores) == 2, "the second validation counts anew"
+    best = re.search(r"best youtube_vis/segm_mAP +(\S+) at epoch", printed)
+    assert best is not None
+    tested = workplace.run("run=masks", "split=val", module="test", tiny=False)
+    assert "val: 1 batch, scored on tracks with masks" in tested
+    again = re.search(r"segm_mAP +(\S+)", tested)
+    assert again is not None and float(again[1]) == pytest.approx(float(best[1]), abs=1e-3)
+    refused = workplace.run("run=masks", module="threshold", tiny=False, expect=1)
+    assert "run=masks: this MaskTrackRCNN is scored on tracks with masks" in refused
+
+
 def test_a_tracker_on_still_images_is_refused_before_anything_starts(typed: Callable[..., TrainConfig]) -> None:
     zoo = f"zoo/qdtrack/{TRACKERS['qdtrack']}"
     with pytest.raises(ConfigError, match="needs videos with tracks, and data=digits has none"):

@@ -8,6 +8,7 @@ from typing import Any
 from vision_research.config.lowering.tracks import VIDEO_KINDS, gives_tracks
 from vision_research.config.recipe import has_masks
 from vision_research.config.schema import DataKind, TrainConfig
+from vision_research.config.scoring import is_panoptic
 
 TRACKS = "videos with tracks"
 MAPS = "panoptic annotations"
@@ -88,7 +89,12 @@ def _unmet_by_the_training(config: TrainConfig) -> Iterator[str]:
     elif _takes_videos(model) and not gives_tracks((config.aug.recipe or {}).get("val") or {}):
         yield (
             f"model={kind}: follows objects through videos, and the pipelines of this aug give it single images. "
-            f"Type aug=zoo/{zoo} data=digits_video, or data=mot"
+            f"Type aug=zoo/{zoo} data=digits_video, or data={'youtube_vis' if has_masks(model) else 'mot'}"
+        )
+    elif _takes_videos(model) and not has_masks(model) and config.data.kind is DataKind.youtube_vis:
+        yield (
+            f"model={kind}: is scored by MOTChallenge's metrics, and data=youtube_vis has no visibility of its "
+            "objects. Type data=digits_video, or data=mot, or a tracker of masks: experiment=masktrack_rcnn"
         )
     if kind == "FastRCNN":
         yield (
@@ -117,11 +123,30 @@ def unmet_masks(config: TrainConfig, masks: str) -> Iterator[str]:
         return
     remedy = f"data.train_ann={config.data.train_ann} has no segmentation for every object"
     if has_masks(config.model):
-        yield f"model={config.model['type']}: is trained on masks, and {remedy}. Type one of boxes: model=rtmdet_tiny"
+        other = "one of boxes: model=rtmdet_tiny"
+        if _takes_videos(config.model):
+            other = "data=digits_video, data=youtube_vis, or a tracker of boxes: experiment=qdtrack"
+        yield f"model={config.model['type']}: is trained on masks, and {remedy}. Type {other}"
     for path, step in steps((config.aug.recipe or {}).get("train"), "aug.recipe.train"):
         if step.get("with_mask"):
             yield f"{path}.with_mask=true: {remedy}. Type {path}.with_mask=false, or another aug=OPTION"
             return
+
+
+def unscored_masks(config: TrainConfig, masks: str) -> Iterator[str]:
+    """Name a detector whose masks cannot be scored, since the validation annotations have none.
+
+    Args:
+        config: the run.
+        masks: how the validation annotations have masks: `polygons`, `rle` or `none`.
+    """
+    if masks == "none" and has_masks(config.model) and config.data.kind is not DataKind.zoo:
+        if config.data.val_panoptic is not None and is_panoptic(config.model):
+            return
+        yield (
+            f"model={config.model['type']}: is scored on masks, and data.val_ann={config.data.val_ann} has no "
+            "segmentation for every object. Type data.val_ann=FILE.json with masks, or one of boxes: model=rtmdet_tiny"
+        )
 
 
 def steps(node: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -20,6 +20,7 @@ class DataKind(Enum):
     coco = "coco"
     voc = "voc"
     mot = "mot"
+    youtube_vis = "youtube_vis"
     digits_video = "digits_video"
     digits_panoptic = "digits_panoptic"
     zoo = "zoo"
@@ -87,8 +88,9 @@ class DataConfig:
     """The images, their annotations, and how they are fed.
 
     Attributes:
-        kind: `coco` (COCO JSON), `voc` (Pascal VOC folders), `digits` and the like (made on first use) or `zoo` (what
-            a file of MMDetection's zoo names: `data=zoo/FAMILY/CONFIG`).
+        kind: `coco` (COCO JSON), `mot` and `youtube_vis` (the same of videos, with tracks or with masks), `voc` (Pascal
+            VOC folders), `digits` and the like (made on first use) or `zoo` (what a file of MMDetection's zoo names:
+            `data=zoo/FAMILY/CONFIG`).
         root: folder that `*_ann` and `*_prefix` are relative to; it may be in S3, as each of those (`s3://BUCKET/KEY`).
         train_ann: annotation file of the training split.
         val_ann: annotation file of the validation split.
@@ -210,7 +212,8 @@ class ScheduleConfig:
         early_stopping: stop after so many validations without a better `monitor`; null never.
         early_stopping_min_delta: what counts as better.
         monitor: metric that the best checkpoint, early stopping and sweeps look at; what it is where nothing is typed
-            follows from detector and data (`coco/bbox_mAP`, `motchallenge-metric/HOTA`, `panoptic/PQ`).
+            follows from detector and data (`coco/bbox_mAP`, `motchallenge-metric/HOTA`, `youtube_vis/segm_mAP`,
+            `panoptic/PQ`).
         recipe: with `schedule=zoo/FAMILY/CONFIG`, loops, optimizer and schedulers in the words of the file. What is
             typed beside it is laid over it: another length stretches it; null is as the file has it.
     """

@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from vision_research.config.recipe import has_masks
+
 BOXES = "coco/bbox_mAP"
 PROPOSALS = "coco/AR@1000"
 TRACKS = "motchallenge-metric/HOTA"
+MASK_TRACKS = "youtube_vis/segm_mAP"
 PANOPTIC = "panoptic/PQ"
 
 
@@ -23,7 +26,7 @@ def monitored(model: dict[str, Any], aug_recipe: dict[str, Any] | None, has_maps
         has_maps: whether the data has panoptic maps.
     """
     if any(node.get("type") == "PackTrackInputs" for node in _nodes((aug_recipe or {}).get("val"))):
-        return TRACKS
+        return MASK_TRACKS if has_masks(model) else TRACKS
     if has_maps and is_panoptic(model):
         return PANOPTIC
     return PROPOSALS if is_class_agnostic(model) else BOXES

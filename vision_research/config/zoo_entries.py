@@ -37,7 +37,7 @@ MONITORS = {
     "CocoPanopticMetric": "coco_panoptic/PQ",
     "CityScapesMetric": "cityscapes/mAP",
     "MOTChallengeMetric": "motchallenge-metric/MOTA",
-    "YouTubeVISMetric": "youtube_vis/mAP",
+    "YouTubeVISMetric": "youtube_vis/segm_mAP",
     "CrowdHumanMetric": "crowd_human/AP",
     "ReIDMetrics": "reid-metric/mAP",
     "OVCocoMetric": "coco/bbox_mAP",

@@ -74,11 +74,13 @@ class Images:
         sizes: (width, height) in pixels by image id.
         file_names: of every well-formed image, in the order of the file.
         names: file name by image id.
+        num_frames: images that belong to a video, and have their place there.
     """
 
     sizes: dict[int | str, tuple[float, float]] = field(default_factory=dict)
     file_names: list[str] = field(default_factory=list)
     names: dict[int | str, str] = field(default_factory=dict)
+    num_frames: int = 0
     _malformed: Finding = field(default_factory=Finding)
     _repeated: Finding = field(default_factory=Finding)
 
@@ -107,6 +109,7 @@ class Images:
             self.sizes[number] = (width, height)
             self.names[number] = name
             self.file_names.append(name)
+            self.num_frames += _is_id(fields.get("video_id")) and isinstance(fields.get("frame_id"), int)
 
     def size_range(self) -> tuple[tuple[float, float], tuple[float, float]] | None:
         """Return the smallest and the largest width and height."""

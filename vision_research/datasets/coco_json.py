@@ -36,6 +36,7 @@ class AnnotationReport:
         image_names: `file_name` of every image, in the order of the file.
         size_range: ((smallest width, height), (largest width, height)) in pixels; None without images.
         masks: how the boxes' objects are outlined: `polygons`, `rle` or `none`.
+        has_videos: whether every image belongs to a video, and has its place there.
         digest: SHA-256 of the content, hexadecimal; empty when it could not be read.
         problems: what stops a run.
         warnings: what a run survives: boxes that are dropped, annotations that belong to no image.
@@ -51,6 +52,7 @@ class AnnotationReport:
     image_names: tuple[str, ...] = ()
     size_range: tuple[tuple[float, float], tuple[float, float]] | None = None
     masks: str = "none"
+    has_videos: bool = False
     digest: str = ""
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -126,6 +128,7 @@ def _inspect_tree(tree: dict[str, Any], report: AnnotationReport, prefix: str, s
         image_names=tuple(images.file_names),
         size_range=images.size_range(),
         masks=annotations.masks,
+        has_videos=images.count > 0 and images.num_frames == images.count,
         problems=tuple(problems),
         warnings=()
         if strict

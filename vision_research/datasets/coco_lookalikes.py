@@ -59,6 +59,8 @@ def _known_tool(tree: dict[str, Any]) -> str:
         return "a project of the VGG Image Annotator (VIA)"
     if "data_list" in tree and "metainfo" in tree:
         return "a data set in OpenMMLab's own format"
+    if isinstance(tree.get("videos"), list):
+        return "a file by videos, as YouTube-VIS writes it (MMDetection's youtubevis2coco.py converts it)"
     if tree.get("type") == "FeatureCollection":
         return "GeoJSON"
     return ""

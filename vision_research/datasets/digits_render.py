@@ -54,14 +54,12 @@ class DrawnDigit:
     def to_coco(self) -> dict[str, object]:
         """Describe it as COCO does: xywh box tight around the visible pixels, run-length mask, area in pixels."""
         left, top, right, bottom = _tight_box(self.mask)
-        # Run lengths and not polygons: 0, 4, 6, 8 and 9 have holes.
-        run_length: dict[str, Any] = mask_api.encode(np.asfortranarray(self.mask, dtype=np.uint8))
         return {
             "category_id": self.label + 1,
             "bbox": [left, top, right - left, bottom - top],
             "area": int(self.mask.sum()),
             "iscrowd": 0,
-            "segmentation": {"size": list(run_length["size"]), "counts": run_length["counts"].decode("ascii")},
+            "segmentation": run_lengths(self.mask),
         }
 
 
@@ -171,6 +169,12 @@ def glyph_indices(split: str) -> list[npt.NDArray[np.intp]]:
         indices = np.random.default_rng([_SEED, label]).permutation(np.flatnonzero(labels == label))
         chosen.append(indices[int(begin * len(indices)) : int(end * len(indices))])
     return chosen
+
+
+def run_lengths(mask: BoolArray) -> dict[str, object]:
+    """Write an (H, W) mask as COCO does. Run lengths and not polygons: 0, 4, 6, 8 and 9 have holes."""
+    encoded: dict[str, Any] = mask_api.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": list(encoded["size"]), "counts": encoded["counts"].decode("ascii")}
 
 
 def encode_jpeg(image: UInt8Array) -> bytes:

@@ -3,7 +3,10 @@
     <root>/annotations/{train,val}.json       CocoVID JSON, as MMDetection's `mot2coco.py` writes it
     <root>/<split>/<video>/img1/000001.jpg    the frames
 
-Its one class is `digit`, as MOTChallenge's is `pedestrian`: TrackEval scores that class alone.
+Its one class is `digit`, as MOTChallenge's is `pedestrian`: TrackEval scores that class alone. Boxes are those of whole
+digits, seen or hidden, as MOTChallenge's are; masks are of what is seen, as those of YouTube-VIS are: what a digit in
+front hides cannot be learnt from pixels. A digit that is wholly hidden in a frame has its box and an empty mask there,
+which YouTube-VIS' metric counts as no mask.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ from typing import Any
 from vision_research.datasets.made_once import Generator, make_once
 from vision_research.work_dir import write_json
 
-GENERATOR_VERSION = 1
+# Raise it with every change of what is made, and `data.root` in conf/data/digits_video.yaml with it.
+GENERATOR_VERSION = 2
 _DEFAULT_COUNTS = {"train": 8, "val": 3}
 CLASSES = ("digit",)
 CLASS_ID = 1
@@ -59,7 +63,7 @@ def make_digits_video(folder: Path, *, num_train: int | None = None, num_val: in
 
 
 def _write_split(root: Path, split: str, num_videos: int) -> None:
-    from vision_research.datasets.digits_render import encode_jpeg
+    from vision_research.datasets.digits_render import encode_jpeg, run_lengths
     from vision_research.datasets.digits_video_render import HEIGHT, WIDTH, VideoRenderer
 
     renderer = VideoRenderer(split)
@@ -89,6 +93,7 @@ def _write_split(root: Path, split: str, num_videos: int) -> None:
                         "mot_instance_id": digit.track_id,
                         "bbox": [left, top, right - left, bottom - top],
                         "area": (right - left) * (bottom - top),
+                        "segmentation": run_lengths(digit.mask),
                         "iscrowd": False,
                         "visibility": round(digit.visibility, 4),
                         "mot_conf": 1.0,

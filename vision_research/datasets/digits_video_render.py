@@ -31,11 +31,13 @@ class TrackedDigit:
         track_id: the same in every frame of the video, from 0.
         box: left, top, right, bottom (the last two exclusive) of all of its pixels, seen or hidden.
         visibility: share of its pixels that no other digit hides.
+        mask: (H, W) bool, the pixels that no other digit hides; none of them is set where it is wholly hidden.
     """
 
     track_id: int
     box: tuple[int, int, int, int]
     visibility: float
+    mask: BoolArray
 
 
 @dataclass(frozen=True)
@@ -116,12 +118,12 @@ def _draw(background: Float32Array, moving: list[_Moving]) -> Frame:
         mask[window] = digit.opacity > 0.5
         masks.append(mask)
     in_front = np.zeros((HEIGHT, WIDTH), dtype=bool)
-    shares = []
+    seen: list[BoolArray] = []
     for mask in reversed(masks):
-        shares.append(float((mask & ~in_front).sum() / mask.sum()))
+        seen.append(mask & ~in_front)
         in_front |= mask
     digits = [
-        TrackedDigit(track, digit.box, share)
-        for track, (digit, share) in enumerate(zip(moving, reversed(shares), strict=True))
+        TrackedDigit(track, digit.box, float(visible.sum() / mask.sum()), visible)
+        for track, (digit, mask, visible) in enumerate(zip(moving, masks, reversed(seen), strict=True))
     ]
     return Frame(canvas.round().astype(np.uint8), tuple(digits))

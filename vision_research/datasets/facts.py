@@ -14,6 +14,9 @@ from vision_research.datasets.findings import find, plural, show
 from vision_research.datasets.image_files import missing_path_problem, sample_problems, sizes_digest
 from vision_research.datasets.voc import inspect_voc
 
+# Kinds of a person's own videos, and what writes their annotations.
+VIDEO_CONVERTERS = {"mot": "mot2coco.py", "youtube_vis": "youtubevis2coco.py"}
+
 
 @dataclass(frozen=True)
 class DatasetFacts:
@@ -27,6 +30,7 @@ class DatasetFacts:
         digest: 16 hexadecimal digits that change with annotations, image names or image sizes.
         warnings: texts for the log: what is dropped, what looks odd.
         masks: how the training annotations have masks: `polygons`, `rle` or `none`.
+        scored_masks: how the validation annotations have them.
         stuff: classes of the panoptic maps that are no things, in label order.
     """
 
@@ -37,6 +41,7 @@ class DatasetFacts:
     digest: str
     warnings: tuple[str, ...]
     masks: str = "none"
+    scored_masks: str = "none"
     stuff: tuple[str, ...] = ()
 
 
@@ -77,7 +82,8 @@ def gather_facts(
     """Look at annotation files, image folders and a few images.
 
     Args:
-        kind: `coco`, `voc` or `digits` (COCO files; made by `make_digits` before).
+        kind: `coco`, `voc`, `mot` or `youtube_vis` (COCO files whose images belong to videos), or `digits` and the
+            like (COCO files; made before).
         root: folder that the other paths are relative to.
         train_ann: annotation file of the training split.
         val_ann: annotation file of the validation split.
@@ -107,6 +113,7 @@ def gather_facts(
     }
     reports = {name: split.report for name, split in splits.items()}
     problems = [problem for report in reports.values() for problem in report.problems]
+    problems += _without_videos(kind, reports) if kind in VIDEO_CONVERTERS else []
     warnings = [warning for report in reports.values() for warning in report.warnings]
     names, class_problems, class_warnings = _choose_classes(kind, list(reports.values()), classes)
     problems += class_problems
@@ -122,6 +129,7 @@ def gather_facts(
         digest=_digest(list(splits.values())),
         warnings=(*warnings, *class_warnings, *_shared_images(splits)),
         masks=reports["train"].masks,
+        scored_masks=reports["val"].masks,
     )
 
 
@@ -170,6 +178,16 @@ def _without_boxes(reports: dict[str, AnnotationReport]) -> list[str]:
         f"{report.key}={report.ann_file}: has no box to {purpose}. Type {report.key}=<a file with annotations>"
         for name, purpose in (("train", "train on"), ("val", "score against"))
         if (report := reports[name]).num_boxes == 0
+    ]
+
+
+def _without_videos(kind: str, reports: dict[str, AnnotationReport]) -> list[str]:
+    return [
+        f"{report.key}={report.ann_file}: not every image has a 'video_id' and a 'frame_id', so they are no videos. "
+        f"Write the file with MMDetection's tools/dataset_converters/{VIDEO_CONVERTERS[kind]}, or type data=coco to "
+        "train on single images"
+        for report in reports.values()
+        if report.num_images and not report.has_videos
     ]
 
 

@@ -21,6 +21,7 @@ import vision_research.engine.look_ahead
 import vision_research.engine.loops
 import vision_research.evaluation.coco_metric
 import vision_research.evaluation.panoptic_quality
+import vision_research.evaluation.video_masks
 import vision_research.storage.local_backend
 import vision_research.storage.s3.backend
 import vision_research.storage.s3.checkpoint_loader

@@ -31,6 +31,7 @@ from vision_research.tracking.addition import adding_to
 SUBJECTS = {
     "MOTChallengeMetric": "tracks",
     "YouTubeVISMetric": "tracks with masks",
+    "VideoMaskMetric": "tracks with masks",
     "PanopticQuality": "panoptic maps",
     "CocoPanopticMetric": "panoptic maps",
     "SemSegMetric": "maps of classes",

@@ -13,7 +13,7 @@ from vision_research.config.errors import ConfigError
 from vision_research.config.lowering import LoweringInputs, lower
 from vision_research.config.lowering.schedule import learning_rate, validation_points
 from vision_research.config.lowering.storage import s3_settings
-from vision_research.config.needs import unmet_masks
+from vision_research.config.needs import unmet_masks, unscored_masks
 from vision_research.config.schema import DataKind, Tracker, TrainConfig
 from vision_research.config.validate import validate
 from vision_research.datasets.coco_panoptic import stuff_of
@@ -99,9 +99,9 @@ def lowering_inputs(
     """Gather what lowering has to know of data and machine.
 
     Raises:
-        ConfigError: the data has no masks, and the detector is trained on them.
+        ConfigError: the data has no masks, and the detector is trained and scored on them.
     """
-    if problems := list(unmet_masks(config, facts.masks)):
+    if problems := list(unmet_masks(config, facts.masks)) or list(unscored_masks(config, facts.scored_masks)):
         raise ConfigError(problems)
     return LoweringInputs(
         work_dir=work_dir,

@@ -89,6 +89,7 @@ def test_without_maps_what_to_type_is_named(typed: Compose) -> None:
         (("model=rtmdet_tiny", *DATA), "coco/bbox_mAP"),
         (("model=zoo/rpn/rpn_r50_fpn_1x_coco",), "coco/AR@1000"),
         ((f"model={QDTRACK}", f"aug={QDTRACK}", "data=digits_video"), "motchallenge-metric/HOTA"),
+        (("experiment=masktrack_rcnn",), "youtube_vis/segm_mAP"),
         (("schedule.monitor=coco/bbox_mAP_50",), "coco/bbox_mAP_50"),
     ],
 )

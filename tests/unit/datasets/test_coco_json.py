@@ -138,6 +138,7 @@ def test_strict_makes_them_a_problem(inspect: Inspect, tree: Tree) -> None:
         (b'{"a.jpg123": {"filename": "a.jpg", "regions": []}}', "is a project of the VGG Image Annotator (VIA)"),
         (b'{"metainfo": {}, "data_list": []}', "is a data set in OpenMMLab's own format"),
         (b'{"type": "FeatureCollection", "features": []}', "is GeoJSON"),
+        (b'{"videos": [], "annotations": [], "categories": []}', "is a file by videos, as YouTube-VIS writes it"),
         (
             b'{"images": [], "categories": [], "annotations": [{"segments_info": []}]}',
             "holds COCO panoptic segments and no boxes",

@@ -11,8 +11,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from pycocotools import mask as mask_api
 
 from vision_research.config.errors import ConfigError
+from vision_research.datasets import digits_video
 from vision_research.datasets.digits_video import DigitsVideoPaths, make_digits_video
 
 SMALL = {"num_train": 2, "num_val": 1}
@@ -63,6 +65,32 @@ def test_tracks_move_smoothly_inside_the_frame_and_hide_each_other(made: DigitsV
         assert steps.max() <= 6 and steps.any(axis=1).mean() > 0.9
     visible = np.array([entry["visibility"] for entry in content["annotations"]])
     assert 0 <= visible.min() < 0.6 < visible.max() == 1
+
+
+def test_masks_are_what_is_seen_of_each_digit(made: DigitsVideoPaths) -> None:
+    content = load(made)
+    whole, by_frame = defaultdict(list), defaultdict(list)
+    for entry in content["annotations"]:
+        mask = mask_api.decode(entry["segmentation"]).astype(bool)
+        by_frame[entry["image_id"]].append(mask)
+        left, top, width, height = entry["bbox"]
+        assert mask.shape == (192, 224)
+        assert mask[top : top + height, left : left + width].sum() == mask.sum(), "nothing of it is outside of its box"
+        if entry["visibility"] == 1:
+            rows, columns = np.nonzero(mask)
+            assert [columns.min(), rows.min()] == [left, top]
+            assert [columns.max() + 1 - left, rows.max() + 1 - top] == [width, height]
+        if entry["visibility"] > 0.5:
+            whole[entry["instance_id"]].append(mask.sum() / entry["visibility"])
+    for areas in whole.values():
+        np.testing.assert_allclose(areas, areas[0], rtol=2e-3, err_msg="what is seen is the visible share of the digit")
+    assert all(np.sum(masks, axis=0).max() == 1 for masks in by_frame.values()), "of two, the one in front has a pixel"
+
+
+def test_videos_of_an_earlier_program_are_refused(made: DigitsVideoPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digits_video, "GENERATOR_VERSION", 3)
+    with pytest.raises(ConfigError, match=r"holds other digits_video .*Type another folder \(data\.root=\S+-v3\)"):
+        make_digits_video(made.root)
 
 
 def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:

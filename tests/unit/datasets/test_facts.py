@@ -187,3 +187,23 @@ def test_looking_at_annotations_loads_no_heavy_library() -> None:
     shown = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
 
     assert shown.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(("kind", "tool"), [("youtube_vis", "youtubevis2coco.py"), ("mot", "mot2coco.py")])
+def test_images_that_belong_to_no_video_are_no_videos(root: Path, kind: str, tool: str) -> None:
+    first, second = problems_of(root, kind=kind)
+    assert "train.json: not every image has a 'video_id' and a 'frame_id'" in first
+    assert tool in first and "type data=coco" in first
+    assert "val.json" in second
+    for split, numbers in (("train", range(1, 7)), ("val", range(7, 10))):
+        sizes = {"width": 30, "height": 20, "video_id": 1}
+        frames = [{"id": number, "file_name": f"{number}.jpg", "frame_id": number, **sizes} for number in numbers]
+        write_split(root, split, numbers, images=frames)
+    assert gather(root, kind=kind).num_train == 6
+
+
+def test_masks_of_what_is_trained_on_and_of_what_is_scored(root: Path) -> None:
+    outlined = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5], "area": 25}
+    write_split(root, "train", range(1, 7), annotations=[outlined | {"segmentation": [[1, 1, 6, 1, 6, 6]]}])
+    facts = gather(root)
+    assert (facts.masks, facts.scored_masks) == ("polygons", "none")

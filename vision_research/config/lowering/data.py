@@ -18,7 +18,7 @@ from vision_research.config.lowering.panoptic import (
 from vision_research.config.lowering.pipelines import image_backend, needs_instances
 from vision_research.config.lowering.recipe_data import lower_recipe_data
 from vision_research.config.lowering.storage import backend_args
-from vision_research.config.lowering.tracks import METRIC, SAMPLER, gives_tracks, video_dataset
+from vision_research.config.lowering.tracks import gives_tracks, video_dataset, video_metric, video_sampler
 from vision_research.config.recipe import has_masks
 from vision_research.config.schema import DataConfig, DataKind, StorageConfig, TrainConfig
 from vision_research.config.scoring import is_class_agnostic
@@ -30,26 +30,27 @@ def lower_data(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
     if data.recipe is not None:
         return lower_recipe_data(config, inputs)
     splits: dict[str, Any] = {"train_dataloader": _train_loader(config, inputs)}
-    boxes_and_masks = ["bbox", "segm"] if has_masks(config.model) else "bbox"
+    masked = has_masks(config.model)
+    boxes_and_masks = ["bbox", "segm"] if masked else "bbox"
     scores = "proposal" if is_class_agnostic(config.model) else boxes_and_masks
     for split in ("val", "test"):
         dataset = evaluation_dataset(data, config.storage, inputs.classes, split)
         frame = test_frame(config, split)
         if tracked := gives_tracks(frame):
-            dataset = video_dataset(dataset)
+            dataset = video_dataset(dataset, masked)
         if mapped := is_scored_on_maps(config):
             dataset = panoptic_dataset(dataset, panoptic_ann(data, split), inputs)
         splits[f"{split}_dataloader"] = {
             # A tracker sees one frame after the other.
             **_loader(config, inputs, 1 if tracked else data.val_batch_size, _prefix(data, split), tracked),
             "drop_last": False,
-            "sampler": dict(SAMPLER) if tracked else {"type": "DefaultSampler", "shuffle": False},
+            "sampler": video_sampler(masked, False) if tracked else {"type": "DefaultSampler", "shuffle": False},
             "dataset": join_frame(frame, [dataset]),
         }
         scored = evaluation_metric(data, config.storage, split, scores)
         if mapped:
             scored = panoptic_metric(data, config.storage, panoptic_ann(data, split))
-        splits[f"{split}_evaluator"] = dict(METRIC) if tracked else scored
+        splits[f"{split}_evaluator"] = video_metric(masked) if tracked else scored
     return splits
 
 
@@ -108,7 +109,7 @@ def _train_loader(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]
         dataset = panoptic_dataset(dataset, data.train_panoptic, inputs)
     frame = train_frame(config, inputs)
     if tracked := gives_tracks(frame):
-        dataset = video_dataset(dataset)
+        dataset = video_dataset(dataset, has_masks(config.model))
     framed = join_frame(frame, [dataset])
     if framed["type"] == "MultiImageMixDataset":
         # What is mixed is drawn from the repeated images.
@@ -118,7 +119,7 @@ def _train_loader(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]
     sampler = "InfiniteSampler" if config.schedule.max_iters is not None else "DefaultSampler"
     return {
         **_loader(config, inputs, data.batch_size, data.train_prefix, tracked),
-        "sampler": dict(SAMPLER) if tracked else {"type": sampler, "shuffle": True},
+        "sampler": video_sampler(has_masks(config.model), True) if tracked else {"type": sampler, "shuffle": True},
         "dataset": framed,
     }
 

@@ -80,7 +80,15 @@ def _train_step(step: Step, config: TrainConfig, inputs: LoweringInputs) -> Step
         return map_step(config)
     if kind == "LoadPanopticAnnotations":
         return _with_masks({"type": "LoadAnnotations", "with_bbox": True}, config, inputs)
-    return _with_masks(step, config, inputs) if kind == "LoadAnnotations" else step
+    return _with_masks(step, config, inputs) if kind == "LoadAnnotations" else _of_frames(step, config)
+
+
+def _of_frames(step: Step, config: TrainConfig) -> Step:
+    """Let the steps that are done to each frame of a video load the masks that the detector needs."""
+    if _kind(step) == "TransformBroadcaster":
+        return {**step, "transforms": [_of_frames(inner, config) for inner in step["transforms"]]}
+    loads = _kind(step) == "LoadTrackAnnotations" and has_masks(config.model)
+    return {**step, "with_mask": True} if loads else step
 
 
 def _with_masks(step: Step, config: TrainConfig, inputs: LoweringInputs) -> Step:
@@ -102,7 +110,7 @@ def _test_step(step: Step, config: TrainConfig) -> Step:
         return {"type": "LoadAnnotations", "with_bbox": True}
     if _kind(step) == "PackDetInputs" and needs_instances(config.data):
         return {**step, "meta_keys": (*(step.get("meta_keys") or TEST_META_KEYS), "instances")}
-    return step
+    return _of_frames(step, config)
 
 
 def _how_it_is_read(step: Step) -> Step:
