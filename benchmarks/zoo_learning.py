@@ -59,6 +59,9 @@ OTHERS: dict[str, tuple[str, ...]] = {
 }
 # Where the smallest detector of a type is no good example of it.
 CONFIGS = {
+    # HRNet without its weights has losses of 1e8 and more in a cascade.
+    "CascadeRCNN": "cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco",
+    "HybridTaskCascade": "htc/htc_r50_fpn_1x_coco",
     "RetinaNet": "retinanet/retinanet_r18_fpn_1x_coco",
     "Mask2Former": "mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic",
 }

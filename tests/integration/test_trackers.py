@@ -56,10 +56,14 @@ def test_a_tracker_is_trained_and_scored_on_the_embedded_videos(workplace: Workp
     for name in ("HOTA", "MOTA", "FN"):
         found = re.search(rf"^ *{name} +(-?[\d.]+)", tested, re.MULTILINE)
         assert found and float(found[1]) == pytest.approx(scores[-1][f"motchallenge-metric/{name}"], abs=1e-4)
-    for module, action in (("threshold", "thresholds are chosen on"), ("export", "an exported model gives")):
-        refused = workplace.run(f"run={experiment}", module=module, tiny=False, expect=1)
-        told = f"is scored on tracks, and {action} boxes. Type python -m vision_research.test run={experiment}"
-        assert told in refused
+    refused = workplace.run(f"run={experiment}", module="threshold", tiny=False, expect=1)
+    told = (
+        f"is scored on tracks, and thresholds are chosen on boxes. Type python -m vision_research.test run={experiment}"
+    )
+    assert told in refused
+    refused = workplace.run(f"experiment={experiment}", "export=torchscript", "work_dir=exported", tiny=False, expect=1)
+    assert "cannot be exported" in refused and "Turn the export off with export=none" in refused
+    assert not (workplace.folder / "exported").exists(), "nothing was trained in vain"
 
 
 @pytest.mark.parametrize("tracker", list(TRACKERS))

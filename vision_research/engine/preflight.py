@@ -21,20 +21,24 @@ logger = logging.getLogger(__name__)
 SKIPPED_KEYS = ("init_cfg",)
 
 
-def preflight(config: dict[str, Any]) -> None:
+def preflight(config: dict[str, Any]) -> Any:
     """Check a lowered config against what is installed.
 
     Args:
         config: the MMEngine config as a plain tree.
 
+    Returns:
+        The detector, built without its weights.
+
     Raises:
         ConfigError: names every `type` that is not registered; or the first part that does not build, and why.
     """
     register_types(config)
-    problems = unknown_types(config) + _model_problems(config)
-    if problems:
+    detector, problems = _build_model(config)
+    if problems := unknown_types(config) + problems:
         raise ConfigError(problems)
     _build_data(config)
+    return detector
 
 
 def register_types(config: dict[str, Any]) -> None:
@@ -107,8 +111,8 @@ def _all_names(registry: Any) -> Iterator[str]:
         registry = registry.parent
 
 
-def _model_problems(config: dict[str, Any]) -> list[str]:
-    """Build the detector and compare it with the weights that it starts from; name what is wrong.
+def _build_model(config: dict[str, Any]) -> tuple[Any, list[str]]:
+    """Build the detector and compare it with the weights that it starts from; return it, and what is wrong.
 
     Its types are looked at only then: some detectors have words of their own under `type` that no registry lists.
     """
@@ -120,13 +124,13 @@ def _model_problems(config: dict[str, Any]) -> list[str]:
         with _without_chatter():
             detector = MODELS.build(ConfigDict(model))
     except Exception as error:
-        return list(_unknown_types(model, "model")) or [_explained("model", error)]
+        return None, list(_unknown_types(model, "model")) or [_explained("model", error)]
     if config.get("load_from"):
         # A zoo file's own data set may leave its classes to its type.
         dataset = (config.get("val_dataloader") or {}).get("dataset") or {}
         classes = tuple((dataset.get("metainfo") or {}).get("classes") or ())
         logger.info("%s", weights_report(detector, config["load_from"], classes))
-    return []
+    return detector, []
 
 
 def build_dataset(config: dict[str, Any], split: str) -> Any:

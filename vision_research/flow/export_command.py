@@ -20,7 +20,6 @@ from vision_research.flow.export_request import export_request, output_path
 from vision_research.flow.export_to_s3 import model_files, publish_models
 from vision_research.flow.model_record import served_model_files
 from vision_research.flow.output import require_writable
-from vision_research.flow.own_evaluation import require_boxes
 from vision_research.flow.run_data import run_data
 from vision_research.flow.source import Source, find_source
 from vision_research.flow.write import config_text
@@ -88,7 +87,6 @@ def _config_with_images(words: ExportCommand, source: Source, folder: Path) -> P
     from mmengine.config import Config
 
     config = Config.fromfile(str(source.config), import_custom_modules=False)
-    require_boxes(config, words, "an exported model gives")
     typed = typed_data(words.data, run_data(source))
     if words.images is None and typed is None:
         split_of_config(config, source.config, "val")

@@ -57,5 +57,23 @@ def export_request(
     )
 
 
+def check_export(export: ExportConfig, detector: Any) -> None:
+    """See, before a training starts, that its detector can be exported at the end as asked.
+
+    Args:
+        export: what to make, checked by `config.validate.export_problems`.
+        detector: built by MMDetection; its weights do not matter.
+
+    Raises:
+        ExportError: no family exports it, a format cannot do what is asked, or a package is missing.
+    """
+    from vision_research.deploy.detector import find_family
+    from vision_research.deploy.formats.capabilities import refuse_impossible
+
+    nowhere = Path()
+    refuse_impossible(export_request(export, config=nowhere, checkpoint=nowhere, output=nowhere, run_id=None))
+    find_family(detector)
+
+
 def _size(pair: Any) -> tuple[int, int]:
     return int(pair[0]), int(pair[1])

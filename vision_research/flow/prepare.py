@@ -18,6 +18,7 @@ from vision_research.config.schema import DataKind, Tracker, TrainConfig
 from vision_research.config.validate import validate
 from vision_research.datasets.coco_panoptic import stuff_of
 from vision_research.datasets.facts import DatasetFacts, gather_facts
+from vision_research.flow.export_request import check_export
 from vision_research.flow.resume_from_s3 import bring
 from vision_research.flow.run_folder import choose_work_dir
 from vision_research.flow.starting_weights import fetch_weights
@@ -87,7 +88,9 @@ def prepare(composition: Composition[TrainConfig]) -> PreparedRun:
     fetch_weights(config, mmengine)
     from vision_research.engine.preflight import preflight
 
-    preflight(mmengine)
+    detector = preflight(mmengine)
+    if config.export.formats:
+        check_export(config.export, detector)
     resume_from = _resume_from(config, work_dir)
     plan = training_plan(config.hw, hardware, work_dir.root, resume_from)
     return PreparedRun(composition, work_dir, facts, hardware, inputs, mmengine, plan, resume_from)
