@@ -18,8 +18,11 @@ import sys
 import tempfile
 import time
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from language_model import make_bert
 
 RESULTS = Path(__file__).parent / "results" / "zoo"
 RESULT = RESULTS / "learning.json"
@@ -38,7 +41,9 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "DDOD": ("data.image_size=[320,320]",),
     "DDQDETR": ("data.image_size=[320,320]",),
     "DINO": ("data.image_size=[320,320]",),
-    "GroundingDINO": ("data.image_size=[320,320]",),
+    # Their language model lies on a hub; one with random weights takes the same step.
+    "GLIP": ("model.language_model.name={bert}",),
+    "GroundingDINO": ("data.image_size=[320,320]", "model.language_model.name={bert}"),
     "QueryInst": ("data.image_size=[320,320]",),
     "YOLOX": ("data.image_size=[128,128]",),
     "YOLOV3": ("data.image_size=[128,128]",),
@@ -54,6 +59,15 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "PanopticFPN": MAPPED,
     "MaskFormer": MAPPED,
     "Mask2Former": MAPPED,
+    # A draw of 8 identities with 4 crops each; to find one again takes more than one crop.
+    "BaseReID": (
+        "data=digits_reid",
+        "aug=zoo/{config}",
+        "data.batch_size=1",
+        "data.image_size=null",
+        "data.limit_train=null",
+        "data.limit_val=16",
+    ),
     "MaskTrackRCNN": TRACKED,
     "Mask2FormerVideo": TRACKED,
 }
@@ -110,13 +124,17 @@ def measure(kind: str, name: str) -> dict[str, Any]:
     """Train one iteration and validate one batch, as the train command would.
 
     Returns:
-        `loss`, `step_s`, `val_s`, `metric`; or `why` not.
+        `loss`, `step_s`, `val_s`, `metric`, and `with` what it needed beyond the project's packages; or `why` not.
     """
+    from vision_research.engine.extras import needed_modules
+
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            return _step(_lowered(kind, name, Path(folder)))
+            lowered = _lowered(kind, name, Path(folder))
+            further = [module for module in needed_modules(lowered) if find_spec(module)]
+            return {**_step(lowered), **({"with": further} if further else {})}
         except Exception as error:
             return {"why": f"{type(error).__name__}: {error}".splitlines()[0][:300]}
 
@@ -136,15 +154,18 @@ def _lowered(kind: str, name: str, work_dir: Path) -> dict[str, Any]:
 
     register()
     length = ("schedule.max_epochs=null", "schedule.max_iters=1", "schedule.val_interval=1", "schedule.warmup_iters=0")
-    others = [word.format(config=name) for word in OTHERS.get(kind, ())]
+    others = list(OTHERS.get(kind, ()))
+    has_bert = any("{bert}" in word for word in others) and find_spec("transformers")
+    bert = make_bert(work_dir / "bert") if has_bert else "bert-base-uncased"
+    others = [word.format(config=name, bert=bert) for word in others]
     words = [
         f"model=zoo/{name}",
         *WORDS,
         SIZE,
-        *others,
         *length,
         "data.limit_train=4",
         "data.limit_val=1",
+        *others,
     ]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config = OmegaConf.to_object(compose("train", overrides=[*words, "tracking=none"]))

@@ -54,6 +54,21 @@ complete -o nospace -F _train train
 """
 
 
+# Files that MMDetection itself builds nothing from, whatever is installed: what is wrong in them, and what mends it.
+MISTAKES = {
+    "bytetrack/bytetrack_yolox_x_8xb4-amp-80e_crowdhuman-mot17halftrain_test-mot17test": "its `_base_` names a folder "
+    "inside of its own, where nothing is",
+    "cascade_rpn/cascade-rpn_r50-caffe_fpn_1x_coco": "its CascadeRPNHead is not told `num_classes`, which it asks for; "
+    "`+model.rpn_head.num_classes=1` mends it",
+    "sort/faster-rcnn_r50_fpn_8xb2-4e_mot17train_test-mot17train": "its `_base_` lacks the `.py`",
+    "sort/faster-rcnn_r50_fpn_8xb2-8e_mot20halftrain_test-mot20halfval": "its `_base_` lacks the `.py`",
+    "sort/faster-rcnn_r50_fpn_8xb2-8e_mot20train_test-mot20train": "its `_base_` lacks the `.py`",
+    "v3det/fcos_swinb_fpn_8x4_sample1e-3_mstrain_v3det_2x": "it gives its FPN `force_grad_on_level`, which FPN does "
+    "not know; `~model.neck.force_grad_on_level` mends it",
+}
+PACKAGES = {"skimage": "scikit-image"}
+
+
 def main() -> int:
     """Write the page, or compare it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -107,22 +122,35 @@ def _builds(builds: dict[str, Any]) -> list[str]:
     refused = Counter(
         entry["other classes"] for entry in builds.values() if isinstance(entry.get("other classes"), str)
     )
-    absent = Counter(entry["why"] for entry in builds.values() if entry["outcome"] == "not here")
+    absent = Counter(
+        entry["why"] for name, entry in builds.items() if entry["outcome"] == "not here" and name not in MISTAKES
+    )
+    broken = [name for name in MISTAKES if builds.get(name, {}).get("outcome") == "not here"]
+    further = Counter(_further(entry) for entry in builds.values() if entry["outcome"] == "same" and "with" in entry)
     wrong = {name: entry for name, entry in builds.items() if entry["outcome"] in ("differs", "not with other classes")}
     return [
         "## What builds",
         "",
         f"**{counts['same']}** detectors build without weights with the names and shapes that MMDetection builds from "
-        "the file, and with the ten classes of the digits where they count classes (`benchmarks/zoo_builds.py`).",
+        "the file, and with the ten classes of the digits where they count classes (`benchmarks/zoo_builds.py`). "
+        "Teachers are untrained, and the BERT of those that read text has random weights.",
         "",
+        *(f"- {count} of them with {names} installed" for names, count in further.most_common()),
         *(f"- `{name}`: {entry['outcome']}: {entry['why']}" for name, entry in wrong.items()),
         *(f"- {count} have no class count to set: {why}" for why, count in refused.most_common()),
         *(
             f"- {count} do not build here, nor in MMDetection by itself: {_short(why)}"
             for why, count in absent.most_common()
         ),
+        *(f"- `{name}` is broken in MMDetection: {MISTAKES[name]}" for name in broken),
         "",
     ]
+
+
+def _further(entry: dict[str, Any]) -> str:
+    """Name the packages that an entry was tried with beyond the project's own."""
+    *names, last = [PACKAGES.get(module, module) for module in entry["with"]]
+    return f"{', '.join(names)} and {last}" if names else last
 
 
 def _learning(learning: dict[str, Any]) -> list[str]:
@@ -143,15 +171,21 @@ def _learning(learning: dict[str, Any]) -> list[str]:
         "",
         f"**{able} of the {len(learning)}** detector types take a step and validate a batch, from scratch, on one busy "
         "core, two small images a step (`benchmarks/zoo_learning.py`): on `data=digits`, trackers of boxes and "
-        "of masks on `data=digits_video`, panoptic detectors and semantic branches on `data=digits_panoptic`. What a "
-        "type needs beyond its name is in the benchmark's OTHERS (a size that its strides ask for, an untrained "
-        "teacher). BoxInst was tried with scikit-image installed.",
+        "of masks on `data=digits_video`, panoptic detectors and semantic branches on `data=digits_panoptic`, "
+        "re-identification on `data=digits_reid`. What a type needs beyond its name is in the benchmark's OTHERS (a "
+        "size that its strides ask for, an untrained teacher, a BERT with random weights)."
+        f"{_tried_with(learning)}",
         "",
         "| detector | smallest config | loss, or why not | step, s | validation, s |",
         "|---|---|---|---|---|",
         *rows,
         "",
     ]
+
+
+def _tried_with(learning: dict[str, Any]) -> str:
+    tried = [f"{kind} with {_further(entry)}" for kind, entry in sorted(learning.items()) if "with" in entry]
+    return f" Tried with further packages installed: {'; '.join(tried)}." if tried else ""
 
 
 def _entries(parity: dict[str, Any], builds: dict[str, Any], learning: dict[str, Any]) -> list[str]:

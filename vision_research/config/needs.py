@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from vision_research.config.lowering.language import DRAWING, reads_text
+from vision_research.config.lowering.reid import REID_KINDS
 from vision_research.config.lowering.tracks import VIDEO_KINDS, gives_tracks
 from vision_research.config.recipe import has_masks
+from vision_research.config.reid import reid_problems
 from vision_research.config.schema import DataKind, TrainConfig
 from vision_research.config.scoring import is_panoptic
 
 TRACKS = "videos with tracks"
 MAPS = "panoptic annotations"
+CROPS = "crops of persons with identities"
 # Transforms that read what our kinds of data sets do not have.
 NEEDS = {
     "LoadPanopticAnnotations": MAPS,
@@ -19,12 +23,9 @@ NEEDS = {
     "UniformRefFrameSample": TRACKS,
     "TransformBroadcaster": TRACKS,
     "PackTrackInputs": TRACKS,
-    "PackReIDInputs": "crops of persons with identities",
+    "PackReIDInputs": CROPS,
     "LoadProposals": "proposals that were computed before",
     "ProposalBroadcaster": "proposals that were computed before",
-    "RandomSamplingNegPos": "texts with the images",
-    "LoadTextAnnotations": "texts with the images",
-    "GTBoxSubOne_GLIP": "texts with the images",
     "MultiBranch": "unlabelled images beside the labelled ones",
 }
 # Trackers whose `loss` MMDetection refuses.
@@ -37,12 +38,22 @@ def unmet_needs(config: TrainConfig) -> Iterator[str]:
         return
     yield from _unmet_by_the_model(config)
     yield from _unmet_by_the_training(config)
+    yield from reid_problems(config)
     if config.aug.recipe is None:
         return
     zoo = config.aug.recipe["zoo"]
     for path, step in steps(config.aug.recipe.get("train"), "aug.recipe.train"):
+        if _kind(step) == DRAWING and not reads_text(config.model):
+            yield (
+                f"{path}.type={step['type']}: draws names of classes for a detector that reads them, and "
+                f"model={config.model['type']} reads none. Type another aug=OPTION, or model=zoo/{zoo}"
+            )
+            return
         need = NEEDS.get(_kind(step))
         if need == TRACKS and config.data.kind in VIDEO_KINDS:
+            continue
+        # What follows a video step by step draws several crops as well.
+        if need in (TRACKS, CROPS) and config.data.kind in REID_KINDS:
             continue
         if config.data.train_panoptic is not None and (need == MAPS or step.get("with_seg")):
             continue

@@ -12,6 +12,8 @@ from typing import Any
 # Hooks of the recipe that stay with the detector. The others belong to its data pipeline (stage switches) or are ours.
 MODEL_HOOKS = ("EMAHook", "SyncNormHook", "MeanTeacherHook", "NumClassCheckHook")
 L1_SWITCH_HOOK = "YOLOXModeSwitchHook"
+# Transforms that mirror an image with some probability.
+FLIPS = ("RandomFlip", "RandomFlip_GLIP")
 # `8xb32` in a file's name: 8 GPUs of 32 images each.
 BATCH_IN_NAME = re.compile(r"_(\d+)xb(\d+)")
 
@@ -70,8 +72,15 @@ def base_batch_size(config: dict[str, Any], name: str) -> int | None:
     The file's name is trusted before its `auto_scale_lr`: RTMDet's files inherit 16 there and were trained with 8x32.
     """
     if found := BATCH_IN_NAME.search(name):
-        return int(found[1]) * int(found[2])
+        return int(found[1]) * int(found[2]) // _drawn_at_once(config)
     return (config.get("auto_scale_lr") or {}).get("base_batch_size")
+
+
+def _drawn_at_once(config: dict[str, Any]) -> int:
+    """Count the images of one sample: re-identification draws several crops of several identities."""
+    dataset = (config.get("train_dataloader") or {}).get("dataset") or {}
+    drawn = dataset.get("triplet_sampler") or {}
+    return int(drawn.get("num_ids", 1)) * int(drawn.get("ins_per_id", 1))
 
 
 def feeding(config: dict[str, Any]) -> dict[str, Any]:

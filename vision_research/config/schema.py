@@ -23,6 +23,8 @@ class DataKind(Enum):
     youtube_vis = "youtube_vis"
     digits_video = "digits_video"
     digits_panoptic = "digits_panoptic"
+    reid = "reid"
+    digits_reid = "digits_reid"
     zoo = "zoo"
 
 
@@ -89,8 +91,8 @@ class DataConfig:
 
     Attributes:
         kind: `coco` (COCO JSON), `mot` and `youtube_vis` (the same of videos, with tracks or with masks), `voc` (Pascal
-            VOC folders), `digits` and the like (made on first use) or `zoo` (what a file of MMDetection's zoo names:
-            `data=zoo/FAMILY/CONFIG`).
+            VOC folders), `reid` (crops with identities), `digits` and the like (made on first use) or `zoo` (what a
+            file of MMDetection's zoo names: `data=zoo/FAMILY/CONFIG`).
         root: folder that `*_ann` and `*_prefix` are relative to; it may be in S3, as each of those (`s3://BUCKET/KEY`).
         train_ann: annotation file of the training split.
         val_ann: annotation file of the validation split.

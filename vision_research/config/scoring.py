@@ -15,6 +15,7 @@ PROPOSALS = "coco/AR@1000"
 TRACKS = "motchallenge-metric/HOTA"
 MASK_TRACKS = "youtube_vis/segm_mAP"
 PANOPTIC = "panoptic/PQ"
+IDENTITIES = "reid-metric/mAP"
 
 
 def monitored(model: dict[str, Any], aug_recipe: dict[str, Any] | None, has_maps: bool) -> str:
@@ -27,6 +28,8 @@ def monitored(model: dict[str, Any], aug_recipe: dict[str, Any] | None, has_maps
     """
     if any(node.get("type") == "PackTrackInputs" for node in _nodes((aug_recipe or {}).get("val"))):
         return MASK_TRACKS if has_masks(model) else TRACKS
+    if model.get("type") == "BaseReID":
+        return IDENTITIES
     if has_maps and is_panoptic(model):
         return PANOPTIC
     return PROPOSALS if is_class_agnostic(model) else BOXES

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from vision_research.config.needs import steps
+from vision_research.config.recipe import FLIPS
 from vision_research.config.schema import AugConfig, DataConfig, DataKind, TrainConfig
 
 # Of a file's own data sets; what is read there is what loaders are made of.
@@ -66,7 +67,7 @@ def _of_flips(config: TrainConfig) -> Iterator[str]:
     if not prob:
         return
     name, tree = ("recipe.train", aug.recipe.get("train")) if aug.recipe is not None else ("train", aug.train)
-    if not any(step.get("type") == "RandomFlip" and step.get("prob") == prob for _, step in steps(tree, "")):
+    if not any(step.get("type") in FLIPS and step.get("prob") == prob for _, step in steps(tree, "")):
         yield (
             f"data.flip_prob={prob}: no step of aug.{name} mirrors images with it. Type aug=flip, or the prob of the "
             "step itself"

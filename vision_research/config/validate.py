@@ -18,7 +18,7 @@ from vision_research.config.secrets import secret_problems
 from vision_research.config.unread import has_weak_stage, unread_knobs
 
 # MMDetection's transforms that leave masks where they were, or refuse them in the middle of an epoch.
-MADE_HERE = (DataKind.digits, DataKind.digits_video, DataKind.digits_panoptic)
+MADE_HERE = (DataKind.digits, DataKind.digits_video, DataKind.digits_panoptic, DataKind.digits_reid)
 BOXES_ONLY = ("Mosaic", "MixUp", "RandomAffine", "RandomCenterCropPad")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from vision_research.config.dataset_tree import part
 from vision_research.config.recipe import (
+    FLIPS,
     L1_SWITCH_HOOK,
     MODEL_HOOKS,
     base_batch_size,
@@ -146,7 +147,7 @@ def _flipped_as_the_data_allows(node: Any) -> Any:
         return node
     changed = {key: _flipped_as_the_data_allows(value) for key, value in node.items()}
     prob = node.get("prob")
-    if str(node.get("type", "")).rpartition(".")[2] == "RandomFlip" and isinstance(prob, (int, float)):
+    if str(node.get("type", "")).rpartition(".")[2] in FLIPS and isinstance(prob, (int, float)):
         changed["prob"] = f"${{first:${{data.flip_prob}},{prob}}}"
     return changed
 

@@ -25,7 +25,8 @@ class VOCFolderDataset(XMLDataset):
             img_info: `img_id`, `file_name` and `xml_path`.
 
         Returns:
-            The sample; `instances` hold `bbox` (xyxy, 0-based pixels), `bbox_label` and `ignore_flag`.
+            The sample; `instances` hold `bbox` (xyxy, 0-based pixels), `bbox_label` and `ignore_flag`; with
+            `return_classes`, `text` are the names of the classes.
         """
         sample = cast(dict[str, Any], super().parse_data_info(img_info))
         sample["instances"] = [
@@ -33,6 +34,9 @@ class VOCFolderDataset(XMLDataset):
             for instance in sample["instances"]
             if _is_visible(instance["bbox"], sample["width"], sample["height"])
         ]
+        if self.return_classes:
+            # As CocoDataset gives them to detectors that read the classes as text.
+            sample |= {"text": self.metainfo["classes"], "custom_entities": True}
         return sample
 
 

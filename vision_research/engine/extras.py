@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version as installed_version
 from importlib.util import find_spec
 from typing import Any
+
+from packaging.version import Version
 
 from vision_research.config.needs import nodes
 
@@ -18,11 +21,13 @@ class Extra:
             keys that need it wherever they are set (one that ends in `=`).
         modules: what has to be importable.
         remedy: what to type; `{path}` in it is where the word stands.
+        before: the version of the first module from which on MMDetection cannot read it, or empty.
     """
 
     names: tuple[str, ...]
     modules: tuple[str, ...]
     remedy: str
+    before: str = ""
 
     def needed_by(self, node: dict[str, Any]) -> str | None:
         """Return the word of a node, as it is typed, that needs the package."""
@@ -41,9 +46,19 @@ class Extra:
         """List the modules that are not installed."""
         return [module for module in self.modules if find_spec(module) is None]
 
+    def lack(self) -> str:
+        """Say what is not installed, or too new; empty where all is well."""
+        if absent := self.absent():
+            return f"needs {' and '.join(absent)}, which {'is' if len(absent) == 1 else 'are'} not installed"
+        found = installed_version(self.modules[0]) if self.before else ""
+        if found and Version(found) >= Version(self.before):
+            return f"needs {self.modules[0]}<{self.before}, and {found} is installed"
+        return ""
+
 
 PIP = "python -m pip install"
 TRACKING = f"{PIP} 'vision-research[tracking]'"
+LANGUAGE = f"{PIP} 'vision-research[language]'"
 EXTRAS = (
     # Its own requirements would put a second OpenCV over the one that is there.
     Extra(("Albu",), ("albumentations",), f"{PIP} scikit-image && {PIP} --no-deps albumentations==1.4.4"),
@@ -56,12 +71,13 @@ EXTRAS = (
         ("mmpretrain", "torchvision"),
         f"{PIP} 'vision-research[mmpretrain]'",
     ),
-    # Words of transformers 4 that MMDetection reads are gone from 5.
-    Extra(("BertModel", "GLIP", "RandomSamplingNegPos"), ("transformers", "nltk"), f"{PIP} 'transformers<5' nltk"),
+    # nltk, which MMDetection imports beside it, looks for nouns in captions: names of classes never come to it.
+    # From 4.56 on GLIP's fusion of words and images does not build (mmdet/models/utils/vlfuse_helper.py).
+    Extra(("BertModel", "GLIP", "RandomSamplingNegPos"), ("transformers",), LANGUAGE, before="4.56"),
     Extra(
         ("num_cp=",),
         ("fairscale",),
-        f"{PIP} fairscale, or {{path}}.num_cp=0 (it saves memory and changes no result)",
+        f"{LANGUAGE} (or fairscale alone), or {{path}}.num_cp=0 (it saves memory and changes no result)",
     ),
     Extra(
         ("use_torchvision=",),
@@ -96,13 +112,17 @@ EXTRAS = (
 )
 
 
+def needed_modules(config: dict[str, Any]) -> list[str]:
+    """List the modules beyond the project's own that a lowered config needs, installed or not."""
+    found = [extra for _, node in nodes(config, "") for extra in EXTRAS if extra.needed_by(node)]
+    return sorted({module for extra in found for module in extra.modules})
+
+
 def missing_extras(config: dict[str, Any]) -> list[str]:
     """Name every package that a lowered config needs and that is not installed, once, with what to type."""
     found: dict[Extra, str] = {}
     for path, node in nodes(config, ""):
         for extra in EXTRAS:
-            if extra not in found and (word := extra.needed_by(node)) and (absent := extra.absent()):
-                are = "is" if len(absent) == 1 else "are"
-                remedy = extra.remedy.replace("{path}", path)
-                found[extra] = f"{path}.{word}: needs {' and '.join(absent)}, which {are} not installed. Type {remedy}"
+            if extra not in found and (word := extra.needed_by(node)) and (lack := extra.lack()):
+                found[extra] = f"{path}.{word}: {lack}. Type {extra.remedy.replace('{path}', path)}"
     return list(found.values())

@@ -67,7 +67,7 @@ class CheckpointPredictor:
         """Detect in a batch."""
         if not images:
             return []
-        packed = [self._steps(_loaded(image)) for image in images]
+        packed = [self._steps(_loaded(image, self.classes)) for image in images]
         batch = {key: [sample[key] for sample in packed] for key in ("inputs", "data_samples")}
         batch = self.detector.data_preprocessor(batch, False)
         answers = self.detector(batch["inputs"], batch["data_samples"], mode="predict")
@@ -148,10 +148,14 @@ def _loads(step: Any) -> bool:
     return str(step["type"]).rpartition(".")[2].startswith("Load")
 
 
-def _loaded(image: Image) -> dict[str, Any]:
-    """What a loading transform leaves; `instances` because a shortened validation names it among its meta keys."""
+def _loaded(image: Image, classes: tuple[str, ...]) -> dict[str, Any]:
+    """What a loading transform leaves; `instances` because a shortened validation names it among its meta keys.
+
+    The names of the classes are packed for detectors that read them as text, and for no others.
+    """
     shape = image.shape[:2]
-    return {"img": image, "img_shape": shape, "ori_shape": shape, "img_id": 0, "img_path": "", "instances": []}
+    sample = {"img": image, "img_shape": shape, "ori_shape": shape, "img_id": 0, "img_path": "", "instances": []}
+    return {**sample, "text": classes, "custom_entities": True}
 
 
 def _detections(found: Any) -> Detections:

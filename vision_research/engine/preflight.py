@@ -13,6 +13,7 @@ from typing import Any
 
 from vision_research.config.errors import ConfigError
 from vision_research.engine.extras import missing_extras
+from vision_research.engine.language import unread_model, unread_names
 from vision_research.engine.weights_report import weights_report
 
 logger = logging.getLogger(__name__)
@@ -124,13 +125,14 @@ def _build_model(config: dict[str, Any]) -> tuple[Any, list[str]]:
         with _without_chatter():
             detector = MODELS.build(ConfigDict(model))
     except Exception as error:
-        return None, list(_unknown_types(model, "model")) or [_explained("model", error)]
+        unread = unread_model(model, error, _being_built(error))
+        return None, list(_unknown_types(model, "model")) or unread or [_explained("model", error)]
     if config.get("load_from"):
         # A zoo file's own data set may leave its classes to its type.
         dataset = (config.get("val_dataloader") or {}).get("dataset") or {}
         classes = tuple((dataset.get("metainfo") or {}).get("classes") or ())
         logger.info("%s", weights_report(detector, config["load_from"], classes))
-    return detector, []
+    return detector, list(unread_names(detector, config))
 
 
 def build_dataset(config: dict[str, Any], split: str) -> Any:

@@ -26,5 +26,6 @@ import vision_research.storage.local_backend
 import vision_research.storage.s3.backend
 import vision_research.storage.s3.checkpoint_loader
 import vision_research.tracking.spool_backend
+import vision_research.transforms.class_names
 import vision_research.transforms.load_image
 import vision_research.transforms.load_panoptic  # noqa: F401

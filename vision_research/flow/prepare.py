@@ -11,6 +11,7 @@ from vision_research.config.addresses import is_s3, join
 from vision_research.config.compose import Composition
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering import LoweringInputs, lower
+from vision_research.config.lowering.reid import DRAWN, REID_KINDS, reid_files
 from vision_research.config.lowering.schedule import learning_rate, validation_points
 from vision_research.config.lowering.storage import s3_settings
 from vision_research.config.needs import unmet_masks, unscored_masks
@@ -18,6 +19,7 @@ from vision_research.config.schema import DataKind, Tracker, TrainConfig
 from vision_research.config.validate import validate
 from vision_research.datasets.coco_panoptic import stuff_of
 from vision_research.datasets.facts import DatasetFacts, gather_facts
+from vision_research.datasets.reid import gather_reid_facts
 from vision_research.flow.export_request import check_export
 from vision_research.flow.resume_from_s3 import bring
 from vision_research.flow.run_folder import choose_work_dir
@@ -134,6 +136,14 @@ def look_at_data(config: TrainConfig) -> DatasetFacts:
         from vision_research.datasets.digits_panoptic import make_digits_panoptic
 
         make_digits_panoptic(Path(data.root))
+    if data.kind is DataKind.digits_reid:
+        from vision_research.datasets.digits_reid import make_digits_reid
+
+        make_digits_reid(Path(data.root))
+    if data.kind in REID_KINDS:
+        crops = {split: file for split, file in reid_files(data).items() if split != "test" or data.test_ann}
+        anns, prefixes = ({split: crops[split][part] for split in crops} for part in (0, 1))
+        return gather_reid_facts(as_path(data.root), anns, prefixes, DRAWN["num_ids"], as_path)
     facts = gather_facts(
         kind=data.kind.value,
         root=as_path(data.root),

@@ -158,7 +158,7 @@ def test_missing_annotations_and_images_are_named(root: Path) -> None:
     )
 
 
-def build(root: Path, *, test_mode: bool, pipeline: list[dict[str, Any]] | None = None) -> Any:
+def build(root: Path, *, test_mode: bool, pipeline: list[dict[str, Any]] | None = None, **more: Any) -> Any:
     register_all_modules(init_default_scope=True)
     return DATASETS.build(
         {
@@ -171,6 +171,7 @@ def build(root: Path, *, test_mode: bool, pipeline: list[dict[str, Any]] | None 
             "metainfo": {"classes": ("cat", "dog")},
             "pipeline": pipeline or [],
             "test_mode": test_mode,
+            **more,
         }
     )
 
@@ -185,6 +186,12 @@ def test_the_data_set_drops_what_the_look_said_it_drops(root: Path, test_mode: b
     assert sample["instances"] == [{"bbox": [4, 5, 8, 9], "bbox_label": 1, "ignore_flag": 0}]
     assert sample["img_path"] == str(root / "JPEGImages" / "000001.jpg")
     assert (sample["img_id"], sample["width"], sample["height"]) == ("000001", 60, 40)
+
+
+def test_its_samples_carry_the_names_of_the_classes_where_they_are_asked_for(root: Path) -> None:
+    sample = build(root, test_mode=True, return_classes=True).get_data_info(0)
+    assert (sample["text"], sample["custom_entities"]) == (("cat", "dog"), True)
+    assert "text" not in build(root, test_mode=True).get_data_info(0)
 
 
 def test_its_samples_carry_the_ground_truth_that_the_metric_scores_against(root: Path) -> None:

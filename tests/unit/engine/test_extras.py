@@ -21,13 +21,13 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (
             {"language_model": {"type": "BertModel"}},
-            r"^model\.language_model\.type=BertModel: needs transformers and nltk, which are not installed. Type "
-            r"python -m pip install 'transformers<5' nltk$",
+            r"^model\.language_model\.type=BertModel: needs transformers, which is not installed. Type "
+            r"python -m pip install 'vision-research\[language\]'$",
         ),
         (
             {"encoder": {"num_cp": 6}},
-            r"^model\.encoder\.num_cp: needs fairscale, which is not installed. Type python -m pip install fairscale, "
-            r"or model\.encoder\.num_cp=0 ",
+            r"^model\.encoder\.num_cp: needs fairscale, which is not installed. Type python -m pip install "
+            r"'vision-research\[language\]' \(or fairscale alone\), or model\.encoder\.num_cp=0 ",
         ),
         (
             {"train_cfg": {"rcnn": {"assigner": {"type": "MaxIoUAssigner", "perm_repeat_gt_cfg": {"iou_thr": 0.7}}}}},
@@ -68,3 +68,21 @@ def test_every_package_is_told_at_once() -> None:
     panoptic, lvis = missing_extras(tree)
     assert panoptic.startswith("val_evaluator.0.type=CocoPanopticMetric: needs panopticapi")
     assert lvis.startswith("val_evaluator.1.type=LVISMetric: needs lvis")
+
+
+def test_what_a_config_needs_is_listed_installed_or_not() -> None:
+    model = {"type": "GroundingDINO", "language_model": {"type": "BertModel"}, "encoder": {"num_cp": 6}}
+    assert extras.needed_modules({"model": model}) == ["fairscale", "transformers"]
+    assert extras.needed_modules({"model": {"type": "RTMDet", "encoder": {"num_cp": 0}}}) == []
+
+
+@pytest.mark.parametrize(("version", "is_named"), [("4.55.4", False), ("4.56.0", True), ("5.24.0", True)])
+def test_a_version_that_is_too_new_is_named(monkeypatch: pytest.MonkeyPatch, version: str, is_named: bool) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: object())
+    monkeypatch.setattr(extras, "installed_version", lambda name: version)
+    problems = missing_extras({"model": {"language_model": {"type": "BertModel"}}})
+    expected = (
+        f"model.language_model.type=BertModel: needs transformers<4.56, and {version} is installed. Type "
+        "python -m pip install 'vision-research[language]'"
+    )
+    assert problems == ([expected] if is_named else [])

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from vision_research.config.errors import ConfigError
+from vision_research.config.lowering.reid import tells_identities
 from vision_research.config.scoring import is_class_agnostic
 
 # Parts whose `num_classes` are the classes of the data.
@@ -48,6 +49,10 @@ def set_class_count(model: dict[str, Any], num_classes: int, num_stuff: int = 0)
     places = [(path, node) for path, node, _ in found if {*path} & HEADS and not {*path} & OTHERS]
     panoptic = [(path, node) for path, node in _nodes(model, ()) if "num_things_classes" in node]
     if is_class_agnostic(model):
+        return
+    if tells_identities(model):
+        # Its classes are the identities of the crops.
+        model["head"]["num_classes"] = num_classes
         return
     if unknown:
         raise ConfigError(

@@ -8,6 +8,7 @@ from vision_research.config.addresses import absolute, join
 from vision_research.config.dataset_tree import join as join_frame
 from vision_research.config.lowering.frames import test_frame, train_frame
 from vision_research.config.lowering.inputs import LoweringInputs
+from vision_research.config.lowering.language import with_text
 from vision_research.config.lowering.panoptic import (
     is_scored_on_maps,
     panoptic_ann,
@@ -17,6 +18,8 @@ from vision_research.config.lowering.panoptic import (
 )
 from vision_research.config.lowering.pipelines import image_backend, needs_instances
 from vision_research.config.lowering.recipe_data import lower_recipe_data
+from vision_research.config.lowering.reid import METRIC as REID_METRIC
+from vision_research.config.lowering.reid import REID_KINDS, reid_dataset
 from vision_research.config.lowering.storage import backend_args
 from vision_research.config.lowering.tracks import gives_tracks, video_dataset, video_metric, video_sampler
 from vision_research.config.recipe import has_masks
@@ -29,12 +32,14 @@ def lower_data(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
     data = config.data
     if data.recipe is not None:
         return lower_recipe_data(config, inputs)
+    if data.kind in REID_KINDS:
+        return _reid_data(config, inputs)
     splits: dict[str, Any] = {"train_dataloader": _train_loader(config, inputs)}
     masked = has_masks(config.model)
     boxes_and_masks = ["bbox", "segm"] if masked else "bbox"
     scores = "proposal" if is_class_agnostic(config.model) else boxes_and_masks
     for split in ("val", "test"):
-        dataset = evaluation_dataset(data, config.storage, inputs.classes, split)
+        dataset = with_text(evaluation_dataset(data, config.storage, inputs.classes, split), config.model)
         frame = test_frame(config, split)
         if tracked := gives_tracks(frame):
             dataset = video_dataset(dataset, masked)
@@ -51,6 +56,24 @@ def lower_data(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
         if mapped:
             scored = panoptic_metric(data, config.storage, panoptic_ann(data, split))
         splits[f"{split}_evaluator"] = video_metric(masked) if tracked else scored
+    return splits
+
+
+def _reid_data(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
+    """Return loaders and evaluators of crops with identities; what is drawn for a step is drawn by the data set."""
+    sampler = "InfiniteSampler" if config.schedule.max_iters is not None else "DefaultSampler"
+    splits: dict[str, Any] = {}
+    for split in ("train", "val", "test"):
+        training = split == "train"
+        frame = train_frame(config, inputs) if training else test_frame(config, split)
+        splits[f"{split}_dataloader"] = {
+            # The crops of a draw are not known by the number of the sample.
+            **_loader(config, inputs, config.data.batch_size if training else config.data.val_batch_size, None, True),
+            "sampler": {"type": sampler if training else "DefaultSampler", "shuffle": training},
+            "dataset": join_frame(frame, [reid_dataset(config, inputs.classes, split)]),
+        }
+        if not training:
+            splits[f"{split}_evaluator"] = {**REID_METRIC, "collect_device": "gpu"}
     return splits
 
 
@@ -104,6 +127,7 @@ def _train_loader(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]
     data = config.data
     dataset = _dataset(data, config.storage, inputs.classes, data.train_ann, data.train_prefix, data.limit_train)
     dataset |= {"filter_cfg": {"filter_empty_gt": not data.keep_empty, "min_size": 1}}
+    dataset = with_text(dataset, config.model)
     if trains_on_maps(config):
         assert data.train_panoptic is not None
         dataset = panoptic_dataset(dataset, data.train_panoptic, inputs)

@@ -12,6 +12,7 @@ from typing import Any
 
 from vision_research.config.dataset_tree import PLACE, pipelines
 from vision_research.config.lowering.inputs import LoweringInputs
+from vision_research.config.lowering.language import naming_tokenizer, packing_text
 from vision_research.config.lowering.panoptic import is_scored_on_maps, map_step, trains_on_maps
 from vision_research.config.lowering.pipelines import (
     TEST_META_KEYS,
@@ -52,7 +53,9 @@ def final_recipe_pipeline(config: TrainConfig, inputs: LoweringInputs) -> list[S
     hooks = words_of(config.aug.recipe)["hooks"]
     if "PipelineSwitchHook" in hooks:
         steps = resized(hooks["PipelineSwitchHook"]["switch_pipeline"], config.aug.image_size, config.image_size)
-        return [_train_step(step, config, inputs) for step in steps]
+        fitted = [_train_step(step, config, inputs) for step in steps]
+        text = naming_tokenizer if config.data.kind is DataKind.zoo else packing_text
+        return text(fitted, config.model)
     if "YOLOXModeSwitchHook" in hooks:
         skipped = hooks["YOLOXModeSwitchHook"].get("skip_type_keys", ("Mosaic", "RandomAffine", "MixUp"))
         mixed, *inner = pipelines(train_frame(config, inputs))
@@ -64,9 +67,11 @@ def final_recipe_pipeline(config: TrainConfig, inputs: LoweringInputs) -> list[S
 def _recipe_frame(config: TrainConfig, split: str, fit: Callable[[Step], Step]) -> dict[str, Any]:
     assert config.aug.recipe is not None
     frame: dict[str, Any] = resized(words_of(config.aug.recipe)[split], config.aug.image_size, config.image_size)
-    if config.data.kind is not DataKind.zoo:
-        for pipeline in pipelines(frame):
-            pipeline[:] = [fit(step) for step in pipeline]
+    for pipeline in pipelines(frame):
+        if config.data.kind is DataKind.zoo:
+            pipeline[:] = naming_tokenizer(pipeline, config.model)
+        else:
+            pipeline[:] = packing_text([fit(step) for step in pipeline], config.model)
     return frame
 
 

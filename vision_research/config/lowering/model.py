@@ -10,6 +10,7 @@ from vision_research.config.addresses import RUNS_SCHEME, absolute
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering.class_count import set_class_count
 from vision_research.config.lowering.inputs import LoweringInputs
+from vision_research.config.lowering.language import DRAWING, count_drawn_names, name_language_model_once, reads_text
 from vision_research.config.lowering.tuples import with_tuples, words_of
 from vision_research.config.model_index import published_weights
 from vision_research.config.schema import DataKind, TrainConfig
@@ -32,8 +33,11 @@ def lower_model(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
     model: dict[str, Any] = with_tuples(words, recipe.get("tuples") or [])
     _without_words_of_the_old_backbone(model, recipe.get("backbone"))
     _find_the_teacher(model)
+    name_language_model_once(model)
     if config.data.kind is not DataKind.zoo:
         set_class_count(model, len(inputs.classes), len(inputs.stuff) if learns_from_maps(config.model) else 0)
+        if reads_text(model) and DRAWING in _kinds([config.aug.train, (config.aug.recipe or {}).get("train")]):
+            count_drawn_names(model)
     _use_batch_augments(model, config, recipe.get("zoo"))
     _scale_batch_augments(model, config.image_size, recipe.get("image_size"))
     if config.model.get("weights", "none") == "none":

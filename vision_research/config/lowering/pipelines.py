@@ -6,6 +6,7 @@ from typing import Any
 
 from vision_research.config.addresses import join
 from vision_research.config.lowering.inputs import LoweringInputs
+from vision_research.config.lowering.language import packing_text
 from vision_research.config.lowering.panoptic import is_scored_on_maps, map_step, trains_on_maps
 from vision_research.config.lowering.storage import backend_args
 from vision_research.config.lowering.tuples import as_tuple, restore_step
@@ -33,7 +34,7 @@ def train_pipeline(
     if _letterbox(config) and not any(step["type"] == "Pad" for step in body):
         body.append(_pad(config))
     read = map_step(config) if trains_on_maps(config) else _annotations(config)
-    return [load_step(config, inputs), read, *body, {"type": "PackDetInputs"}]
+    return packing_text([load_step(config, inputs), read, *body, {"type": "PackDetInputs"}], config.model)
 
 
 def load_step(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
@@ -68,13 +69,14 @@ def test_pipeline(config: TrainConfig) -> list[dict[str, Any]]:
         body = [{"type": "Resize", "scale": (width, height), "keep_ratio": True}]
         body += [_pad(config)] if _letterbox(config) else []
     meta_keys = (*TEST_META_KEYS, "instances") if needs_instances(config.data) else TEST_META_KEYS
-    return [
+    steps = [
         {"type": "LoadImageOrSkip", "backend_args": image_backend(config, config.data.val_prefix), "skip": False},
         *body,
         # Panoptic quality reads its maps by itself.
         {"type": "LoadAnnotations", "with_bbox": True} if is_scored_on_maps(config) else _annotations(config),
         {"type": "PackDetInputs", "meta_keys": meta_keys},
     ]
+    return packing_text(steps, config.model)
 
 
 def needs_instances(data: DataConfig) -> bool:

@@ -37,6 +37,10 @@ def resized(tree: Any, written_for: list[int] | None, wanted: list[int]) -> Any:
 def _visit(node: Any, old: tuple[int, ...], new: tuple[int, ...]) -> Any:
     if isinstance(node, dict):
         kind = str(node.get("type", "")).rpartition(".")[2]
+        if kind == "RandomCrop" and node.get("crop_type") == "absolute_range":
+            # The smallest and the largest side of a crop, and no width and height.
+            factor = min(max(new) / max(old), min(new) / min(old))
+            return {**node, "crop_size": type(node["crop_size"])(_side(side, factor) for side in node["crop_size"])}
         return {
             key: _scaled(value, old, new) if (kind, key) in SIZES else _visit(value, old, new)
             for key, value in node.items()
