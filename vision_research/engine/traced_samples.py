@@ -120,8 +120,7 @@ class TracedDataset:
         if not mixes:
             self._path = _file_name(results) or self._path
         if self._loaded_late is None and "gt_bboxes" in results:
-            # Validation loads annotations after the image has come to size: they stay those of the original image.
-            self._loaded_late = "scale_factor" in results
+            self._loaded_late = _loads_late(transform, results)
         self._steps.append(Step(type(transform).__name__, tuple(views(results, bool(self._loaded_late)))))
         self._loaded = self._loaded or is_last
 
@@ -146,6 +145,18 @@ class _Watched:
     def __getattr__(self, name: str) -> Any:
         # A mixing wrapper asks its transforms which images they want (`get_indexes`).
         return getattr(self._transform, name)
+
+
+def _loads_late(transform: Any, results: dict[str, Any]) -> bool:
+    """Tell whether annotations were loaded after the image had come to size, as validation does.
+
+    They stay those of the original image then. A video's frames go through one transform that has others inside.
+    """
+    inner = [type(one).__name__ for one in getattr(transform, "transforms", ())]
+    loading = next((place for place, name in enumerate(inner) if name.endswith("Annotations")), None)
+    if loading is None:
+        return "scale_factor" in results
+    return any("Resize" in name for name in inner[:loading])
 
 
 def choose(names: Sequence[str], wanted: Sequence[str] | None, num: int) -> list[int]:

@@ -33,6 +33,8 @@ from vision_research.work_dir import WorkDir
 PER_SHEET = 36
 # Steps in a row of a picture of steps.
 STEPS_IN_ROW = 5
+# Frames in a row of a picture of a video.
+FRAMES_IN_ROW = 6
 
 
 def browse(composition: Composition[BrowseCommand]) -> Path:
@@ -156,7 +158,8 @@ def _annotated(view: Any, classes: Sequence[str]) -> NDArray[np.uint8]:
 
 
 def _side_by_side(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    return images[0] if len(images) == 1 else contact_sheet([("", image) for image in images], len(images), 640)
+    columns = min(len(images), FRAMES_IN_ROW)
+    return images[0] if len(images) == 1 else contact_sheet([("", image) for image in images], columns, 640)
 
 
 def _write(out: Path, drawn: Sequence[tuple[str, NDArray[np.uint8]]], steps: bool) -> None:

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from vision_research.config.compose import Composition
 from vision_research.config.errors import ConfigError
+from vision_research.datasets.digits_video import make_digits_video
 from vision_research.engine.preflight import build_dataset, register_types
 from vision_research.engine.traced_samples import TracedDataset
 from vision_research.flow.browse import browse
@@ -32,6 +33,12 @@ def composed(in_conf: None, few_digits: Path, tmp_path: Path) -> Callable[..., C
         return Composition(config, "", (), {}, None, "")
 
     return compose_words
+
+
+@pytest.fixture(scope="module")
+def few_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video to train on and one to validate."""
+    return make_digits_video(tmp_path_factory.mktemp("data") / "videos", num_train=1, num_val=1).root
 
 
 @pytest.fixture
@@ -99,6 +106,24 @@ def test_validation_boxes_and_masks_lie_on_the_image_that_came_to_size(traced: C
             rows, columns = np.nonzero(mask)
             edges = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
             np.testing.assert_allclose(edges, box, atol=1.5)
+
+
+@pytest.mark.parametrize("phase", ["train", "val"])
+def test_masks_of_videos_lie_on_every_frame(traced: Callable[..., TracedDataset], few_videos: Path, phase: str) -> None:
+    zoo = "zoo/masktrack_rcnn/masktrack-rcnn_mask-rcnn_r50_fpn_8xb1-12e_youtubevis2019"
+    words = (f"model={zoo}", f"aug={zoo}", "data=digits_video", "data.kind=youtube_vis", f"data.root={few_videos}")
+    views = traced(*words, f"browse.phase={phase}").trace(0).final
+    assert len(views) == {"train": 2, "val": 24}[phase]
+    tight = 0
+    for view in views:
+        assert view.image.shape[:2] == (82, 96) and view.masks is not None
+        for (left, top, right, bottom), mask in zip(view.boxes, view.masks, strict=True):
+            rows, columns = np.nonzero(mask)
+            edges = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+            # Boxes are of whole digits, masks of what is seen.
+            assert (edges[:2] >= [left - 1.5, top - 1.5]).all() and (edges[2:] <= [right + 1.5, bottom + 1.5]).all()
+            tight += bool(np.abs(edges - [left, top, right, bottom]).max() < 1.5)
+    assert tight >= len(views), "most are hidden by none"
 
 
 def test_the_second_stage_is_that_of_the_end_of_the_training(
