@@ -123,7 +123,8 @@ def judge(name: str, bert: Path | None) -> dict[str, Any]:
 def _without_servers(model: Any, bert: Path | None) -> Any:
     """Return a detector of MMDetection's with an untrained teacher, and a language model that lies here."""
     if isinstance(model, dict):
-        return {key: None if key == "teacher_ckpt" else _without_servers(value, bert) for key, value in model.items()}
+        absent = {"teacher_ckpt": None, "pretrained": False}
+        return {key: absent[key] if key in absent else _without_servers(value, bert) for key, value in model.items()}
     if isinstance(model, (list, tuple)):
         return type(model)(_without_servers(value, bert) for value in model)
     return str(bert) if model == HUB_NAME and bert is not None else model
@@ -132,6 +133,7 @@ def _without_servers(model: Any, bert: Path | None) -> Any:
 def lowered(name: str, model: Any, bert: Path | None) -> tuple[dict[str, Any], dict[str, Any] | str]:
     """Lower a detector with the classes of its file, and with those of the digits; or say why not those."""
     here = ["model.teacher_ckpt=null"] if "teacher_ckpt" in model else []
+    here += ["model.backbone.pretrained=false"] if "pretrained" in (model.get("backbone") or {}) else []
     here += [f"model.language_model.name={bert}"] if "language_model" in model and bert else []
     words = [f"model=zoo/{name}", "data=digits", "schedule=1x", "aug=none", "model.weights=backbone", *here]
     config = OmegaConf.to_object(compose("train", overrides=words))

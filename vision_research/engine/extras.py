@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import version as installed_version
 from importlib.util import find_spec
 from typing import Any
@@ -53,7 +54,20 @@ class Extra:
         found = installed_version(self.modules[0]) if self.before else ""
         if found and Version(found) >= Version(self.before):
             return f"needs {self.modules[0]}<{self.before}, and {found} is installed"
-        return ""
+        return _torchvision_problem() if "torchvision" in self.modules else ""
+
+
+def _torchvision_problem() -> str:
+    """Say why torchvision does not import: its binary fits one build of torch, and pip does not see which."""
+    try:
+        import_module("torchvision")
+    except Exception as error:
+        torch, own = installed_version("torch"), installed_version("torchvision")
+        return (
+            f"needs torchvision, and {own} does not import beside torch {torch} ({error}): both have to be builds "
+            "for the same CUDA, or for the CPU. Uninstall it, and install it anew with the --index-url of torch's own"
+        )
+    return ""
 
 
 PIP = "python -m pip install"

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from vision_research.config.errors import ConfigError
+from vision_research.engine.backbone_stages import stage_problems
 from vision_research.engine.extras import missing_extras
 from vision_research.engine.language import unread_model, unread_names
 from vision_research.engine.weights_report import weights_report
@@ -132,7 +133,7 @@ def _build_model(config: dict[str, Any]) -> tuple[Any, list[str]]:
         dataset = (config.get("val_dataloader") or {}).get("dataset") or {}
         classes = tuple((dataset.get("metainfo") or {}).get("classes") or ())
         logger.info("%s", weights_report(detector, config["load_from"], classes))
-    return detector, list(unread_names(detector, config))
+    return detector, [*unread_names(detector, config), *stage_problems(detector, model)]
 
 
 def build_dataset(config: dict[str, Any], split: str) -> Any:

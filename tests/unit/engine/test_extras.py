@@ -86,3 +86,20 @@ def test_a_version_that_is_too_new_is_named(monkeypatch: pytest.MonkeyPatch, ver
         "python -m pip install 'vision-research[language]'"
     )
     assert problems == ([expected] if is_named else [])
+
+
+def test_a_torchvision_of_another_build_than_torch_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> None:
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    versions = {"torch": "2.13.0+cpu", "torchvision": "0.28.0+cu130"}
+    monkeypatch.setattr(extras, "find_spec", lambda name: object())
+    monkeypatch.setattr(extras, "installed_version", versions.__getitem__)
+    monkeypatch.setattr(extras, "import_module", fail)
+    (problem,) = missing_extras({"model": {"backbone": {"type": "mmpretrain.ConvNeXt"}}})
+    assert problem.startswith(
+        "model.backbone.type=mmpretrain.ConvNeXt: needs torchvision, and 0.28.0+cu130 does not import beside torch "
+        "2.13.0+cpu (operator torchvision::nms does not exist): both have to be builds for the same CUDA"
+    )
+    monkeypatch.setattr(extras, "import_module", lambda name: object())
+    assert missing_extras({"model": {"backbone": {"type": "mmpretrain.ConvNeXt"}}}) == []

@@ -142,6 +142,9 @@ def _without_pretrained_parts(model: dict[str, Any]) -> None:
     for node in nodes(model):
         if isinstance(node.get("init_cfg"), dict) and node["init_cfg"].get("type") == "Pretrained":
             node["init_cfg"] = None
+        if node.get("pretrained") is True:
+            # timm's word for it.
+            node["pretrained"] = False
 
 
 def _without_sync_bn(model: dict[str, Any]) -> None:
