@@ -68,6 +68,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
         "data.limit_train=null",
         "data.limit_val=16",
     ),
+    "SoftTeacher": ("data=digits_semi", "aug=zoo/{config}"),
     "MaskTrackRCNN": TRACKED,
     "Mask2FormerVideo": TRACKED,
 }

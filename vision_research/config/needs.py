@@ -26,7 +26,6 @@ NEEDS = {
     "PackReIDInputs": CROPS,
     "LoadProposals": "proposals that were computed before",
     "ProposalBroadcaster": "proposals that were computed before",
-    "MultiBranch": "unlabelled images beside the labelled ones",
 }
 # Trackers whose `loss` MMDetection refuses.
 PUT_TOGETHER = ("DeepSORT", "StrongSORT")
@@ -111,11 +110,6 @@ def _unmet_by_the_training(config: TrainConfig) -> Iterator[str]:
         yield (
             "model=FastRCNN: trains on proposals that were computed before, and "
             f"data={config.data.kind.value} has none. Type model=faster_rcnn, which makes its own, or data=zoo/{zoo}"
-        )
-    if "semi_train_cfg" in model:
-        yield (
-            f"model={kind}: trains on unlabelled images beside the labelled ones, and "
-            f"data={config.data.kind.value} has none. Type experiment=zoo/{zoo} data.root=FOLDER"
         )
 
 

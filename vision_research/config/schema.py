@@ -23,6 +23,7 @@ class DataKind(Enum):
     youtube_vis = "youtube_vis"
     digits_video = "digits_video"
     digits_panoptic = "digits_panoptic"
+    digits_semi = "digits_semi"
     reid = "reid"
     digits_reid = "digits_reid"
     zoo = "zoo"
@@ -105,6 +106,10 @@ class DataConfig:
             `.json`; panoptic detectors and semantic branches are trained on it.
         val_panoptic: likewise for validation.
         test_panoptic: likewise for test.
+        unlabelled_ann: COCO file of images that a semi-supervised detector learns from without annotations (as
+            `image_info_unlabeled2017.json`); annotations that it has are not read.
+        unlabelled_prefix: folder of these images; null is `img_prefix`.
+        source_ratio: labelled and unlabelled images in a batch of a semi-supervised detector, one to the other.
         classes: which classes, in which order; null reads them from the training annotations.
         batch_size: images per rank and iteration.
         val_batch_size: images per rank in validation.
@@ -136,6 +141,9 @@ class DataConfig:
     train_panoptic: str | None = None
     val_panoptic: str | None = None
     test_panoptic: str | None = None
+    unlabelled_ann: str | None = None
+    unlabelled_prefix: str | None = None
+    source_ratio: list[int] = field(default_factory=lambda: [1, 4])
     classes: list[str] | None = None
     batch_size: int = 8
     val_batch_size: int = 8
@@ -215,7 +223,7 @@ class ScheduleConfig:
         early_stopping_min_delta: what counts as better.
         monitor: metric that the best checkpoint, early stopping and sweeps look at; what it is where nothing is typed
             follows from detector and data (`coco/bbox_mAP`, `motchallenge-metric/HOTA`, `youtube_vis/segm_mAP`,
-            `panoptic/PQ`).
+            `panoptic/PQ`, `teacher/coco/bbox_mAP`).
         recipe: with `schedule=zoo/FAMILY/CONFIG`, loops, optimizer and schedulers in the words of the file. What is
             typed beside it is laid over it: another length stretches it; null is as the file has it.
     """

@@ -32,12 +32,19 @@ def monitored(model: dict[str, Any], aug_recipe: dict[str, Any] | None, has_maps
         return IDENTITIES
     if has_maps and is_panoptic(model):
         return PANOPTIC
+    if is_semi_supervised(model):
+        return f"{(model.get('semi_test_cfg') or {}).get('predict_on', 'teacher')}/{BOXES}"
     return PROPOSALS if is_class_agnostic(model) else BOXES
 
 
 def is_class_agnostic(model: dict[str, Any]) -> bool:
     """Tell whether a detector finds objects of no class: its boxes are proposals for another."""
     return model.get("type") == "RPN"
+
+
+def is_semi_supervised(model: dict[str, Any]) -> bool:
+    """Tell whether a detector is a teacher and a student that learn from images without annotations too."""
+    return "semi_train_cfg" in model
 
 
 def is_panoptic(model: dict[str, Any]) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
 
 from vision_research.config.needs import steps
 from vision_research.config.recipe import FLIPS
@@ -19,6 +18,9 @@ OF_OUR_DATA_SETS = (
     "classes",
     "repeat",
     "oversample_thr",
+    "unlabelled_ann",
+    "unlabelled_prefix",
+    "source_ratio",
     "keep_empty",
     "strict",
 )
@@ -37,7 +39,7 @@ def _of_data(config: TrainConfig) -> Iterator[str]:
     zoo = config.data.recipe["zoo"]
     # Images that do not decode are passed over by our loading alone.
     ours = ("max_bad_images",) if config.aug.recipe is not None else ()
-    unset = {field.name: field.default for field in fields(DataConfig)} | {"train_ann": "", "val_ann": ""}
+    unset = vars(DataConfig(train_ann="", val_ann=""))
     for name in ("train_ann", "val_ann", *OF_OUR_DATA_SETS, *ours):
         value = getattr(config.data, name)
         if value != unset[name]:

@@ -15,10 +15,17 @@ from vision_research.config.needs import unmet_needs
 from vision_research.config.recipe import has_masks
 from vision_research.config.schema import DataKind, Device, ExportConfig, ExportFormat, Precision, TrainConfig
 from vision_research.config.secrets import secret_problems
+from vision_research.config.semi_supervised import semi_supervised_problems
 from vision_research.config.unread import has_weak_stage, unread_knobs
 
 # MMDetection's transforms that leave masks where they were, or refuse them in the middle of an epoch.
-MADE_HERE = (DataKind.digits, DataKind.digits_video, DataKind.digits_panoptic, DataKind.digits_reid)
+MADE_HERE = (
+    DataKind.digits,
+    DataKind.digits_video,
+    DataKind.digits_panoptic,
+    DataKind.digits_semi,
+    DataKind.digits_reid,
+)
 BOXES_ONLY = ("Mosaic", "MixUp", "RandomAffine", "RandomCenterCropPad")
 
 
@@ -97,6 +104,7 @@ def _augmentation(config: TrainConfig) -> Iterator[str]:
             "steps, for example aug.recipe.train.pipeline.2.prob=0.3, or type another aug=OPTION"
         )
     yield from unmet_needs(config)
+    yield from semi_supervised_problems(config)
     yield from unread_knobs(config)
     for name in ("train", "final", "test"):
         for step, transform in (getattr(aug, name) or {}).items():

@@ -179,8 +179,10 @@ def _monitor(config: dict[str, Any]) -> str | None:
     if not evaluator:
         return None
     metric = evaluator[0] if isinstance(evaluator, list) else evaluator
-    if metric["type"] != "CocoMetric":
-        # `auto` is MMEngine's word for the first value that the metric gives.
-        return MONITORS.get(metric["type"], "auto")
-    kinds = metric.get("metric", "bbox")
-    return next((name for kind, name in COCO_MONITORS.items() if kind in kinds), "auto")
+    # `auto` is MMEngine's word for the first value that the metric gives.
+    name = MONITORS.get(metric["type"], "auto")
+    if metric["type"] == "CocoMetric":
+        kinds = metric.get("metric", "bbox")
+        name = next((name for kind, name in COCO_MONITORS.items() if kind in kinds), "auto")
+    of_both = (config.get("val_cfg") or {}).get("type") == "TeacherStudentValLoop"
+    return f"teacher/{name}" if of_both and name != "auto" else name

@@ -10,6 +10,7 @@ from pathlib import Path
 from vision_research.config.addresses import join
 from vision_research.config.errors import ConfigError
 from vision_research.datasets.coco_json import AnnotationReport, compare_categories, inspect_coco
+from vision_research.datasets.coco_unlabelled import inspect_unlabelled
 from vision_research.datasets.findings import find, plural, show
 from vision_research.datasets.image_files import missing_path_problem, sample_problems, sizes_digest
 from vision_research.datasets.voc import inspect_voc
@@ -32,6 +33,7 @@ class DatasetFacts:
         masks: how the training annotations have masks: `polygons`, `rle` or `none`.
         scored_masks: how the validation annotations have them.
         stuff: classes of the panoptic maps that are no things, in label order.
+        num_unlabelled: images to learn from without annotations.
     """
 
     classes: tuple[str, ...]
@@ -43,6 +45,7 @@ class DatasetFacts:
     masks: str = "none"
     scored_masks: str = "none"
     stuff: tuple[str, ...] = ()
+    num_unlabelled: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ def gather_facts(
     train_prefix: str | None = None,
     val_prefix: str | None = None,
     test_prefix: str | None = None,
+    unlabelled_ann: str | None = None,
+    unlabelled_prefix: str | None = None,
     classes: Sequence[str] | None = None,
     strict: bool = False,
     num_samples: int = 8,
@@ -92,6 +97,8 @@ def gather_facts(
         train_prefix: folder of the training images.
         val_prefix: folder of the validation images.
         test_prefix: folder of the test images.
+        unlabelled_ann: COCO file of images to learn from without annotations, if there is one.
+        unlabelled_prefix: folder of these images.
         classes: train only on these; None is all that the training annotations name.
         strict: refuse boxes that would be dropped.
         num_samples: images to decode per split.
@@ -116,6 +123,10 @@ def gather_facts(
     problems += _without_videos(kind, reports) if kind in VIDEO_CONVERTERS else []
     warnings = [warning for report in reports.values() for warning in report.warnings]
     names, class_problems, class_warnings = _choose_classes(kind, list(reports.values()), classes)
+    if unlabelled_ann is not None:
+        typed = _Typed(unlabelled_ann, unlabelled_prefix, img_prefix)
+        splits["unlabelled"] = _inspect("unlabelled", "unlabelled", root.absolute(), typed, strict, as_path)
+        problems += splits["unlabelled"].report.problems
     problems += class_problems
     if not problems:
         problems = [*_without_boxes(reports), *_undecodable(splits, num_samples)]
@@ -130,6 +141,7 @@ def gather_facts(
         warnings=(*warnings, *class_warnings, *_shared_images(splits)),
         masks=reports["train"].masks,
         scored_masks=reports["val"].masks,
+        num_unlabelled=splits["unlabelled"].report.num_images if "unlabelled" in splits else 0,
     )
 
 
@@ -139,6 +151,8 @@ def _inspect(kind: str, name: str, root: Path, typed: _Typed, strict: bool, as_p
     key, prefix_key = f"data.{name}_ann", "data.img_prefix" if typed.own is None else f"data.{name}_prefix"
     if kind == "voc":
         report = inspect_voc(ann_file, root, img_root, key=key, prefix_key=prefix_key, strict=strict)
+    elif kind == "unlabelled":
+        report = inspect_unlabelled(ann_file, img_root, key=key, prefix_key=prefix_key, root=root)
     else:
         report = inspect_coco(ann_file, img_root, key=key, prefix_key=prefix_key, root=root, strict=strict)
     return _Split(name, img_root, report)
@@ -201,7 +215,8 @@ def _undecodable(splits: dict[str, _Split], num_samples: int) -> list[str]:
 
 def _shared_images(splits: dict[str, _Split]) -> list[str]:
     """Warn of images that are both trained on and scored: the score is then too good."""
-    train = {splits["train"].img_root / name for name in splits["train"].report.image_names}
+    trained_on = [split for name, split in splits.items() if name in ("train", "unlabelled")]
+    train = {split.img_root / name for split in trained_on for name in split.report.image_names}
     texts = []
     for name in ("val", "test"):
         split = splits.get(name)

@@ -78,7 +78,7 @@ def export_detector(request: ExportRequest, read_checkpoint: CheckpointReader) -
         spec = source.input_spec(request.shape, request.bounds)
         lowest = None if request.thresholds is None else thresholds_of(request.thresholds, source.classes)
         checkpoint = read_checkpoint(request.checkpoint, request.trust_checkpoint)
-        load_weights(source.detector, checkpoint, source.classes, str(request.checkpoint))
+        load_weights(source.whole, checkpoint, source.classes, str(request.checkpoint))
         if request.score_thr is not None:
             family.test_cfg(source.detector).score_thr = request.score_thr
         reference = PythonDetector(source.detector, source.pipeline, spec, family, lowest)

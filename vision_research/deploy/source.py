@@ -20,6 +20,7 @@ class Source:
 
     Attributes:
         detector: MMDetection's, in eval mode, on the CPU, without trained weights.
+        whole: what a checkpoint holds the weights of: the detector, or a teacher and a student of which it is one.
         pipeline: the test pipeline, MMEngine transform configs.
         preprocessor: `model.data_preprocessor` of the config.
         dataset: the validation data set.
@@ -27,6 +28,7 @@ class Source:
     """
 
     detector: Any
+    whole: Any
     pipeline: Sequence[Mapping[str, Any]]
     preprocessor: Mapping[str, Any]
     dataset: Any
@@ -68,6 +70,20 @@ def build_detector(model: Mapping[str, Any]) -> Any:
     return completed(MODELS.build(model)).eval()
 
 
+def predicting_part(detector: Any) -> Any:
+    """Return what predicts: of a teacher and a student the one that `semi_test_cfg.predict_on` names.
+
+    Args:
+        detector: as it was built; every other detector predicts itself.
+    """
+    if getattr(detector, "semi_test_cfg", None) is None:
+        return detector
+    part = completed(getattr(detector, detector.semi_test_cfg.get("predict_on", "teacher")))
+    # What the two of them are fed with, branch by branch, is an image at a time for the one.
+    part.data_preprocessor = detector.data_preprocessor.data_preprocessor
+    return part
+
+
 def completed(detector: Any) -> Any:
     """Give a head what BaseDenseHead of MMDetection 3.3 looks at while it predicts: SSDHead has no `loss_cls`."""
     head = getattr(detector, "bbox_head", None)
@@ -99,10 +115,13 @@ def load_source(path: Path) -> Source:
     with contextlib.redirect_stdout(io.StringIO()):
         dataset = DATASETS.build(config.val_dataloader.dataset)
     loader = config.get("test_dataloader") or config.val_dataloader
+    built = build_detector(config.model)
+    preprocessor = config.model.get("data_preprocessor") or {}
     return Source(
-        detector=build_detector(config.model),
+        detector=predicting_part(built),
+        whole=built,
         pipeline=loader.dataset.get("pipeline") or config.val_dataloader.dataset.pipeline,
-        preprocessor=config.model.get("data_preprocessor") or {},
+        preprocessor=preprocessor.get("data_preprocessor", preprocessor),
         dataset=dataset,
         classes=[str(name) for name in dataset.metainfo["classes"]],
     )

@@ -50,7 +50,7 @@ def rewind(dataloader: DataLoader[Any]) -> None:
     closed together with the iterator that read it; `AspectRatioBatchSampler` keeps half-filled batches between epochs.
     """
     sampler = base_sampler(dataloader)
-    if hasattr(sampler, "_indices_of_rank"):
+    if hasattr(sampler, "indices") and hasattr(sampler, "_indices_of_rank"):
         sampler.indices = sampler._indices_of_rank()
     batch_sampler: Any = dataloader.batch_sampler
     if hasattr(batch_sampler, "_aspect_ratio_buckets"):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vision_research.config.errors import ConfigError
 from vision_research.deploy.detections import Detections
 from vision_research.deploy.runtime import Artifact, load_artifact
-from vision_research.deploy.source import completed
+from vision_research.deploy.source import completed, predicting_part
 from vision_research.deploy.weights import load_weights
 from vision_research.storage.checkpoint_types import load_checkpoint_safely
 
@@ -95,7 +95,7 @@ class ArtifactPredictor:
 
 
 def trained_detector(config: Any, checkpoint: Path, classes: Sequence[str], trust: bool, device: str) -> Any:
-    """Build the detector of a config with the weights of a checkpoint, in evaluation mode.
+    """Build what predicts of the detector of a config, with the weights of a checkpoint, in evaluation mode.
 
     Args:
         config: an `mmengine.Config` whose modules are registered.
@@ -113,7 +113,7 @@ def trained_detector(config: Any, checkpoint: Path, classes: Sequence[str], trus
     # Not init_weights(): that would fetch pretrained weights, which the checkpoint replaces.
     detector = completed(MODELS.build(config.model))
     load_weights(detector, content, tuple(classes), str(checkpoint))
-    return detector.eval().to(device)
+    return predicting_part(detector).eval().to(device)
 
 
 def register_everything() -> None:

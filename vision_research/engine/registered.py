@@ -5,6 +5,7 @@ The one name that a written `config.py` imports (`custom_imports`), so that stoc
 
 from __future__ import annotations
 
+import vision_research.datasets.unlabelled_dataset
 import vision_research.datasets.voc_dataset
 import vision_research.engine.bf16_optim_wrapper
 import vision_research.engine.hooks.activation_checkpointing
@@ -19,6 +20,7 @@ import vision_research.engine.hooks.progress
 import vision_research.engine.hooks.throughput
 import vision_research.engine.look_ahead
 import vision_research.engine.loops
+import vision_research.engine.source_ratio_sampler
 import vision_research.evaluation.coco_metric
 import vision_research.evaluation.panoptic_quality
 import vision_research.evaluation.video_masks

@@ -37,7 +37,7 @@ def weights_report(detector: Any, load_from: str, classes: tuple[str, ...]) -> s
     """
     checkpoint = _read(load_from)
     expected = detector.state_dict()
-    match = match_weights(expected, checkpoint["state_dict"])
+    match = match_weights(expected, _for_both(detector, checkpoint["state_dict"]))
     if not match.fitting:
         given = next(iter(checkpoint["state_dict"]), "nothing")
         raise ConfigError(
@@ -60,6 +60,14 @@ def _read(load_from: str) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise ConfigError(f"model.weights={load_from}: holds no 'state_dict': it is not a checkpoint")
     return checkpoint
+
+
+def _for_both(detector: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Name the weights of one detector as MMDetection gives them to a teacher and to its student, both of them."""
+    is_pair = hasattr(detector, "teacher") and hasattr(detector, "student")
+    if not is_pair or any("teacher" in name or "student" in name for name in given):
+        return given
+    return {f"{part}.{name}": value for part in ("teacher", "student") for name, value in given.items()}
 
 
 def _rows(match: WeightsMatch) -> Iterator[str]:

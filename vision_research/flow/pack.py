@@ -63,22 +63,24 @@ def _refuse(words: PackCommand) -> None:
 
 
 def _annotation_files(data: DataConfig) -> list[str]:
-    return list(dict.fromkeys(ann for ann in (data.train_ann, data.val_ann, data.test_ann) if ann is not None))
+    files = (data.train_ann, data.val_ann, data.test_ann, data.unlabelled_ann)
+    return list(dict.fromkeys(ann for ann in files if ann is not None))
 
 
 def _prefixes(data: DataConfig) -> dict[str, str]:
-    own = {"train": data.train_prefix, "val": data.val_prefix, "test": data.test_prefix}
+    splits = ("train", "val", "test", "unlabelled")
+    own: dict[str, str | None] = {split: getattr(data, f"{split}_prefix") for split in splits}
     return {split: data.img_prefix if prefix is None else prefix for split, prefix in own.items()}
 
 
 def _image_names(data: DataConfig, documents: dict[str, bytes]) -> Iterator[str]:
-    prefixes = _prefixes(data)
-    for split, ann in (("train", data.train_ann), ("val", data.val_ann), ("test", data.test_ann)):
+    for split, prefix in _prefixes(data).items():
+        ann = getattr(data, f"{split}_ann")
         if ann is None:
             continue
         try:
             images: list[dict[str, Any]] = json.loads(documents[ann])["images"]
-            yield from (str(Path(prefixes[split], image["file_name"])) for image in images)
+            yield from (str(Path(prefix, image["file_name"])) for image in images)
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"data.{split}_ann={ann}: is no COCO file ({error})") from error
 

@@ -136,6 +136,10 @@ def look_at_data(config: TrainConfig) -> DatasetFacts:
         from vision_research.datasets.digits_panoptic import make_digits_panoptic
 
         make_digits_panoptic(Path(data.root))
+    if data.kind is DataKind.digits_semi:
+        from vision_research.datasets.digits_semi import make_digits_semi
+
+        make_digits_semi(Path(data.root))
     if data.kind is DataKind.digits_reid:
         from vision_research.datasets.digits_reid import make_digits_reid
 
@@ -154,6 +158,8 @@ def look_at_data(config: TrainConfig) -> DatasetFacts:
         train_prefix=data.train_prefix,
         val_prefix=data.val_prefix,
         test_prefix=data.test_prefix,
+        unlabelled_ann=data.unlabelled_ann,
+        unlabelled_prefix=data.unlabelled_prefix,
         classes=tuple(data.classes) if data.classes else None,
         strict=data.strict,
         as_path=as_path,

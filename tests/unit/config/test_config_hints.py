@@ -70,8 +70,8 @@ def test_only_where_anything_may_be_added_adding_is_offered() -> None:
         (
             "data.kind=cocoo",
             "data.kind=cocoo: Invalid value 'cocoo', "
-            "expected one of [digits, coco, voc, mot, youtube_vis, digits_video, digits_panoptic, reid, digits_reid, "
-            "zoo]",
+            "expected one of [digits, coco, voc, mot, youtube_vis, digits_video, digits_panoptic, digits_semi, reid, "
+            "digits_reid, zoo]",
         ),
         ("image_size=(480,640)", "image_size=(480,640): lists are written in brackets. Type 'image_size=[480,640]'"),
         ("data.root=a=b", "data.root=a=b: cannot be read. Quote the value: 'data.root=\"a=b\"'"),

@@ -258,7 +258,6 @@ def test_masks_are_loaded_as_the_annotations_have_them(typed: Compose) -> None:
         ("zoo/panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco", "panoptic annotations"),
         ("zoo/htc/htc_r50_fpn_1x_coco", "a map of classes for every pixel"),
         ("zoo/fast_rcnn/fast-rcnn_r50_fpn_1x_coco", "proposals that were computed before"),
-        ("zoo/soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco", "unlabelled images"),
     ],
 )
 def test_what_the_data_does_not_have_is_refused_with_the_step(typed: Compose, aug: str, need: str) -> None:
@@ -333,7 +332,6 @@ def test_images_are_read_as_the_file_s_steps_take_them(typed: Compose) -> None:
             r"single images\. Type aug=zoo/bytetrack/\S+ data=digits_video",
         ),
         (("fast_rcnn/fast-rcnn_r50_fpn_1x_coco",), "proposals .* Type model=faster_rcnn"),
-        (("soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco",), "Type experiment=zoo/soft_t"),
     ],
 )
 def test_a_detector_that_is_fed_in_another_way_is_refused(typed: Compose, words: tuple[str, ...], message: str) -> None:

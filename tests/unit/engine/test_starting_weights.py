@@ -154,3 +154,12 @@ def test_a_backbone_trained_without_labels_is_taken_out_of_its_published_file(
     load_checkpoint(backbone, ensure_pretrained(name, "model.weights=backbone"), map_location="cpu", strict=False)
     assert all(torch.equal(value, given[key]) for key, value in backbone.state_dict().items())
     assert ensure_pretrained(name, "model.weights=backbone").startswith(str(torch_home))
+
+
+def test_the_weights_of_one_detector_are_counted_for_a_teacher_and_its_student(
+    saved: Callable[[object], str],
+) -> None:
+    """MMDetection's semi-supervised detectors give them to both."""
+    pair = nn.ModuleDict({"teacher": nn.Linear(2, 3), "student": nn.Linear(2, 3)})
+    assert "4 of 4 tensors" in weights_report(pair, saved({"state_dict": nn.Linear(2, 3).state_dict()}), ())
+    assert "4 of 4 tensors" in weights_report(pair, saved({"state_dict": pair.state_dict()}), ())

@@ -20,11 +20,12 @@ from vision_research.config.lowering.pipelines import image_backend, needs_insta
 from vision_research.config.lowering.recipe_data import lower_recipe_data
 from vision_research.config.lowering.reid import METRIC as REID_METRIC
 from vision_research.config.lowering.reid import REID_KINDS, reid_dataset
+from vision_research.config.lowering.semi_supervised import join_sources, source_sampler
 from vision_research.config.lowering.storage import backend_args
 from vision_research.config.lowering.tracks import gives_tracks, video_dataset, video_metric, video_sampler
 from vision_research.config.recipe import has_masks
 from vision_research.config.schema import DataConfig, DataKind, StorageConfig, TrainConfig
-from vision_research.config.scoring import is_class_agnostic
+from vision_research.config.scoring import is_class_agnostic, is_semi_supervised
 
 
 def lower_data(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
@@ -134,6 +135,11 @@ def _train_loader(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]
     frame = train_frame(config, inputs)
     if tracked := gives_tracks(frame):
         dataset = video_dataset(dataset, has_masks(config.model))
+    if is_semi_supervised(config.model):
+        framed = join_sources(config, frame, dataset, inputs.classes)
+        framed["datasets"][0] = _repeated(framed["datasets"][0], data)
+        loader = _loader(config, inputs, data.batch_size, data.train_prefix)
+        return {**loader, "sampler": source_sampler(config), "dataset": framed}
     framed = join_frame(frame, [dataset])
     if framed["type"] == "MultiImageMixDataset":
         # What is mixed is drawn from the repeated images.

@@ -55,9 +55,13 @@ def _typed_loader(loader: dict[str, Any], data: DataConfig, split: str) -> dict[
         typed |= {"num_workers": (data.num_workers, 0), "persistent_workers": (data.persistent_workers, False)}
     elif data.num_workers == 0:
         typed |= {"num_workers": (0, 0), "persistent_workers": (False, False)}
-    changed = {key: value for key, (value, absent) in typed.items() if value != loader.get(key, absent)}
+    changed: dict[str, Any] = {key: value for key, (value, absent) in typed.items() if value != loader.get(key, absent)}
     if changed.get("num_workers") == 0:
         changed["persistent_workers"] = False
+    sampler = loader.get("sampler") or {}
+    if split == "train" and "batch_size" in sampler:
+        # It composes batches of several sources, and counts by itself where one ends.
+        changed["sampler"] = {**sampler, "batch_size": batch_size}
     return {**loader, **changed}
 
 

@@ -14,6 +14,7 @@ from vision_research.config.lowering.recipe_schedule import (
     recipe_words,
     with_defaults,
 )
+from vision_research.config.lowering.semi_supervised import labelled_per_batch, validation_loop
 from vision_research.config.schema import DataKind, Decay, Precision, ScheduleConfig, TrainConfig
 
 SGD = {"type": "SGD", "lr": 0.02, "momentum": 0.9, "weight_decay": 0.0001}
@@ -68,7 +69,7 @@ def lower_schedule(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any
         return _from_recipe(config, inputs, lr)
     return {
         "train_cfg": _train_loop(config.schedule),
-        "val_cfg": {"type": "ValLoop"},
+        "val_cfg": validation_loop(config.model, {"type": "ValLoop"}),
         "test_cfg": {"type": "TestLoop"},
         "optim_wrapper": _optim_wrapper(config, inputs, lr.value),
         "param_scheduler": _param_scheduler(config, config.schedule, inputs, lr.value),
@@ -82,7 +83,7 @@ def _from_recipe(config: TrainConfig, inputs: LoweringInputs, lr: LearningRate) 
     schedulers = recipe_schedulers(config.schedule, lr.value / recipe_optimizer(config)["lr"], own)
     return {
         "train_cfg": recipe_loop(config.schedule),
-        "val_cfg": words["val_cfg"],
+        "val_cfg": validation_loop(config.model, words["val_cfg"]),
         "test_cfg": words["test_cfg"],
         "optim_wrapper": _optim_wrapper(config, inputs, lr.value),
         **({"param_scheduler": schedulers} if schedulers or "param_scheduler" in words else {}),
@@ -176,7 +177,7 @@ def _param_scheduler(
 ) -> list[dict[str, Any]]:
     assert schedule.warmup_iters is not None, "validate() asks for it where no zoo file has a warm-up"
     by_epoch, end = schedule.max_iters is None, length(schedule)
-    per_epoch = inputs.iters_per_epoch(config.data.batch_size, config.data.repeat)
+    per_epoch = inputs.iters_per_epoch(labelled_per_batch(config), config.data.repeat)
     total_iters = end * per_epoch if by_epoch else end
     # A warm-up longer than a tenth of a short training would be most of it.
     warmup = min(schedule.warmup_iters, total_iters // 10)

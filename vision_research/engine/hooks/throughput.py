@@ -73,6 +73,10 @@ class ThroughputHook(Hook):
 
 def _batch_size(data_batch: Any) -> int:
     inputs = data_batch.get("inputs", ()) if isinstance(data_batch, dict) else data_batch or ()
+    if isinstance(inputs, dict):
+        # A teacher and its student see the same images in branches of their own.
+        samples = [sample for branch in data_batch["data_samples"].values() for sample in branch if sample is not None]
+        return len({sample.img_path for sample in samples})
     return len(inputs)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -38,6 +39,21 @@ def test_images_of_all_ranks_are_counted_over_the_time_since_the_last_line(
 
     # Two batches of three on each of four ranks in two seconds.
     assert runner.message_hub.get_scalar("train/images_per_s").current() == pytest.approx(12.0)
+
+
+def test_an_image_that_teacher_and_student_see_is_counted_once(
+    make_runner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(1000))
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: float(next(clock)))
+    runner = make_runner()
+    hook = throughput.ThroughputHook(interval=1)
+    hook.before_train(runner)
+    samples = {name: SimpleNamespace(img_path=name) for name in "abc"}
+    branches = {"sup": [samples["a"], None], "unsup_teacher": [samples["b"], samples["c"]]}
+    branches["unsup_student"] = branches["unsup_teacher"]
+    hook.after_train_iter(runner, 0, {"inputs": dict.fromkeys(branches, [0, 0]), "data_samples": branches})
+    assert runner.message_hub.get_scalar("train/images_per_s").current() == pytest.approx(3.0)
 
 
 def test_a_validation_is_left_out_of_the_time(make_runner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
