@@ -1,8 +1,8 @@
-"""Image sizes that a detector cannot take, told before a rank finds out in the middle of its first step."""
+"""Image sizes, and data, that a detector cannot take, told before a rank finds out in the middle of its first step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import ceil
 from typing import Any
 
@@ -15,6 +15,24 @@ def size_problems(config: TrainConfig) -> Iterator[str]:
     """Name what the detector asks of `image_size`, where it is too small."""
     yield from _pyramid(config)
     yield from _queries(config)
+
+
+def data_problems(config: TrainConfig, classes: Sequence[str]) -> Iterator[str]:
+    """Name what the detector asks of the data, where it is something else."""
+    model = config.model.get("type")
+    if model != "CrowdDet":
+        return
+    if len(classes) > 1:
+        yield (
+            f"model={model}: tells objects from background alone (to its assigner all are of the first class), and "
+            f"the data has {len(classes)} classes: {', '.join(classes)}. Type data.classes=['{classes[0]}'] to train "
+            "on one of them, or model=faster_rcnn"
+        )
+    if config.data.keep_empty:
+        yield (
+            f"data.keep_empty=true: the losses of model={model} fail on a batch without objects. Type "
+            "data.keep_empty=false"
+        )
 
 
 def _pyramid(config: TrainConfig) -> Iterator[str]:

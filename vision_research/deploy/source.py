@@ -85,7 +85,16 @@ def predicting_part(detector: Any) -> Any:
 
 
 def completed(detector: Any) -> Any:
-    """Give a head what BaseDenseHead of MMDetection 3.3 looks at while it predicts: SSDHead has no `loss_cls`."""
+    """Give heads what they lack in MMDetection 3.3, in place.
+
+    SSDHead has no `loss_cls`, at which BaseDenseHead looks while it predicts; QueryInst's masks fail on boxes outside
+    of the image, and CrowdDet's losses on images with one object.
+    """
+    from vision_research.deploy.few_objects import make_frugal
+    from vision_research.deploy.outside_masks import make_aware
+
+    make_aware(detector)
+    make_frugal(detector)
     head = getattr(detector, "bbox_head", None)
     if head is not None and not hasattr(head, "loss_cls"):
         head.loss_cls = None

@@ -14,6 +14,7 @@ from vision_research.config.lowering import LoweringInputs, lower
 from vision_research.config.lowering.reid import DRAWN, REID_KINDS, reid_files
 from vision_research.config.lowering.schedule import learning_rate, validation_points
 from vision_research.config.lowering.storage import s3_settings
+from vision_research.config.model_limits import data_problems
 from vision_research.config.needs import unmet_masks, unscored_masks
 from vision_research.config.schema import DataKind, Tracker, TrainConfig
 from vision_research.config.validate import validate
@@ -104,9 +105,11 @@ def lowering_inputs(
     """Gather what lowering has to know of data and machine.
 
     Raises:
-        ConfigError: the data has no masks, and the detector is trained and scored on them.
+        ConfigError: the data has no masks, and the detector is trained and scored on them; or images that it cannot
+            learn from.
     """
-    if problems := list(unmet_masks(config, facts.masks)) or list(unscored_masks(config, facts.scored_masks)):
+    masks = list(unmet_masks(config, facts.masks)) or list(unscored_masks(config, facts.scored_masks))
+    if problems := [*masks, *data_problems(config, facts.classes)]:
         raise ConfigError(problems)
     return LoweringInputs(
         work_dir=work_dir,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from vision_research.config.errors import ConfigError
+from vision_research.config.model_limits import data_problems
 from vision_research.config.schema import TrainConfig
 from vision_research.config.validate import validate
 
@@ -112,3 +113,12 @@ def test_images_too_small_for_a_detector_are_refused_with_a_size_that_does(typed
     validate(typed("model=dino", "image_size=[320,320]"))
     validate(typed("model=dino", "model.num_queries=300"))
     validate(typed("model=deformable_detr"))
+
+
+def test_a_detector_of_crowds_wants_one_class_and_an_object_in_every_image(typed: Compose) -> None:
+    crowd = "model=zoo/crowddet/crowddet-rcnn_r50_fpn_8xb2-30e_crowdhuman"
+    (problem,) = data_problems(typed(crowd), ("cat", "dog"))
+    assert "the data has 2 classes: cat, dog. Type data.classes=['cat']" in problem
+    (problem,) = data_problems(typed(crowd, "data.keep_empty=true"), ("cat",))
+    assert problem.endswith("Type data.keep_empty=false")
+    assert not [*data_problems(typed(crowd), ("cat",)), *data_problems(typed("data.keep_empty=true"), ("cat", "dog"))]
