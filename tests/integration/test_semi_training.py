@@ -25,7 +25,7 @@ def test_a_student_teaches_its_teacher_and_the_teacher_is_tested_exported_and_dr
     printed = workplace.run(*words, cut, "export.num_images=1", "work_dir=runs/pair", tiny=False)
     assert "FINISHED" in printed
     assert re.search(r"best teacher/coco/bbox_mAP +\S+ at epoch", printed)
-    assert "exported" in printed.lower()
+    assert re.search(r"artifact +\S+model\.ts", printed), "exported, and held against the detector"
     run = workplace.folder / "runs" / "pair"
     lines = run.glob("*/vis_data/scalars.json")
     scores = [json.loads(line) for file in lines for line in file.read_text().splitlines() if "bbox_mAP" in line]

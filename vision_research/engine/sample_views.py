@@ -37,7 +37,9 @@ def views(results: dict[str, Any], loaded_late: bool = False) -> Iterator[View]:
     """
     if isinstance(results.get("inputs"), dict):
         for branch, image in results["inputs"].items():
-            yield _packed(image, results["data_samples"][branch])
+            # An image goes through some of the branches; a labelled one is not the teacher's.
+            if image is not None:
+                yield _packed(image, results["data_samples"][branch])
     elif isinstance(results.get("img"), list):
         for frame in range(len(results["img"])):
             yield _view({key: _of_frame(value, frame) for key, value in results.items()}, loaded_late)
