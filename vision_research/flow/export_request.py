@@ -69,10 +69,11 @@ def check_export(export: ExportConfig, detector: Any) -> None:
     """
     from vision_research.deploy.detector import find_family
     from vision_research.deploy.formats.capabilities import refuse_impossible
+    from vision_research.deploy.source import predicting_part
 
     nowhere = Path()
     refuse_impossible(export_request(export, config=nowhere, checkpoint=nowhere, output=nowhere, run_id=None))
-    find_family(detector)
+    find_family(predicting_part(detector))
 
 
 def _size(pair: Any) -> tuple[int, int]:
