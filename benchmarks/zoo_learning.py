@@ -52,7 +52,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     # Their teachers lie on a server; an untrained one takes the same step.
     "KnowledgeDistillationSingleStageDetector": ("model.teacher_ckpt=null",),
     "LAD": ("model.teacher_ckpt=null",),
-    # Of one class, with two objects an image at least, or MMDetection's assigner fails.
+    # Of one class, which the moving digits are.
     "CrowdDet": ("data=digits_video", "model.roi_head.bbox_roi_extractor.roi_layer.use_torchvision=false"),
     "HybridTaskCascade": MAPPED,
     "SCNet": MAPPED,

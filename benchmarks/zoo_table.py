@@ -172,7 +172,8 @@ def _learning(learning: dict[str, Any]) -> list[str]:
         f"**{able} of the {len(learning)}** detector types take a step and validate a batch, from scratch, on one busy "
         "core, two small images a step (`benchmarks/zoo_learning.py`): on `data=digits`, trackers of boxes and "
         "of masks on `data=digits_video`, panoptic detectors and semantic branches on `data=digits_panoptic`, "
-        "re-identification on `data=digits_reid`. What a type needs beyond its name is in the benchmark's OTHERS (a "
+        "re-identification on `data=digits_reid`, a teacher with its student on `data=digits_semi`. What a "
+        "type needs beyond its name is in the benchmark's OTHERS (a "
         "size that its strides ask for, an untrained teacher, a BERT with random weights)."
         f"{_tried_with(learning)}",
         "",
