@@ -58,8 +58,9 @@ complete -o nospace -F _train train
 MISTAKES = {
     "bytetrack/bytetrack_yolox_x_8xb4-amp-80e_crowdhuman-mot17halftrain_test-mot17test": "its `_base_` names a folder "
     "inside of its own, where nothing is",
-    "cascade_rpn/cascade-rpn_r50-caffe_fpn_1x_coco": "its CascadeRPNHead is not told `num_classes`, which it asks for; "
-    "`+model.rpn_head.num_classes=1` mends it",
+    "cascade_rpn/cascade-rpn_r50-caffe_fpn_1x_coco": "its CascadeRPNHead is not told `num_classes`, which it asks for, "
+    "and its stages are told `sampling`, which they do not know; `+model.rpn_head.num_classes=1 "
+    "~model.rpn_head.stages.0.sampling ~model.rpn_head.stages.1.sampling` mends it",
     "sort/faster-rcnn_r50_fpn_8xb2-4e_mot17train_test-mot17train": "its `_base_` lacks the `.py`",
     "sort/faster-rcnn_r50_fpn_8xb2-8e_mot20halftrain_test-mot20halfval": "its `_base_` lacks the `.py`",
     "sort/faster-rcnn_r50_fpn_8xb2-8e_mot20train_test-mot20train": "its `_base_` lacks the `.py`",
