@@ -67,6 +67,11 @@ MISTAKES = {
     "v3det/fcos_swinb_fpn_8x4_sample1e-3_mstrain_v3det_2x": "it gives its FPN `force_grad_on_level`, which FPN does "
     "not know; `~model.neck.force_grad_on_level` mends it",
 }
+# What a type's own words do not say.
+REASONS = {
+    "ImageClassifier": "MMPretrain's classifiers, in which RTMDet's backbones were trained: no detectors",
+    "StrongSORT": "its AFLink fetches weights from a server while it is built",
+}
 PACKAGES = {"skimage": "scikit-image"}
 
 
@@ -124,7 +129,9 @@ def _builds(builds: dict[str, Any]) -> list[str]:
         entry["other classes"] for entry in builds.values() if isinstance(entry.get("other classes"), str)
     )
     absent = Counter(
-        entry["why"] for name, entry in builds.items() if entry["outcome"] == "not here" and name not in MISTAKES
+        REASONS.get(entry.get("detector", ""), entry["why"])
+        for name, entry in builds.items()
+        if entry["outcome"] == "not here" and name not in MISTAKES
     )
     broken = [name for name in MISTAKES if builds.get(name, {}).get("outcome") == "not here"]
     further = Counter(_further(entry) for entry in builds.values() if entry["outcome"] == "same" and "with" in entry)
