@@ -66,7 +66,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
         "data.batch_size=1",
         "data.image_size=null",
         "data.limit_train=null",
-        "data.limit_val=16",
+        "data.limit_val=32",
     ),
     "SoftTeacher": ("data=digits_semi", "aug=zoo/{config}"),
     "MaskTrackRCNN": TRACKED,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from vision_research.config.addresses import is_s3
 from vision_research.config.dataset_tree import pipelines
-from vision_research.config.lowering.reid import REID_KINDS, tells_identities
+from vision_research.config.lowering.reid import RANKED, REID_KINDS, tells_identities
 from vision_research.config.schema import DataKind, TrainConfig
 
 EXAMPLE = "zoo/reid/reid_r50_8xb32-6e_mot17train80_test-mot17val20"
@@ -43,6 +43,11 @@ def _unfit(config: TrainConfig) -> Iterator[str]:
                 f"data.{key}={getattr(data, key)}: MMDetection's re-identification takes one draw of identities at a "
                 f"time, and in validation one crop. Type data.{key}=1"
             )
+    if data.limit_val is not None and data.limit_val <= RANKED:
+        yield (
+            f"data.limit_val={data.limit_val}: the {RANKED} crops nearest to one are looked at. Type "
+            f"data.limit_val={RANKED + 1} or more"
+        )
     if data.limit_train is not None:
         yield (
             f"data.limit_train={data.limit_train}: a step draws identities from the whole list. Type "

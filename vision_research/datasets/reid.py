@@ -21,6 +21,7 @@ def gather_reid_facts(
     anns: dict[str, str],
     prefixes: dict[str, str],
     num_drawn: int,
+    num_ranked: int,
     as_path: Callable[[str], Path] = Path,
 ) -> DatasetFacts:
     """Read the lists of crops.
@@ -30,6 +31,7 @@ def gather_reid_facts(
         anns: list of each split: `train`, `val` and perhaps `test`.
         prefixes: folder of the crops of each split.
         num_drawn: identities that a training step compares; the training split has to have as many.
+        num_ranked: crops nearest to one that the score looks at; the other splits have to have more.
         as_path: makes a path of an address; it knows the addresses that are not of this machine.
 
     Returns:
@@ -55,7 +57,7 @@ def gather_reid_facts(
         folder = as_path(join(str(root), prefixes[split]))
         absent = [name for name in crops if not (folder / name).is_file()]
         problems += [f"{key}={file}: {problem}" for problem in _wrong(wrong, absent, folder)]
-    problems += [] if problems else list(_unfit(found, anns, num_drawn))
+    problems += [] if problems else list(_unfit(found, anns, num_drawn, num_ranked))
     if problems:
         raise ConfigError(problems)
     return DatasetFacts(
@@ -92,7 +94,7 @@ def _wrong(lines: list[str], absent: list[str], folder: Path) -> Iterator[str]:
         )
 
 
-def _unfit(found: dict[str, Counter[int]], anns: dict[str, str], num_drawn: int) -> Iterator[str]:
+def _unfit(found: dict[str, Counter[int]], anns: dict[str, str], num_drawn: int, num_ranked: int) -> Iterator[str]:
     train = found["train"]
     if len(train) < num_drawn:
         yield (
@@ -105,5 +107,10 @@ def _unfit(found: dict[str, Counter[int]], anns: dict[str, str], num_drawn: int)
             f"..., {len(train) - 1}: the detector has one output for each"
         )
     for split, identities in found.items():
+        if split != "train" and identities.total() <= num_ranked:
+            yield (
+                f"data.{split}_ann={anns[split]}: has {identities.total()} crops, and the score looks at the "
+                f"{num_ranked} nearest to each. Type a list with more"
+            )
         if split != "train" and not any(count > 1 for count in identities.values()):
             yield f"data.{split}_ann={anns[split]}: no identity is on two crops, so there is nothing to find again"

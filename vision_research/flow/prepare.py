@@ -11,7 +11,7 @@ from vision_research.config.addresses import is_s3, join
 from vision_research.config.compose import Composition
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering import LoweringInputs, lower
-from vision_research.config.lowering.reid import DRAWN, REID_KINDS, reid_files
+from vision_research.config.lowering.reid import DRAWN, RANKED, REID_KINDS, reid_files
 from vision_research.config.lowering.schedule import learning_rate, validation_points
 from vision_research.config.lowering.storage import s3_settings
 from vision_research.config.model_limits import data_problems
@@ -150,7 +150,7 @@ def look_at_data(config: TrainConfig) -> DatasetFacts:
     if data.kind in REID_KINDS:
         crops = {split: file for split, file in reid_files(data).items() if split != "test" or data.test_ann}
         anns, prefixes = ({split: crops[split][part] for split in crops} for part in (0, 1))
-        return gather_reid_facts(as_path(data.root), anns, prefixes, DRAWN["num_ids"], as_path)
+        return gather_reid_facts(as_path(data.root), anns, prefixes, DRAWN["num_ids"], RANKED, as_path)
     facts = gather_facts(
         kind=data.kind.value,
         root=as_path(data.root),

@@ -69,6 +69,7 @@ def test_the_base_batch_counts_draws_and_not_crops(typed: Compose) -> None:
         (("aug=none",), rf"the pipelines of this aug pack images with boxes\. Type aug={ZOO}"),
         (("data.batch_size=2",), r"data\.batch_size=2: .* Type data\.batch_size=1"),
         (("data.val_batch_size=4",), r"data\.val_batch_size=4: .* Type data\.val_batch_size=1"),
+        (("data.limit_val=20",), r"data\.limit_val=20: the 20 crops nearest .* Type data\.limit_val=21 or more"),
         (("data.limit_train=4",), r"data\.limit_train=4: a step draws identities from the whole list"),
         (("data=reid", "data.train_ann=t", "data.val_ann=v", "data.root=s3://b/k"), r"reads the lists of crops on thi"),
     ],

@@ -51,7 +51,7 @@ def test_the_same_bytes_every_time(made: Path, tmp_path: Path) -> None:
 
 
 def test_facts_name_the_identities_of_the_training_split(made: Path) -> None:
-    facts = gather_reid_facts(made, ANNS, PREFIXES, 8)
+    facts = gather_reid_facts(made, ANNS, PREFIXES, 8, 20)
     train, val = crops(made, "train"), crops(made, "val")
     assert facts.classes == tuple(map(str, range(max(identity for _, identity in train) + 1)))
     assert (facts.num_train, facts.num_val, facts.num_test) == (len(train), len(val), None)
@@ -73,16 +73,17 @@ def write(root: Path, train: str, val: str = "a.jpg 0\nb.jpg 0\n") -> None:
         ("a.jpg 0\nz.jpg 1\n", "a.jpg 0\nb.jpg 0\n", r"1 crops are not in .*, for example z\.jpg\. Type data\.img_pre"),
         ("a.jpg 0\nb.jpg 0\n", "a.jpg 0\nb.jpg 0\n", r"has 1 identities, and a training step compares 2"),
         ("a.jpg 3\nb.jpg 7\n", "a.jpg 0\nb.jpg 0\n", r"its 2 identities go up to 7\. Number them 0, 1, \.\.\., 1"),
+        ("a.jpg 0\nb.jpg 1\n", "a.jpg 0\n", r"has 1 crops, and the score looks at the 1 nearest to each"),
         ("a.jpg 0\nb.jpg 1\n", "a.jpg 0\nb.jpg 1\n", r"data\.val_ann=.*: no identity is on two crops"),
     ],
 )
 def test_lists_that_cannot_be_trained_on_are_refused(tmp_path: Path, train: str, val: str, message: str) -> None:
     write(tmp_path / "d", train, val)
     with pytest.raises(ConfigError, match=message):
-        gather_reid_facts(tmp_path / "d", ANNS, PREFIXES, 2)
+        gather_reid_facts(tmp_path / "d", ANNS, PREFIXES, 2, 1)
 
 
 def test_a_list_that_is_absent_is_named(tmp_path: Path) -> None:
     write(tmp_path / "d", "a.jpg 0\n")
     with pytest.raises(ConfigError, match=r"data\.val_ann"):
-        gather_reid_facts(tmp_path / "d", {**ANNS, "val": "annotations/no.txt"}, PREFIXES, 1)
+        gather_reid_facts(tmp_path / "d", {**ANNS, "val": "annotations/no.txt"}, PREFIXES, 1, 1)

@@ -10,6 +10,8 @@ from vision_research.config.schema import DataConfig, DataKind, TrainConfig
 REID_KINDS = (DataKind.reid, DataKind.digits_reid)
 # Mean average precision and cumulative matching (arXiv:1610.02984), as MMDetection computes them.
 METRIC = {"type": "ReIDMetrics", "metric": ["mAP", "CMC"]}
+# It looks at so many of the crops that are nearest to one, and fails where there are fewer beside it.
+RANKED = 20
 # 8 identities with 4 crops each in a step, as every file of the zoo has it (arXiv:1703.07737).
 DRAWN = {"num_ids": 8, "ins_per_id": 4}
 
