@@ -100,7 +100,7 @@ def judge(name: str, bert: Path | None) -> dict[str, Any]:
     if further := [module for module in needed_modules(file.model.to_dict()) if find_spec(module)]:
         about["with"] = further
     try:
-        theirs = shapes(_without_servers(file.model.to_dict(), bert))
+        theirs = shapes(without_servers(file.model.to_dict(), bert))
     except Exception as error:
         return {**about, "outcome": "not here", "why": _said(error)}
     try:
@@ -120,13 +120,13 @@ def judge(name: str, bert: Path | None) -> dict[str, Any]:
     return {**about, "outcome": "same", "other classes": len(changed), "parameters": _count(theirs)}
 
 
-def _without_servers(model: Any, bert: Path | None) -> Any:
+def without_servers(model: Any, bert: Path | None) -> Any:
     """Return a detector of MMDetection's with an untrained teacher, and a language model that lies here."""
     if isinstance(model, dict):
         absent = {"teacher_ckpt": None, "pretrained": False}
-        return {key: absent[key] if key in absent else _without_servers(value, bert) for key, value in model.items()}
+        return {key: absent[key] if key in absent else without_servers(value, bert) for key, value in model.items()}
     if isinstance(model, (list, tuple)):
-        return type(model)(_without_servers(value, bert) for value in model)
+        return type(model)(without_servers(value, bert) for value in model)
     return str(bert) if model == HUB_NAME and bert is not None else model
 
 

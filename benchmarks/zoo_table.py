@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,7 @@ def page() -> str:
     return "\n".join(parts) + "\n"
 
 
+@cache
 def _read(name: str) -> dict[str, Any]:
     file = RESULTS / "zoo" / f"{name}.json"
     return json.loads(file.read_text()) if file.is_file() else {}
@@ -204,7 +206,8 @@ def _entries(parity: dict[str, Any], builds: dict[str, Any], learning: dict[str,
         "",
         "Box and mask AP in percent and memory in GB are those of MMDetection's model index. *file*: the experiment is "
         "the file, key by key; *builds*: here; *learns*: its detector type takes a step on the digits; *exports*: in "
-        "which formats it was held against the detector (docs/export.md).",
+        "which formats it was held against the detector (docs/export.md); where it was not, whether a family of "
+        "exporters takes it (*taken*), or what keeps the nearest one from it (`benchmarks/zoo_families.py`).",
     ]
     family = ""
     for name in zoo_options():
@@ -254,7 +257,8 @@ def _published(name: str) -> tuple[str, str, str]:
 def _exports(name: str) -> str:
     file = RESULTS / "export" / f"{name.replace('/', '--')}.json"
     if not file.is_file():
-        return ""
+        family = _read("families").get(name, {})
+        return "taken" if "family" in family else f"no: {_short(family['why'])}" if family else ""
     formats = json.loads(file.read_text()).get("formats", {})
     return ", ".join(kind for kind, found in formats.items() if found.get("within"))
 
