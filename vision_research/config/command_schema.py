@@ -102,10 +102,12 @@ class TestCommand(SourceConfig):
         split: which images; without a test split, `test` is the validation split, and the result says so.
         device: where the checkpoint computes; artifacts run on the CPU.
         tracking: where results are recorded, and whether the artifact is registered.
+        proposals: file (`.npz`) for what an RPN proposes on the images, as `data.train_proposals` reads it.
     """
 
     tracking: RegisteringConfig = field(default_factory=RegisteringConfig)
     artifact: Any = None
+    proposals: str | None = None
     split: Split = Split.test
     device: Device = Device.auto
 

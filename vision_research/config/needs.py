@@ -24,8 +24,6 @@ NEEDS = {
     "TransformBroadcaster": TRACKS,
     "PackTrackInputs": TRACKS,
     "PackReIDInputs": CROPS,
-    "LoadProposals": "proposals that were computed before",
-    "ProposalBroadcaster": "proposals that were computed before",
 }
 # Trackers whose `loss` MMDetection refuses.
 PUT_TOGETHER = ("DeepSORT", "StrongSORT")
@@ -105,11 +103,6 @@ def _unmet_by_the_training(config: TrainConfig) -> Iterator[str]:
         yield (
             f"model={kind}: is scored by MOTChallenge's metrics, and data=youtube_vis has no visibility of its "
             "objects. Type data=digits_video, or data=mot, or a tracker of masks: experiment=masktrack_rcnn"
-        )
-    if kind == "FastRCNN":
-        yield (
-            "model=FastRCNN: trains on proposals that were computed before, and "
-            f"data={config.data.kind.value} has none. Type model=faster_rcnn, which makes its own, or data=zoo/{zoo}"
         )
 
 

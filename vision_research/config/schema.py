@@ -106,6 +106,10 @@ class DataConfig:
             `.json`; panoptic detectors and semantic branches are trained on it.
         val_panoptic: likewise for validation.
         test_panoptic: likewise for test.
+        train_proposals: boxes of the training images that were computed before, for Fast R-CNN: an `.npz` file that
+            `python -m vision_research.test run=RUN_OF_AN_RPN proposals=FILE.npz` has written.
+        val_proposals: likewise for validation.
+        test_proposals: likewise for test.
         unlabelled_ann: COCO file of images that a semi-supervised detector learns from without annotations (as
             `image_info_unlabeled2017.json`); annotations that it has are not read.
         unlabelled_prefix: folder of these images; null is `img_prefix`.
@@ -141,6 +145,9 @@ class DataConfig:
     train_panoptic: str | None = None
     val_panoptic: str | None = None
     test_panoptic: str | None = None
+    train_proposals: str | None = None
+    val_proposals: str | None = None
+    test_proposals: str | None = None
     unlabelled_ann: str | None = None
     unlabelled_prefix: str | None = None
     source_ratio: list[int] = field(default_factory=lambda: [1, 4])

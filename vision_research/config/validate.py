@@ -12,6 +12,7 @@ from vision_research.config.lowering.recipe_schedule import DECAY_KNOBS, WARM_UP
 from vision_research.config.lowering.schedule import recipe_optimizer
 from vision_research.config.model_limits import size_problems
 from vision_research.config.needs import unmet_needs
+from vision_research.config.proposals import proposal_problems
 from vision_research.config.recipe import has_masks
 from vision_research.config.schema import DataKind, Device, ExportConfig, ExportFormat, Precision, TrainConfig
 from vision_research.config.secrets import secret_problems
@@ -105,6 +106,7 @@ def _augmentation(config: TrainConfig) -> Iterator[str]:
         )
     yield from unmet_needs(config)
     yield from semi_supervised_problems(config)
+    yield from proposal_problems(config)
     yield from unread_knobs(config)
     for name in ("train", "final", "test"):
         for step, transform in (getattr(aug, name) or {}).items():

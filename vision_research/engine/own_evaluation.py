@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
 
+from vision_research.datasets.proposals import Proposals
 from vision_research.engine.console import quiet_platform
 from vision_research.engine.progress_bar import Count
 
@@ -26,10 +28,12 @@ class OwnScores:
     Attributes:
         values: metric values by the evaluator's name, without the prefix of its metric.
         latency_s: median seconds a batch of the loader, from the loaded images to what was found.
+        found: boxes by the id of their image; empty unless they were kept.
     """
 
     values: dict[str, float]
     latency_s: float
+    found: dict[int, Proposals]
 
 
 class OwnEvaluation:
@@ -55,21 +59,30 @@ class OwnEvaluation:
         return len(self._loader)
 
     @torch.no_grad()
-    def score(self, detector: Any, count: Count) -> OwnScores:
+    def score(self, detector: Any, count: Count, keep: bool = False) -> OwnScores:
         """Run a detector over the loader, and score it.
 
         Args:
             detector: in evaluation mode.
             count: is advanced by every batch.
+            keep: whether to return what was found, too.
         """
         seconds = []
+        kept: dict[int, Proposals] = {}
         for batch in self._loader:
             started = time.perf_counter()
             found = detector.val_step(batch)
             seconds.append(time.perf_counter() - started)
+            if keep:
+                kept |= {one.img_id: _proposals(one) for one in found}
             self._evaluator.process(data_samples=found, data_batch=batch)
             count.advance()
         with quiet_platform():
             scores = self._evaluator.evaluate(len(self._loader.dataset))
         values = {name.partition("/")[2] or name: float(value) for name, value in scores.items()}
-        return OwnScores(values, median(seconds[_WARM_UP:] or seconds))
+        return OwnScores(values, median(seconds[_WARM_UP:] or seconds), kept)
+
+
+def _proposals(sample: Any) -> Proposals:
+    found = sample.pred_instances
+    return Proposals(Path(sample.img_path).name, found.bboxes.cpu().numpy(), found.scores.cpu().numpy())

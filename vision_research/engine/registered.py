@@ -5,6 +5,7 @@ The one name that a written `config.py` imports (`custom_imports`), so that stoc
 
 from __future__ import annotations
 
+import vision_research.datasets.proposal_dataset
 import vision_research.datasets.unlabelled_dataset
 import vision_research.datasets.voc_dataset
 import vision_research.engine.bf16_optim_wrapper

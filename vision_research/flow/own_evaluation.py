@@ -16,13 +16,16 @@ from vision_research.config.command_schema import SourceConfig, TestCommand
 from vision_research.config.compose import read_config
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering.data import lower_data
+from vision_research.config.lowering.proposals import takes_proposals
 from vision_research.config.schema import DataConfig
 from vision_research.config.validate import validate
+from vision_research.datasets.proposals import write_proposals
 from vision_research.engine.own_evaluation import OwnEvaluation, OwnScores
 from vision_research.engine.predictors import choose_device, trained_detector
 from vision_research.engine.progress_bar import counting
 from vision_research.flow.detectors import Detectors
 from vision_research.flow.evaluation_data import evaluated_split, typed_data
+from vision_research.flow.output import require_writable
 from vision_research.flow.prepare import look_at_data, lowering_inputs
 from vision_research.flow.run_data import run_data
 from vision_research.tracking.addition import adding_to
@@ -38,6 +41,7 @@ SUBJECTS = {
     "ReIDMetrics": "identities",
 }
 PROPOSALS = "proposals"
+GIVEN_PROPOSALS = "proposals that are given to it"
 
 
 def scored_subject(config: Any) -> str | None:
@@ -47,6 +51,8 @@ def scored_subject(config: Any) -> str | None:
         config: an `mmengine.Config`; None for an artifact that stands alone.
     """
     own = None if config is None else config.get("val_evaluator")
+    if config is not None and takes_proposals(config.model):
+        return GIVEN_PROPOSALS
     for one in own if isinstance(own, (list, tuple)) else [own or {}]:
         if subject := SUBJECTS.get(str(one.get("type", "")).rpartition(".")[2]):
             return subject
@@ -90,14 +96,18 @@ def test_as_trained(words: TestCommand, detectors: Detectors) -> OwnScores:
         )
     if words.tracking.register_as is not None:
         raise ConfigError("tracking.register_as: there is no exported model to register. Leave it out")
+    proposals = _proposal_path(words, subject)
     loader, evaluator, split = _images(words, detectors)
     evaluation = OwnEvaluation(loader, evaluator)
     arguments = (detectors.classes, words.trust_checkpoint, choose_device(words.device.value))
     detector = trained_detector(detectors.config, source.checkpoint, *arguments)
     with counting(f"evaluating {split}", len(evaluation)) as count:
-        scores = evaluation.score(detector, count)
+        scores = evaluation.score(detector, count, keep=proposals is not None)
     unit = "batch" if len(evaluation) == 1 else "batches"
     _show(scores, f"{split}: {len(evaluation)} {unit}, scored on {subject}")
+    if proposals is not None:
+        write_proposals(proposals, scores.found)
+        print(f"proposals of {len(scores.found)} images: {proposals}", flush=True)
     if (work_dir := source.recorded_in(words.tracking)) is not None:
         prefix = "test" if split == "test" else "best_val"
         # A class without an object has no value.
@@ -106,6 +116,26 @@ def test_as_trained(words: TestCommand, detectors: Detectors) -> OwnScores:
         with adding_to(work_dir) as run:
             run.log_metrics({f"{prefix}/{name}": value for name, value in values.items()}, source.iteration)
     return scores
+
+
+def _proposal_path(words: TestCommand, subject: str | None) -> Path | None:
+    """Return where proposals are to be written, or None.
+
+    Raises:
+        ConfigError: the detector makes none, or the file cannot be written.
+    """
+    if words.proposals is None:
+        return None
+    if subject != PROPOSALS:
+        raise ConfigError(
+            f"proposals={words.proposals}: proposals are what an RPN finds, and run={words.run} is scored on "
+            f"{subject}. Type the run of model=zoo/rpn/..., or leave proposals out"
+        )
+    path = Path(words.proposals).absolute()
+    if path.suffix != ".npz":
+        raise ConfigError(f"proposals={words.proposals}: is written as a NumPy archive. Type proposals={path.stem}.npz")
+    require_writable("proposals", path)
+    return path
 
 
 def _images(words: TestCommand, detectors: Detectors) -> tuple[dict[str, Any], Any, str]:
@@ -129,7 +159,7 @@ def _typed_images(words: TestCommand, detectors: Detectors, data: DataConfig) ->
     config = read_config(source.work_dir.config_yaml)
     split = "test" if words.split.value == "test" and data.test_ann is not None else "val"
     data.train_ann, data.train_prefix = data.val_ann, data.val_prefix
-    data.train_panoptic = data.val_panoptic
+    data.train_panoptic, data.train_proposals = data.val_panoptic, data.val_proposals
     config.data, config.storage = data, words.storage
     validate(config)
     facts = look_at_data(config)

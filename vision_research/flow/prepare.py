@@ -16,10 +16,11 @@ from vision_research.config.lowering.schedule import learning_rate, validation_p
 from vision_research.config.lowering.storage import s3_settings
 from vision_research.config.model_limits import data_problems
 from vision_research.config.needs import unmet_masks, unscored_masks
-from vision_research.config.schema import DataKind, Tracker, TrainConfig
+from vision_research.config.schema import DataConfig, DataKind, Tracker, TrainConfig
 from vision_research.config.validate import validate
 from vision_research.datasets.coco_panoptic import stuff_of
 from vision_research.datasets.facts import DatasetFacts, gather_facts
+from vision_research.datasets.proposals import proposal_file_problem
 from vision_research.datasets.reid import gather_reid_facts
 from vision_research.flow.export_request import check_export
 from vision_research.flow.resume_from_s3 import bring
@@ -169,11 +170,26 @@ def look_at_data(config: TrainConfig) -> DatasetFacts:
     )
     for warning in facts.warnings:
         logger.warning("%s", warning)
+    _check_proposals(data)
     if data.train_panoptic is None:
         return facts
     maps = {key: getattr(data, key) for key in ("train_panoptic", "val_panoptic", "test_panoptic")}
     files = {f"data.{key}": as_path(join(data.root, ann)) for key, ann in maps.items() if ann is not None}
     return replace(facts, stuff=stuff_of(files, facts.classes))
+
+
+def _check_proposals(data: DataConfig) -> None:
+    """See that every image has its proposals, where they are read from a file."""
+    anns = {"train": data.train_ann, "val": data.val_ann, "test": data.test_ann}
+    problems = []
+    for split, ann in anns.items():
+        if ann is None or (file := getattr(data, f"{split}_proposals")) is None:
+            continue
+        paths = (as_path(join(data.root, file)), as_path(join(data.root, ann)))
+        if problem := proposal_file_problem(f"data.{split}_proposals", *paths):
+            problems.append(problem)
+    if problems:
+        raise ConfigError(problems)
 
 
 def _rhythm(config: TrainConfig) -> str:

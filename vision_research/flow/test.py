@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vision_research.config.command_schema import TestCommand
+from vision_research.config.errors import ConfigError
 from vision_research.engine.console import quiet_warnings
 from vision_research.engine.evaluate import Evaluated, evaluate
 from vision_research.engine.progress_bar import counting
@@ -36,6 +37,8 @@ def test(words: TestCommand) -> None:
     if scored_subject(detectors.config) is not None:
         test_as_trained(words, detectors)
         return
+    if words.proposals is not None:
+        raise ConfigError(f"proposals={words.proposals}: proposals are what an RPN finds. Type run=RUN_OF_AN_RPN")
     data = detectors.data(words, words.split.value)
     dataset = detectors.dataset(data)
     predictors = all_predictors(detectors, detectors.checkpoint(words, words.device.value))

@@ -331,7 +331,7 @@ def test_images_are_read_as_the_file_s_steps_take_them(typed: Compose) -> None:
             ("bytetrack/bytetrack_yolox_x_8xb4-80e_crowdhuman-mot17halftrain_test-mot17halfval",),
             r"single images\. Type aug=zoo/bytetrack/\S+ data=digits_video",
         ),
-        (("fast_rcnn/fast-rcnn_r50_fpn_1x_coco",), "proposals .* Type model=faster_rcnn"),
+        (("fast_rcnn/fast-rcnn_r50_fpn_1x_coco",), "proposals .* or model=faster_rcnn"),
     ],
 )
 def test_a_detector_that_is_fed_in_another_way_is_refused(typed: Compose, words: tuple[str, ...], message: str) -> None:

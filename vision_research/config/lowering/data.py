@@ -17,6 +17,7 @@ from vision_research.config.lowering.panoptic import (
     trains_on_maps,
 )
 from vision_research.config.lowering.pipelines import image_backend, needs_instances
+from vision_research.config.lowering.proposals import proposal_dataset, takes_proposals
 from vision_research.config.lowering.recipe_data import lower_recipe_data
 from vision_research.config.lowering.reid import METRIC as REID_METRIC
 from vision_research.config.lowering.reid import REID_KINDS, reid_dataset
@@ -41,6 +42,8 @@ def lower_data(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
     scores = "proposal" if is_class_agnostic(config.model) else boxes_and_masks
     for split in ("val", "test"):
         dataset = with_text(evaluation_dataset(data, config.storage, inputs.classes, split), config.model)
+        if takes_proposals(config.model):
+            dataset = proposal_dataset(dataset, data, config.storage, split)
         frame = test_frame(config, split)
         if tracked := gives_tracks(frame):
             dataset = video_dataset(dataset, masked)
@@ -129,6 +132,8 @@ def _train_loader(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]
     dataset = _dataset(data, config.storage, inputs.classes, data.train_ann, data.train_prefix, data.limit_train)
     dataset |= {"filter_cfg": {"filter_empty_gt": not data.keep_empty, "min_size": 1}}
     dataset = with_text(dataset, config.model)
+    if takes_proposals(config.model):
+        dataset = proposal_dataset(dataset, data, config.storage, "train")
     if trains_on_maps(config):
         assert data.train_panoptic is not None
         dataset = panoptic_dataset(dataset, data.train_panoptic, inputs)
