@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def typed_data(overrides: Any, run_data: Mapping[str, Any]) -> DataConfig | None
     if not typed:
         return None
     merged = {**run_data, **typed}
-    needed = [key.name for key in fields(DataConfig) if key.default is MISSING or key.default == "???"]
+    needed = [key.name for key in fields(DataConfig) if key.default == "???"]
     lacking = [name for name in needed if merged.get(name) is None and name != "train_ann"]
     if lacking:
         raise ConfigError([f"data.{name} is not set. Type data.{name}=VALUE" for name in lacking])
