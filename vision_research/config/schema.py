@@ -28,6 +28,11 @@ class DataKind(Enum):
     digits_reid = "digits_reid"
     zoo = "zoo"
 
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the project brings the data along, and makes it on first use."""
+        return self.value.startswith("digits")
+
 
 class Device(Enum):
     """What a rank computes on."""

@@ -11,7 +11,6 @@ from vision_research.config.schema import DataConfig, DataKind, TrainConfig
 from vision_research.config.scoring import is_semi_supervised
 
 EXAMPLE = "zoo/soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco"
-MADE_HERE = "data=digits_semi"
 # They change the backbone of the detector, and a teacher and a student have one each.
 OF_ONE_BACKBONE = ("channels_last", "compile", "activation_checkpointing")
 
@@ -88,7 +87,7 @@ def _sources(config: TrainConfig) -> Iterator[str]:
         yield (
             f"model={config.model['type']}: learns from unlabelled images beside the labelled ones, and "
             f"data={data.kind.value} has none. Type data.unlabelled_ann=FILE.json data.unlabelled_prefix=FOLDER, or "
-            f"{MADE_HERE}"
+            "data=digits_semi"
         )
     if len(ratio) != 2 or min(ratio) < 1:
         yield (

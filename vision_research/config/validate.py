@@ -14,19 +14,12 @@ from vision_research.config.model_limits import size_problems
 from vision_research.config.needs import unmet_needs
 from vision_research.config.proposals import proposal_problems
 from vision_research.config.recipe import has_masks
-from vision_research.config.schema import DataKind, Device, ExportConfig, ExportFormat, Precision, TrainConfig
+from vision_research.config.schema import Device, ExportConfig, ExportFormat, Precision, TrainConfig
 from vision_research.config.secrets import secret_problems
 from vision_research.config.semi_supervised import semi_supervised_problems
 from vision_research.config.unread import has_weak_stage, unread_knobs
 
 # MMDetection's transforms that leave masks where they were, or refuse them in the middle of an epoch.
-MADE_HERE = (
-    DataKind.digits,
-    DataKind.digits_video,
-    DataKind.digits_panoptic,
-    DataKind.digits_semi,
-    DataKind.digits_reid,
-)
 BOXES_ONLY = ("Mosaic", "MixUp", "RandomAffine", "RandomCenterCropPad")
 
 
@@ -246,7 +239,7 @@ def _storage(config: TrainConfig) -> Iterator[str]:
         yield f"storage.runs={storage.runs}: is a folder of this machine. Type storage.checkpoints={storage.runs}"
     if storage.checkpoints is not None and is_s3(config.work_dir):
         yield f"storage.checkpoints={storage.checkpoints} with work_dir={config.work_dir}: two copies. Type one of them"
-    if config.data.kind in MADE_HERE and is_s3(config.data.root):
+    if config.data.kind.is_embedded and is_s3(config.data.root):
         yield f"data.root={config.data.root}: the digits are made on this machine. Type data.root=FOLDER"
 
 

@@ -19,6 +19,7 @@ from vision_research.config.needs import unmet_masks, unscored_masks
 from vision_research.config.schema import DataConfig, DataKind, Tracker, TrainConfig
 from vision_research.config.validate import validate
 from vision_research.datasets.coco_panoptic import stuff_of
+from vision_research.datasets.embedded import make_embedded
 from vision_research.datasets.facts import DatasetFacts, gather_facts
 from vision_research.datasets.proposals import proposal_file_problem
 from vision_research.datasets.reid import gather_reid_facts
@@ -128,26 +129,8 @@ def look_at_data(config: TrainConfig) -> DatasetFacts:
     data = config.data
     if data.kind is DataKind.zoo:
         return look_at_zoo_data(config)
-    if data.kind is DataKind.digits:
-        from vision_research.datasets.digits import make_digits
-
-        make_digits(Path(data.root))
-    if data.kind is DataKind.digits_video:
-        from vision_research.datasets.digits_video import make_digits_video
-
-        make_digits_video(Path(data.root))
-    if data.kind is DataKind.digits_panoptic:
-        from vision_research.datasets.digits_panoptic import make_digits_panoptic
-
-        make_digits_panoptic(Path(data.root))
-    if data.kind is DataKind.digits_semi:
-        from vision_research.datasets.digits_semi import make_digits_semi
-
-        make_digits_semi(Path(data.root))
-    if data.kind is DataKind.digits_reid:
-        from vision_research.datasets.digits_reid import make_digits_reid
-
-        make_digits_reid(Path(data.root))
+    if data.kind.is_embedded:
+        make_embedded(data.kind.value, Path(data.root))
     if data.kind in REID_KINDS:
         crops = {split: file for split, file in reid_files(data).items() if split != "test" or data.test_ann}
         anns, prefixes = ({split: crops[split][part] for split in crops} for part in (0, 1))
