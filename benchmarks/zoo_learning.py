@@ -22,6 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from digit_proposals import write_digit_proposals
 from language_model import make_bert
 
 RESULTS = Path(__file__).parent / "results" / "zoo"
@@ -166,7 +167,7 @@ def _lowered(kind: str, name: str, work_dir: Path) -> dict[str, Any]:
     others = list(OTHERS.get(kind, ()))
     has_bert = any("{bert}" in word for word in others) and find_spec("transformers")
     bert = make_bert(work_dir / "bert") if has_bert else "bert-base-uncased"
-    proposals = _proposals(work_dir / "proposals") if any("{proposals}" in word for word in others) else None
+    proposals = write_digit_proposals(work_dir / "proposals") if any("{proposals}" in word for word in others) else None
     others = [word.format(config=name, bert=bert, proposals=proposals) for word in others]
     words = [
         f"model=zoo/{name}",
@@ -189,31 +190,6 @@ def _lowered(kind: str, name: str, work_dir: Path) -> dict[str, Any]:
     # Hundreds of megabytes that nobody reads.
     lowered["default_hooks"]["checkpoint"] |= {"interval": 10**9, "save_last": False, "save_best": None, "rule": None}
     return lowered
-
-
-def _proposals(folder: Path) -> Path:
-    """Write proposals for the digits: each of their boxes, moved a little, and twenty of no object."""
-    import numpy as np
-
-    from vision_research.datasets.digits import make_digits
-    from vision_research.datasets.proposals import Proposals, write_proposals
-
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    root = make_digits(Path("data/digits")).root
-    for split in ("train", "val", "test"):
-        tree = json.loads((root / "annotations" / f"{split}.json").read_text())
-        found = {}
-        for image in tree["images"]:
-            own = [one["bbox"] for one in tree["annotations"] if one["image_id"] == image["id"]]
-            corners = np.array(own, np.float32).reshape(-1, 4) + rng.normal(0, 2, (len(own), 4)).astype(np.float32)
-            others = rng.uniform(0, 100, (20, 4)).astype(np.float32)
-            boxes = np.concatenate([corners, others])
-            boxes[:, 2:] = boxes[:, :2] + np.maximum(boxes[:, 2:], 4)
-            scores = np.linspace(1, 0, len(boxes), dtype=np.float32)
-            found[image["id"]] = Proposals(Path(image["file_name"]).name, boxes, scores)
-        write_proposals(folder / f"{split}.npz", found)
-    return folder
 
 
 def _step(lowered: dict[str, Any]) -> dict[str, Any]:

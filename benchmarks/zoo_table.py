@@ -2,8 +2,9 @@
 
     python benchmarks/zoo_table.py [--check]
 
-Puts together MMDetection's model index with the results of zoo_parity.py, zoo_builds.py, zoo_learning.py and
-export_table.py; measures nothing. `--check` writes nothing, and returns 1 where the page is not up to date.
+Puts together MMDetection's model index with the results of zoo_parity.py, zoo_builds.py, zoo_learning.py,
+zoo_families.py and export_table.py; measures nothing. `--check` writes nothing, and returns 1 where the page is not up
+to date. Long, for a third of it is the text of the page.
 """
 
 from __future__ import annotations

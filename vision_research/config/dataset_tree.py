@@ -16,6 +16,11 @@ PLACE = "place"
 INNER = ("dataset", "datasets")
 
 
+def kind_of(node: dict[str, Any]) -> str:
+    """Return the type of a step, a hook or a data set without its scope (`Resize` of `mmdet.Resize`), or nothing."""
+    return str(node.get("type", "")).rpartition(".")[2]
+
+
 def part(dataset: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Part a data set of MMEngine.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from vision_research.config.dataset_tree import kind_of
 from vision_research.config.lowering.language import DRAWING, reads_text
 from vision_research.config.lowering.reid import REID_KINDS
 from vision_research.config.lowering.tracks import VIDEO_KINDS, gives_tracks
@@ -40,13 +41,13 @@ def unmet_needs(config: TrainConfig) -> Iterator[str]:
         return
     zoo = config.aug.recipe["zoo"]
     for path, step in steps(config.aug.recipe.get("train"), "aug.recipe.train"):
-        if _kind(step) == DRAWING and not reads_text(config.model):
+        if kind_of(step) == DRAWING and not reads_text(config.model):
             yield (
                 f"{path}.type={step['type']}: draws names of classes for a detector that reads them, and "
                 f"model={config.model['type']} reads none. Type another aug=OPTION, or model=zoo/{zoo}"
             )
             return
-        need = NEEDS.get(_kind(step))
+        need = NEEDS.get(kind_of(step))
         if need == TRACKS and config.data.kind in VIDEO_KINDS:
             continue
         # What follows a video step by step draws several crops as well.
@@ -161,7 +162,3 @@ def nodes(node: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     elif isinstance(node, (list, tuple)):
         for index, value in enumerate(node):
             yield from nodes(value, f"{path}.{index}")
-
-
-def _kind(step: dict[str, Any]) -> str:
-    return str(step["type"]).rpartition(".")[2]

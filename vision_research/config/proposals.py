@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vision_research.config.dataset_tree import kind_of
 from vision_research.config.lowering.proposals import STEPS, proposal_file, takes_proposals
 from vision_research.config.needs import steps
 from vision_research.config.schema import DataKind, TrainConfig
@@ -19,9 +20,7 @@ def proposal_problems(config: TrainConfig) -> Iterator[str]:
         return
     train = (config.aug.recipe or {}).get("train")
     loads = [
-        f"{place}.type={step['type']}"
-        for place, step in steps(train, "aug.recipe.train")
-        if step["type"].rpartition(".")[2] in STEPS
+        f"{place}.type={step['type']}" for place, step in steps(train, "aug.recipe.train") if kind_of(step) in STEPS
     ]
     if not takes_proposals(config.model):
         for key in ("train_proposals", "val_proposals", "test_proposals"):

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from vision_research.config.addresses import is_s3
 from vision_research.config.dataset_tree import pipelines
-from vision_research.config.lowering.reid import RANKED, REID_KINDS, tells_identities
+from vision_research.config.lowering.reid import RANKED, REID_KINDS
 from vision_research.config.schema import DataKind, TrainConfig
+from vision_research.config.scoring import tells_identities
 
 EXAMPLE = "zoo/reid/reid_r50_8xb32-6e_mot17train80_test-mot17val20"
 

@@ -28,7 +28,7 @@ def monitored(model: dict[str, Any], aug_recipe: dict[str, Any] | None, has_maps
     """
     if any(node.get("type") == "PackTrackInputs" for node in _nodes((aug_recipe or {}).get("val"))):
         return MASK_TRACKS if has_masks(model) else TRACKS
-    if model.get("type") == "BaseReID":
+    if tells_identities(model):
         return IDENTITIES
     if has_maps and is_panoptic(model):
         return PANOPTIC
@@ -40,6 +40,11 @@ def monitored(model: dict[str, Any], aug_recipe: dict[str, Any] | None, has_maps
 def is_class_agnostic(model: dict[str, Any]) -> bool:
     """Tell whether a detector finds objects of no class: its boxes are proposals for another."""
     return model.get("type") == "RPN"
+
+
+def tells_identities(model: dict[str, Any]) -> bool:
+    """Tell whether a model tells objects apart, and finds none."""
+    return model.get("type") == "BaseReID"
 
 
 def is_semi_supervised(model: dict[str, Any]) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
+from vision_research.config.dataset_tree import kind_of
 from vision_research.config.lowering.semi_supervised import images_per_source
 from vision_research.config.needs import steps
 from vision_research.config.schema import DataConfig, DataKind, TrainConfig
@@ -18,7 +18,7 @@ OF_ONE_BACKBONE = ("channels_last", "compile", "activation_checkpointing")
 def semi_supervised_problems(config: TrainConfig) -> Iterator[str]:
     """Name what a semi-supervised detector lacks, and what only it would read, each with what to type."""
     train = (config.aug.recipe or {}).get("train")
-    branches = [place for place, step in steps(train, "aug.recipe.train") if _parts(step)]
+    branches = [place for place, step in steps(train, "aug.recipe.train") if kind_of(step) == "MultiBranch"]
     if not is_semi_supervised(config.model):
         yield from _unread(config, branches)
         return
@@ -33,10 +33,6 @@ def semi_supervised_problems(config: TrainConfig) -> Iterator[str]:
     yield from _scores(config)
     if config.data.kind is not DataKind.zoo:
         yield from _sources(config)
-
-
-def _parts(step: dict[str, Any]) -> bool:
-    return str(step["type"]).rpartition(".")[2] == "MultiBranch"
 
 
 def _unread(config: TrainConfig, branches: list[str]) -> Iterator[str]:

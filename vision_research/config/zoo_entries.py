@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from vision_research.config.dataset_tree import part
+from vision_research.config.dataset_tree import kind_of, part
 from vision_research.config.recipe import (
     FLIPS,
     L1_SWITCH_HOOK,
@@ -147,7 +147,7 @@ def _flipped_as_the_data_allows(node: Any) -> Any:
         return node
     changed = {key: _flipped_as_the_data_allows(value) for key, value in node.items()}
     prob = node.get("prob")
-    if str(node.get("type", "")).rpartition(".")[2] in FLIPS and isinstance(prob, (int, float)):
+    if kind_of(node) in FLIPS and isinstance(prob, (int, float)):
         changed["prob"] = f"${{first:${{data.flip_prob}},{prob}}}"
     return changed
 

@@ -18,7 +18,7 @@ from vision_research.engine.progress_bar import Count
 
 # Images that are decoded ahead; OpenCV lets go of the interpreter meanwhile.
 _AHEAD = 4
-# The first images of a run pay for what is made once: threads, buffers, compiled graphs.
+# The first calls of a run pay for what is made once: threads, buffers, compiled graphs.
 _WARM_UP = 2
 
 
@@ -82,7 +82,7 @@ def evaluate(
     with quiet_platform():
         scores = [_score(scored, len(dataset)) for scored in metrics]
     return [
-        Evaluated(predictor.name, values, median(taken[_WARM_UP:] or taken), kept)
+        Evaluated(predictor.name, values, typical_s(taken), kept)
         for predictor, values, taken, kept in zip(predictors, scores, seconds, found, strict=True)
     ]
 
@@ -100,6 +100,11 @@ def loaded(dataset: Any, load: Callable[..., Any]) -> Iterator[tuple[dict[str, A
         while waiting:
             yield waiting.pop(0).result()
             waiting += [pool.submit(read, index) for index in islice(indices, 1)]
+
+
+def typical_s(seconds: Sequence[float]) -> float:
+    """Return the median of what calls took, without the first ones."""
+    return median(seconds[_WARM_UP:] or seconds)
 
 
 def _build_metric(metric: dict[str, Any], dataset: Any) -> Any:

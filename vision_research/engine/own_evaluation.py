@@ -8,17 +8,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
 
 from vision_research.datasets.proposals import Proposals
 from vision_research.engine.console import quiet_platform
+from vision_research.engine.evaluate import typical_s
 from vision_research.engine.progress_bar import Count
-
-# The first batches pay for what is made once.
-_WARM_UP = 2
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ class OwnEvaluation:
         with quiet_platform():
             scores = self._evaluator.evaluate(len(self._loader.dataset))
         values = {name.partition("/")[2] or name: float(value) for name, value in scores.items()}
-        return OwnScores(values, median(seconds[_WARM_UP:] or seconds), kept)
+        return OwnScores(values, typical_s(seconds), kept)
 
 
 def _proposals(sample: Any) -> Proposals:

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vision_research.config.dataset_tree import kind_of
 from vision_research.config.errors import ConfigError
 from vision_research.deploy.detections import Detections
 from vision_research.deploy.runtime import Artifact, load_artifact
-from vision_research.deploy.source import completed, predicting_part
+from vision_research.deploy.source import build_detector, predicting_part
 from vision_research.deploy.weights import load_weights
 from vision_research.storage.checkpoint_types import load_checkpoint_safely
 
@@ -107,13 +108,10 @@ def trained_detector(config: Any, checkpoint: Path, classes: Sequence[str], trus
     Raises:
         UserError: the checkpoint cannot be read, or belongs to another detector.
     """
-    from mmdet.registry import MODELS
-
     content = load_checkpoint_safely(checkpoint, trust)
-    # Not init_weights(): that would fetch pretrained weights, which the checkpoint replaces.
-    detector = completed(MODELS.build(config.model))
+    detector = build_detector(config.model)
     load_weights(detector, content, tuple(classes), str(checkpoint))
-    return predicting_part(detector).eval().to(device)
+    return predicting_part(detector).to(device)
 
 
 def register_everything() -> None:
@@ -145,7 +143,7 @@ def choose_device(device: str) -> str:
 
 
 def _loads(step: Any) -> bool:
-    return str(step["type"]).rpartition(".")[2].startswith("Load")
+    return kind_of(step).startswith("Load")
 
 
 def _loaded(image: Image, classes: tuple[str, ...]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from vision_research.config.dataset_tree import kind_of
 from vision_research.config.errors import ConfigError
 from vision_research.engine.hooks.pipeline_stage import switch_pipelines
 
@@ -18,7 +19,7 @@ def turn_to_second_stage(dataset: Any, config: dict[str, Any]) -> None:
     Raises:
         ConfigError: this training has one stage.
     """
-    hooks = {str(hook["type"]).rpartition(".")[2]: hook for hook in config["custom_hooks"]}
+    hooks = {kind_of(hook): hook for hook in config["custom_hooks"]}
     if "YOLOXModeSwitchHook" in hooks:
         skipped = hooks["YOLOXModeSwitchHook"].get("skip_type_keys", ("Mosaic", "RandomAffine", "MixUp"))
         dataset.update_skip_type_keys(skipped)

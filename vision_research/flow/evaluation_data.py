@@ -11,6 +11,7 @@ from vision_research.config.addresses import join
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering.data import evaluation_dataset, evaluation_metric
 from vision_research.config.schema import DataConfig, DataKind, StorageConfig
+from vision_research.config.splits import split_with_files
 from vision_research.datasets.coco_json import AnnotationReport, inspect_coco
 from vision_research.datasets.image_files import missing_path_problem
 from vision_research.datasets.voc import inspect_voc
@@ -75,7 +76,7 @@ def split_of_typed(
     Raises:
         ConfigError: files are missing or broken, or the classes are others.
     """
-    actual = "test" if split == "test" and data.test_ann is not None else "val"
+    actual = split_with_files(data, split)
     root = as_path(data.root)
     if not root.is_dir():
         raise ConfigError(missing_path_problem("data.root", root, "folder", Path.cwd()))

@@ -14,10 +14,12 @@ from rich.table import Table
 
 from vision_research.config.command_schema import SourceConfig, TestCommand
 from vision_research.config.compose import read_config
+from vision_research.config.dataset_tree import kind_of
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering.data import lower_data
 from vision_research.config.lowering.proposals import takes_proposals
 from vision_research.config.schema import DataConfig
+from vision_research.config.splits import split_with_files
 from vision_research.config.validate import validate
 from vision_research.datasets.proposals import write_proposals
 from vision_research.engine.own_evaluation import OwnEvaluation, OwnScores
@@ -54,7 +56,7 @@ def scored_subject(config: Any) -> str | None:
     if config is not None and takes_proposals(config.model):
         return GIVEN_PROPOSALS
     for one in own if isinstance(own, (list, tuple)) else [own or {}]:
-        if subject := SUBJECTS.get(str(one.get("type", "")).rpartition(".")[2]):
+        if subject := SUBJECTS.get(kind_of(one)):
             return subject
         if one.get("metric") in ("proposal", ["proposal"]):
             return PROPOSALS
@@ -157,7 +159,7 @@ def _typed_images(words: TestCommand, detectors: Detectors, data: DataConfig) ->
             "on the data of its config. Type run=WORK_DIR, or leave data out"
         )
     config = read_config(source.work_dir.config_yaml)
-    split = "test" if words.split.value == "test" and data.test_ann is not None else "val"
+    split = split_with_files(data, words.split.value)
     data.train_ann, data.train_prefix = data.val_ann, data.val_prefix
     data.train_panoptic, data.train_proposals = data.val_panoptic, data.val_proposals
     config.data, config.storage = data, words.storage

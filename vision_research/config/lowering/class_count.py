@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from vision_research.config.errors import ConfigError
-from vision_research.config.lowering.reid import tells_identities
-from vision_research.config.scoring import is_class_agnostic
+from vision_research.config.scoring import is_class_agnostic, tells_identities
 
 # Parts whose `num_classes` are the classes of the data.
 HEADS = frozenset(

@@ -27,6 +27,7 @@ from vision_research.config.lowering.tracks import gives_tracks, video_dataset, 
 from vision_research.config.recipe import has_masks
 from vision_research.config.schema import DataConfig, DataKind, StorageConfig, TrainConfig
 from vision_research.config.scoring import is_class_agnostic, is_semi_supervised
+from vision_research.config.splits import split_with_files
 
 
 def lower_data(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
@@ -120,11 +121,12 @@ def evaluation_metric(data: DataConfig, storage: StorageConfig, split: str, scor
 
 
 def _ann_file(data: DataConfig, split: str) -> str:
-    return data.test_ann if split == "test" and data.test_ann is not None else data.val_ann
+    return str(getattr(data, f"{split_with_files(data, split)}_ann"))
 
 
 def _prefix(data: DataConfig, split: str) -> str | None:
-    return data.test_prefix if split == "test" and data.test_ann is not None else data.val_prefix
+    own: str | None = getattr(data, f"{split_with_files(data, split)}_prefix")
+    return own
 
 
 def _train_loader(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-from vision_research.config.dataset_tree import PLACE, pipelines
+from vision_research.config.dataset_tree import PLACE, kind_of, pipelines
 from vision_research.config.lowering.inputs import LoweringInputs
 from vision_research.config.lowering.language import naming_tokenizer, packing_text
 from vision_research.config.lowering.panoptic import is_scored_on_maps, map_step, trains_on_maps
@@ -76,7 +76,7 @@ def _recipe_frame(config: TrainConfig, split: str, fit: Callable[[Step], Step]) 
 
 
 def _train_step(step: Step, config: TrainConfig, inputs: LoweringInputs) -> Step:
-    kind = _kind(step)
+    kind = kind_of(step)
     if config.data.kind is DataKind.zoo:
         return step
     if kind == "LoadImageFromFile":
@@ -90,9 +90,9 @@ def _train_step(step: Step, config: TrainConfig, inputs: LoweringInputs) -> Step
 
 def _of_frames(step: Step, config: TrainConfig) -> Step:
     """Let the steps that are done to each frame of a video load the masks that the detector needs."""
-    if _kind(step) == "TransformBroadcaster":
+    if kind_of(step) == "TransformBroadcaster":
         return {**step, "transforms": [_of_frames(inner, config) for inner in step["transforms"]]}
-    loads = _kind(step) == "LoadTrackAnnotations" and has_masks(config.model)
+    loads = kind_of(step) == "LoadTrackAnnotations" and has_masks(config.model)
     return {**step, "with_mask": True} if loads else step
 
 
@@ -107,13 +107,13 @@ def _with_masks(step: Step, config: TrainConfig, inputs: LoweringInputs) -> Step
 
 
 def _test_step(step: Step, config: TrainConfig) -> Step:
-    if _kind(step) == "LoadImageFromFile":
+    if kind_of(step) == "LoadImageFromFile":
         backend = image_backend(config, config.data.val_prefix)
         return {**_how_it_is_read(step), "type": "LoadImageOrSkip", "backend_args": backend, "skip": False}
-    if _kind(step) == "LoadPanopticAnnotations" or (_kind(step) == "LoadAnnotations" and is_scored_on_maps(config)):
+    if kind_of(step) == "LoadPanopticAnnotations" or (kind_of(step) == "LoadAnnotations" and is_scored_on_maps(config)):
         # Panoptic quality reads its maps by itself.
         return {"type": "LoadAnnotations", "with_bbox": True}
-    if _kind(step) == "PackDetInputs" and needs_instances(config.data):
+    if kind_of(step) == "PackDetInputs" and needs_instances(config.data):
         return {**step, "meta_keys": (*(step.get("meta_keys") or TEST_META_KEYS), "instances")}
     return _of_frames(step, config)
 
@@ -121,7 +121,3 @@ def _test_step(step: Step, config: TrainConfig) -> Step:
 def _how_it_is_read(step: Step) -> Step:
     """Return what the file asks of an image that is read (CenterNet's steps take float32 alone), and not from where."""
     return {key: step[key] for key in ("to_float32", "color_type", "imdecode_backend") if key in step}
-
-
-def _kind(step: Step) -> str:
-    return str(step["type"]).rpartition(".")[2]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_research.config.addresses import absolute
+from vision_research.config.dataset_tree import kind_of
 
 # What MMDetection's PackDetInputs packs where it is told nothing.
 PACKED = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "flip", "flip_direction")
@@ -37,7 +38,7 @@ def packing_text(pipeline: list[Step], model: dict[str, Any]) -> list[Step]:
         return pipeline
     kept: list[Step] = []
     for step in naming_tokenizer(pipeline, model):
-        kind = _kind(step)
+        kind = kind_of(step)
         if kind == "PackDetInputs":
             keys = tuple(step.get("meta_keys") or PACKED)
             kept.append({**step, "meta_keys": (*keys, *(key for key in TEXT_KEYS if key not in keys))})
@@ -52,7 +53,7 @@ def naming_tokenizer(pipeline: list[Step], model: dict[str, Any]) -> list[Step]:
     if not reads_text(model):
         return pipeline
     name = _found(model["language_model"].get("name"))
-    return [{**step, "tokenizer_name": name} if _kind(step) == DRAWING else step for step in pipeline]
+    return [{**step, "tokenizer_name": name} if kind_of(step) == DRAWING else step for step in pipeline]
 
 
 def name_language_model_once(model: dict[str, Any]) -> None:
@@ -77,7 +78,3 @@ def count_drawn_names(model: dict[str, Any]) -> None:
 def _found(name: Any) -> Any:
     """Return a folder of this machine by its whole path, and what is a name on Hugging Face's hub as it is."""
     return absolute(name) if isinstance(name, str) and Path(name).is_dir() else name
-
-
-def _kind(step: Step) -> str:
-    return str(step["type"]).rpartition(".")[2]

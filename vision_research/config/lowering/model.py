@@ -7,6 +7,7 @@ from math import ceil
 from typing import Any
 
 from vision_research.config.addresses import RUNS_SCHEME, absolute
+from vision_research.config.dataset_tree import kind_of
 from vision_research.config.errors import ConfigError
 from vision_research.config.lowering.class_count import set_class_count
 from vision_research.config.lowering.inputs import LoweringInputs
@@ -170,7 +171,7 @@ def _use_batch_augments(model: dict[str, Any], config: TrainConfig, zoo: str | N
 
 
 def _kinds(frame: Any) -> set[str]:
-    return {str(node.get("type", "")).rpartition(".")[2] for node in nodes(frame)}
+    return {kind_of(node) for node in nodes(frame)}
 
 
 def _scale_batch_augments(model: dict[str, Any], image_size: list[int], recipe_size: list[int] | None) -> None:

@@ -9,6 +9,7 @@ from vision_research.config.lowering.inputs import LoweringInputs
 from vision_research.config.lowering.storage import backend_args
 from vision_research.config.schema import DataConfig, StorageConfig, TrainConfig
 from vision_research.config.scoring import is_panoptic, learns_from_maps
+from vision_research.config.splits import split_with_files
 
 
 def trains_on_maps(config: TrainConfig) -> bool:
@@ -60,7 +61,6 @@ def panoptic_metric(data: DataConfig, storage: StorageConfig, ann: str) -> dict[
 
 def panoptic_ann(data: DataConfig, split: str) -> str:
     """Return the panoptic JSON of validation or test; without a test split that of validation."""
-    own = data.test_panoptic if split == "test" and data.test_ann is not None else None
-    ann = own or data.val_panoptic
+    ann: str | None = getattr(data, f"{split_with_files(data, split)}_panoptic") or data.val_panoptic
     assert ann is not None, "validate() asks for it beside data.train_panoptic"
     return ann

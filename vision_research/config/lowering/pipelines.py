@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vision_research.config.addresses import join
+from vision_research.config.dataset_tree import kind_of
 from vision_research.config.lowering.inputs import LoweringInputs
 from vision_research.config.lowering.language import packing_text
 from vision_research.config.lowering.panoptic import is_scored_on_maps, map_step, trains_on_maps
@@ -49,7 +50,7 @@ def load_step(config: TrainConfig, inputs: LoweringInputs) -> dict[str, Any]:
 
 def split_at_mixing(pipeline: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Part a pipeline into what each image goes through by itself, and what begins with the mixing of several."""
-    kinds = [str(step["type"]).rpartition(".")[2] for step in pipeline]
+    kinds = [kind_of(step) for step in pipeline]
     start = next((place for place, kind in enumerate(kinds) if kind in MIXING), len(pipeline))
     return pipeline[:start], pipeline[start:]
 

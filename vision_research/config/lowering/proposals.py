@@ -7,6 +7,7 @@ from typing import Any
 from vision_research.config.addresses import absolute, join
 from vision_research.config.lowering.storage import backend_args
 from vision_research.config.schema import DataConfig, StorageConfig
+from vision_research.config.splits import split_with_files
 
 # Steps that load proposals, and that move them with the boxes.
 STEPS = ("LoadProposals", "ProposalBroadcaster")
@@ -35,6 +36,5 @@ def proposal_dataset(dataset: dict[str, Any], data: DataConfig, storage: Storage
 
 def proposal_file(data: DataConfig, split: str) -> str | None:
     """Return the file of a split as it was typed; without a test split that of validation."""
-    if split == "train":
-        return data.train_proposals
-    return data.test_proposals if split == "test" and data.test_ann is not None else data.val_proposals
+    file: str | None = getattr(data, f"{split_with_files(data, split)}_proposals")
+    return file

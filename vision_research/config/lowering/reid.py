@@ -6,6 +6,7 @@ from typing import Any
 
 from vision_research.config.addresses import absolute
 from vision_research.config.schema import DataConfig, DataKind, TrainConfig
+from vision_research.config.splits import split_with_files
 
 REID_KINDS = (DataKind.reid, DataKind.digits_reid)
 # Mean average precision and cumulative matching (arXiv:1610.02984), as MMDetection computes them.
@@ -14,11 +15,6 @@ METRIC = {"type": "ReIDMetrics", "metric": ["mAP", "CMC"]}
 RANKED = 20
 # 8 identities with 4 crops each in a step, as every file of the zoo has it (arXiv:1703.07737).
 DRAWN = {"num_ids": 8, "ins_per_id": 4}
-
-
-def tells_identities(model: dict[str, Any]) -> bool:
-    """Tell whether a model tells objects apart, and finds none."""
-    return model.get("type") == "BaseReID"
 
 
 def reid_dataset(config: TrainConfig, identities: tuple[str, ...], split: str) -> dict[str, Any]:
@@ -46,10 +42,9 @@ def reid_dataset(config: TrainConfig, identities: tuple[str, ...], split: str) -
 
 def reid_files(data: DataConfig) -> dict[str, tuple[str, str]]:
     """Return list and folder of the crops of each split; without a test split those of validation."""
-
-    def prefix(own: str | None) -> str:
-        return data.img_prefix if own is None else own
-
-    val = (data.val_ann, prefix(data.val_prefix))
-    test = val if data.test_ann is None else (data.test_ann, prefix(data.test_prefix))
-    return {"train": (data.train_ann, prefix(data.train_prefix)), "val": val, "test": test}
+    files = {}
+    for split in ("train", "val", "test"):
+        used = split_with_files(data, split)
+        own = getattr(data, f"{used}_prefix")
+        files[split] = (getattr(data, f"{used}_ann"), data.img_prefix if own is None else own)
+    return files

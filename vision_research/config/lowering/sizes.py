@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from vision_research.config.dataset_tree import kind_of
+
 # Arguments of transforms that are sizes in pixels, (width, height) or in another order where they keep the ratio.
 SIZES = {
     ("Resize", "scale"),
@@ -36,7 +38,7 @@ def resized(tree: Any, written_for: list[int] | None, wanted: list[int]) -> Any:
 
 def _visit(node: Any, old: tuple[int, ...], new: tuple[int, ...]) -> Any:
     if isinstance(node, dict):
-        kind = str(node.get("type", "")).rpartition(".")[2]
+        kind = kind_of(node)
         if kind == "RandomCrop" and node.get("crop_type") == "absolute_range":
             # The smallest and the largest side of a crop, and no width and height.
             factor = min(max(new) / max(old), min(new) / min(old))

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from vision_research.config.dataset_tree import kind_of
+
 # (transform, argument): the constructor asserts a tuple, or compares with one.
 TUPLE_ARGUMENTS = {
     ("Resize", "scale"),
@@ -44,7 +46,7 @@ def restore_step(step: Any) -> Any:
         return [restore_step(item) for item in step]
     if not isinstance(step, dict):
         return step
-    kind = str(step.get("type", "")).rpartition(".")[2]
+    kind = kind_of(step)
     restored = {key: restore_step(value) for key, value in step.items()}
     for key in restored:
         if (kind, key) in TUPLE_ARGUMENTS:

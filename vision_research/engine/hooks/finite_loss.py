@@ -12,6 +12,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
 from vision_research.config.errors import UserError
+from vision_research.engine.branches import samples_of
 
 
 class NonFiniteLossError(UserError):
@@ -90,11 +91,6 @@ class FiniteLossHook(Hook):
 
 
 def _image_names(data_batch: Any) -> list[str]:
-    """Return the paths that the samples carry; MMDetection's batches are `{"inputs": ..., "data_samples": [...]}`.
-
-    Those of a teacher and a student have a list for each branch, in which an image may lie twice.
-    """
-    samples = data_batch.get("data_samples", []) if isinstance(data_batch, dict) else []
-    if isinstance(samples, dict):
-        samples = list({sample.img_path: sample for branch in samples.values() for sample in branch if sample}.values())
+    """Return the paths that the samples carry."""
+    samples = samples_of(data_batch) if isinstance(data_batch, dict) else []
     return [str(Path(path)) for sample in samples if (path := getattr(sample, "img_path", None))]

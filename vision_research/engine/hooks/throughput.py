@@ -12,6 +12,8 @@ from mmengine import dist
 from mmengine.hooks import Hook, LoggerHook
 from mmengine.registry import HOOKS
 
+from vision_research.engine.branches import samples_of
+
 MB = 2**20
 
 
@@ -75,8 +77,7 @@ def _batch_size(data_batch: Any) -> int:
     inputs = data_batch.get("inputs", ()) if isinstance(data_batch, dict) else data_batch or ()
     if isinstance(inputs, dict):
         # A teacher and its student see the same images in branches of their own.
-        samples = [sample for branch in data_batch["data_samples"].values() for sample in branch if sample is not None]
-        return len({sample.img_path for sample in samples})
+        return len(samples_of(data_batch))
     return len(inputs)
 
 
