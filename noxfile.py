@@ -1,4 +1,4 @@
-"""What `nox -s NAME` does. All sessions share one environment, .venv, installed once and yours to use too."""
+"""What `nox -s NAME` does. All sessions but two share one environment, .venv, installed once and yours to use too."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import nox
@@ -25,6 +25,12 @@ FORKS = {"mmcv": "onedl-mmcv==2.3.6", "mmengine": "onedl-mmengine==0.10.12", "mm
 # What the fork of MMDetection imports beyond MMDetection's own imports, and what that needs in turn.
 IMAUG = ("imaug==0.4.3", "imagecorruptions-imaug==1.1.5")
 IMAUG_NEEDS = ("scikit-image==0.26.0", "imageio==2.38.1", "numba==0.68.1", "six")
+# What some detectors and augmentations need, at the versions that the tests pass with. Without their own dependencies:
+# albumentations asks for a second OpenCV. torchvision and timm, which needs all of it, are left out: the wheels of
+# torchvision load beside a CUDA build of torch alone.
+EXTRAS = ("albumentations==1.4.4", "mmpretrain==1.2.0")
+# MMPretrain takes a name from transformers that is gone from 4.50 on.
+EXTRAS_NEEDS = ("scikit-image==0.26.0", "einops", "mat4py", "modelindex", "transformers==4.49.0")
 # One thread a process: two torchrun ranks with two threads each would fight for the cores of a small machine.
 TEST_VARIABLES = {"OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "MPLBACKEND": "agg"}
 
@@ -61,16 +67,28 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests_onedl(session: nox.Session) -> None:
     """Run the same tests on the drop-in forks of MMCV, MMEngine and MMDetection, in .venv-onedl."""
-    run_tests(session, install(session, forks=True))
+    run_tests(session, install(session, ".venv-onedl", install_forks))
 
 
-def run_tests(session: nox.Session, python: Path) -> None:
+@nox.session
+def tests_extras(session: nox.Session) -> None:
+    """Run the tests that need transformers, albumentations or mmpretrain, in .venv-extras."""
+    run_tests(session, install(session, ".venv-extras", install_extras), "-m", "extras")
+
+
+def run_tests(session: nox.Session, python: Path, *selected: str) -> None:
     """Run pytest; a test that hangs is stopped after a quarter of an hour, and named.
 
-    Two files at a time, since a test computes on one core; whole files, since their tests share what they have made.
+    Two files at a time, since a test computes on one core; tests/conftest.py says which tests stay together.
+
+    Args:
+        session: nox's.
+        python: of the environment.
+        selected: pytest's `-m` and what follows it; all tests without it.
     """
-    arguments = ("-m", "pytest", "-m", "", "--timeout=900", "--numprocesses=2", "--dist=loadfile", *session.posargs)
-    run(session, python, *arguments, variables=TEST_VARIABLES)
+    parallel = ("--timeout=900", "--numprocesses=2", "--dist=loadgroup", "--no-loadscope-reorder")
+    words = ("-m", "pytest", *(selected or ("-m", "")), *parallel, *session.posargs)
+    run(session, python, *words, variables=TEST_VARIABLES)
 
 
 def run(session: nox.Session, program: Path, *arguments: str, variables: Mapping[str, str] | None = None) -> None:
@@ -80,39 +98,69 @@ def run(session: nox.Session, program: Path, *arguments: str, variables: Mapping
         session.run(program, *arguments, env={**(variables or {}), "PATH": path}, external=True)
 
 
-def install(session: nox.Session, *, forks: bool = False) -> Path:
-    """Install what is missing: torch, mmcv with its ops, then the project; nothing when nothing changed since.
+def install(
+    session: nox.Session, folder: str = ".venv", packages: Callable[[nox.Session, Path], None] | None = None
+) -> Path:
+    """Install what is missing: torch, then the project and what it needs; nothing when nothing changed since.
+
+    Args:
+        session: nox's.
+        folder: the environment.
+        packages: installs the project and what it needs, given the environment's Python.
 
     Returns:
         The environment's Python.
     """
-    venv = ROOT / (".venv-onedl" if forks else ".venv")
+    venv = ROOT / folder
     python, stamp = venv / "bin" / "python", venv / "installed"
     sources = ("pyproject.toml", "constraints.txt", "noxfile.py", ".ci/mmcv_wheel.py")
     wanted = hashlib.sha256(b"".join((ROOT / name).read_bytes() for name in sources)).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
         return python
     if not python.exists():
-        # virtualenv comes with nox and, unlike venv, needs no further package on Debian and Ubuntu.
-        run(session, Path(sys.executable), "-m", "virtualenv", "--quiet", str(venv))
-    pip = ("-m", "pip", "install")
-    run(session, python, *pip, "setuptools>=77,<81", *torch_arguments(python))
-    if forks:
-        # Without their own dependencies: the fork of MMDetection imports imaug, which asks for an older OpenCV, twice.
-        # All else is what the originals are tested with.
-        lines = (ROOT / "constraints.txt").read_text().splitlines()
-        others = [line for line in lines if "==" in line and line.partition("==")[0] not in FORKS]
-        run(session, python, ".ci/mmcv_wheel.py", "--requirement", FORKS["mmcv"])
-        run(session, python, *pip, *others)
-        run(session, python, *pip, "--constraint", "constraints.txt", *IMAUG_NEEDS)
-        run(session, python, *pip, "--no-deps", "--no-build-isolation", FORKS["mmengine"], FORKS["mmdet"], *IMAUG)
-        run(session, python, *pip, "--no-deps", "--editable", ".")
-    else:
-        run(session, python, ".ci/mmcv_wheel.py")
-        run(session, python, *pip, "--constraint", "constraints.txt", "--editable", ".[dev]")
+        # virtualenv comes with nox and, unlike venv, needs no further package on Debian and Ubuntu. A file `.venv` that
+        # points at this environment (PEP 832) would stand where the folder .venv belongs.
+        variables = {"VIRTUALENV_VENV_REDIRECT": "false"}
+        run(session, Path(sys.executable), "-m", "virtualenv", "--quiet", str(venv), variables=variables)
+    pip_install(session, python, "setuptools>=77,<81", *torch_arguments(python))
+    (packages or install_project)(session, python)
     stamp.write_text(wanted)
     session.log(f"Installed. To work in this environment: . {venv.name}/bin/activate")
     return python
+
+
+def pip_install(session: nox.Session, python: Path, *words: str) -> None:
+    """Run `pip install` with these words in an environment."""
+    run(session, python, "-m", "pip", "install", *words)
+
+
+def install_project(session: nox.Session, python: Path) -> None:
+    """Install mmcv with its ops, and the project with all that its tests need."""
+    run(session, python, ".ci/mmcv_wheel.py")
+    pip_install(session, python, "--constraint", "constraints.txt", "--editable", ".[dev]")
+
+
+def install_extras(session: nox.Session, python: Path) -> None:
+    """Install the project, and packages that it can do with or without."""
+    install_project(session, python)
+    needs = ("--constraint", "constraints.txt", f"torch=={TORCH}", "--editable", ".[dev,language]", *EXTRAS_NEEDS)
+    pip_install(session, python, *needs)
+    pip_install(session, python, "--no-deps", *EXTRAS)
+
+
+def install_forks(session: nox.Session, python: Path) -> None:
+    """Install the project on the forks.
+
+    Without their own dependencies: the fork of MMDetection imports imaug, which asks for an older OpenCV, twice.
+    All else is what the originals are tested with.
+    """
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    others = [line for line in lines if "==" in line and line.partition("==")[0] not in FORKS]
+    run(session, python, ".ci/mmcv_wheel.py", "--requirement", FORKS["mmcv"])
+    pip_install(session, python, *others)
+    pip_install(session, python, "--constraint", "constraints.txt", *IMAUG_NEEDS)
+    pip_install(session, python, "--no-deps", "--no-build-isolation", FORKS["mmengine"], FORKS["mmdet"], *IMAUG)
+    pip_install(session, python, "--no-deps", "--editable", ".")
 
 
 def torch_arguments(python: Path) -> list[str]:

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from vision_research.datasets.digits import make_digits
 from vision_research.datasets.proposals import Proposals, write_proposals
+from vision_research.registry import make_embedded
 
 
 def write_digit_proposals(folder: Path) -> Path:
     """Write proposals for the digits: each of their boxes, moved a little, and twenty of no object."""
     folder.mkdir()
     rng = np.random.default_rng(0)
-    root = make_digits(Path("data/digits")).root
+    root = make_embedded("digits", Path("data/digits"))
     for split in ("train", "val", "test"):
         tree = json.loads((root / "annotations" / f"{split}.json").read_text())
         found = {}

@@ -11,7 +11,6 @@ its median time to the detector's; all of a round in one process, one after the 
 from __future__ import annotations
 
 import argparse
-import importlib
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,17 +23,18 @@ import numpy as np
 import torch
 from export_zoo import ZOO, ZooConfig, draw, perturbed_detector, zoo_config
 from numpy.typing import NDArray
+from record import record, recorded
 
-from vision_research.deploy.cases import load_images
-from vision_research.deploy.detector import Form, find_family
+from vision_research.deploy.build.form import Form
+from vision_research.deploy.build.input_shapes import with_fixed_canvas
+from vision_research.deploy.build.input_spec import InputSpec, read_input_spec
+from vision_research.deploy.build.source import load_source
+from vision_research.deploy.check.cases import load_images
+from vision_research.deploy.check.reference import PythonDetector
+from vision_research.deploy.families.registry import find_family
 from vision_research.deploy.formats.job import Job
-from vision_research.deploy.input_shapes import with_fixed_canvas
-from vision_research.deploy.input_spec import InputSpec, read_input_spec
-from vision_research.deploy.reference import PythonDetector
-from vision_research.deploy.request import FORMATS
-from vision_research.deploy.runners.runner import RUNNERS
-from vision_research.deploy.source import load_source
-from vision_research.deploy.weights import load_weights
+from vision_research.deploy.formats.registry import FORMATS, format_of
+from vision_research.detectors.weights import load_weights
 from vision_research.flow.source import best_checkpoint
 from vision_research.storage.checkpoint_types import load_checkpoint_safely
 from vision_research.work_dir import WorkDir
@@ -78,7 +78,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     if arguments.run:
-        report(str(arguments.run), trained(arguments.run), arguments)
+        report("trained", trained(arguments.run), arguments)
         return
     for zoo in DETECTORS:
         if arguments.only in zoo.name:
@@ -92,6 +92,8 @@ def report(name: str, timed: Timed, arguments: argparse.Namespace) -> None:
         runs = load_all(timed, arguments, Path(folder))
         seconds = time_in_turns(runs, timed.image, arguments.rounds)
     eager = median(seconds["eager"])
+    ratios = {form: [median(times) / eager] for form, times in seconds.items() if form != "eager"}
+    record("export", **{name: {**recorded("export").get(name, {}), str(arguments.threads): ratios}})
     for form, times in seconds.items():
         print(f"  {form:18} {1000 * median(times):8.1f} ms  {median(times) / eager:5.2f} of eager", flush=True)
 
@@ -126,9 +128,9 @@ def load_all(timed: Timed, arguments: argparse.Namespace, folder: Path) -> dict[
     for name in arguments.formats:
         form = name.removesuffix("-fused")
         job = Job(timed.detector, timed.spec, Form(fuse=name == FUSED), "fp32", family.gives_masks, [timed.image])
-        path = folder / f"{name}{FORMATS[form]}"
-        importlib.import_module(f"vision_research.deploy.formats.{form}").write(job, path)
-        runner = RUNNERS[path.suffix].load(str(path), arguments.threads)
+        path = folder / f"{name}{FORMATS[form].suffix}"
+        FORMATS[form].write(job, path)
+        runner = format_of(path).load(str(path), arguments.threads)
         runs[name] = lambda given, runner=runner: runner.run({"image": given})  # type: ignore[misc]
     return runs
 

@@ -11,7 +11,6 @@ puts the results so far between the marks of docs/export.md, and measures nothin
 from __future__ import annotations
 
 import argparse
-import importlib
 import itertools
 import json
 import subprocess
@@ -27,18 +26,19 @@ import numpy as np
 import torch
 from export_zoo import ZOO, ZooConfig, draw, perturbed_detector, zoo_config
 
-from vision_research.deploy.bounds import bounds_of
-from vision_research.deploy.cases import Case
-from vision_research.deploy.detector import Form, find_family
+from vision_research.deploy.build.form import Form
+from vision_research.deploy.build.input_spec import read_input_spec
+from vision_research.deploy.check.bounds import bounds_of
+from vision_research.deploy.check.cases import Case
+from vision_research.deploy.check.expected import Expected
+from vision_research.deploy.check.reference import PythonDetector
+from vision_research.deploy.check.verify import Verification, verify
 from vision_research.deploy.errors import ExportError
-from vision_research.deploy.expected import Expected
+from vision_research.deploy.families.registry import find_family
 from vision_research.deploy.formats.job import Job
-from vision_research.deploy.input_spec import read_input_spec
-from vision_research.deploy.reference import PythonDetector
-from vision_research.deploy.request import FORMATS
-from vision_research.deploy.runners.runner import RUNNERS
-from vision_research.deploy.verify import Verification, verify
+from vision_research.deploy.formats.registry import FORMATS, format_of
 
+RESULTS = Path(__file__).parent / "results" / "export"
 DOCUMENT = Path(__file__).parents[1] / "docs" / "export.md"
 MARKS = ("<!-- table: benchmarks/export_table.py --write -->\n", "<!-- end of table -->\n")
 
@@ -52,7 +52,7 @@ LIMIT_S = 1500
 def main() -> None:
     """Measure what is not measured yet, or write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=Path, default=Path("benchmarks/results/export"))
+    parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--formats", nargs="+", default=["torchscript", "onnx", "openvino", "pt2"])
     parser.add_argument("--compile", action="store_true", help="time torch.compile too, a minute or two for each")
     parser.add_argument("--only", default="", help="part of the configs' names")
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--measure", help="one config, in this process")
     arguments = parser.parse_args()
     if arguments.write:
-        write_table(arguments.results)
+        DOCUMENT.write_text(written(DOCUMENT.read_text(), arguments.results))
     elif arguments.measure:
         measure(arguments.measure, arguments)
     else:
@@ -122,10 +122,10 @@ def measure(name: str, arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         runs: dict[str, Any] = {"eager": lambda given: reference.predict(reference.prepare(given))}
         for form in arguments.formats:
-            path = Path(folder, f"model{FORMATS[form]}")
+            path = Path(folder, f"model{FORMATS[form].suffix}")
             outcome["formats"][form] = check(form, job, path, expected, cases)
             if "error" not in outcome["formats"][form]:
-                runner = RUNNERS[path.suffix].load(str(path), 1)
+                runner = format_of(path).load(str(path), 1)
                 runs[form] = lambda given, runner=runner: runner.run({"input": given})
         ms = time_in_turns(runs)
         for form in runs.keys() - {"eager"}:
@@ -141,7 +141,7 @@ def measure(name: str, arguments: argparse.Namespace) -> None:
 def check(form: str, job: Job, path: Path, expected: Expected, cases: list[Case]) -> dict[str, Any]:
     """Write a file and hold it against the detector; what was measured, or the refusal."""
     try:
-        importlib.import_module(f"vision_research.deploy.formats.{form}").write(job, path)
+        FORMATS[form].write(job, path)
         files = [path, path.with_suffix(".bin")] if form == "openvino" else [path]
         size = sum(file.stat().st_size for file in files)
         bounds = bounds_of(form, "fp32")
@@ -188,14 +188,19 @@ def time_compiled(detector: Any, run: Any) -> float:
     return time_in_turns({"compiled": run})["compiled"]
 
 
-def write_table(folder: Path) -> None:
-    """Put the results so far into the document."""
+def written(text: str, folder: Path = RESULTS) -> str:
+    """Return the text of the document with the results so far.
+
+    Args:
+        text: as it is.
+        folder: of the results.
+    """
     results = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     order = {zoo.name: place for place, zoo in enumerate(zoo for entries in ZOO.values() for zoo in entries)}
     results.sort(key=lambda result: order.get(result["name"], len(order)))
-    before, _, rest = DOCUMENT.read_text().partition(MARKS[0])
+    before, _, rest = text.partition(MARKS[0])
     _, _, after = rest.partition(MARKS[1])
-    DOCUMENT.write_text(f"{before}{MARKS[0]}{table(results)}{MARKS[1]}{after}")
+    return f"{before}{MARKS[0]}{table(results)}{MARKS[1]}{after}"
 
 
 def table(results: list[dict[str, Any]]) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 from export_table import DOCUMENT
 
 MARKS = ("<!-- table: benchmarks/export_trained.py --write -->\n", "<!-- end of trained table -->\n")
+RESULTS = Path(__file__).parent / "results" / "export_trained"
 SUFFIXES = {"torchscript": ".ts", "onnx": ".onnx", "openvino": ".xml", "pt2": ".pt2"}
 NUM_IMAGES = 32
 
@@ -113,13 +114,13 @@ COMMON = (
 def main() -> None:
     """Train and export what is missing, or write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=Path, default=Path("benchmarks/results/export_trained"))
+    parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--work", type=Path, default=Path("runs/export_trained"), help="where the trainings lie")
     parser.add_argument("--only", nargs="+", default=list(TRAININGS), choices=list(TRAININGS))
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     if arguments.write:
-        write_table(arguments.results)
+        DOCUMENT.write_text(written(DOCUMENT.read_text(), arguments.results))
         return
     for kind in arguments.only:
         measure(kind, arguments.work.absolute(), arguments.results.absolute())
@@ -176,12 +177,17 @@ def command(name: str, *words: str, at: Path) -> None:
     )
 
 
-def write_table(folder: Path) -> None:
-    """Put the results so far into the document."""
+def written(text: str, folder: Path = RESULTS) -> str:
+    """Return the text of the document with the results so far.
+
+    Args:
+        text: as it is.
+        folder: of the results.
+    """
     results = [json.loads(path.read_text()) for kind in TRAININGS if (path := folder / f"{kind}.json").exists()]
-    before, _, rest = DOCUMENT.read_text().partition(MARKS[0])
+    before, _, rest = text.partition(MARKS[0])
     _, _, after = rest.partition(MARKS[1])
-    DOCUMENT.write_text(f"{before}{MARKS[0]}{table(results)}{MARKS[1]}{after}")
+    return f"{before}{MARKS[0]}{table(results)}{MARKS[1]}{after}"
 
 
 def table(results: list[dict[str, Any]]) -> str:

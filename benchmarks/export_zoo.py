@@ -168,10 +168,10 @@ def perturbed_detector(zoo: ZooConfig, config: Any, seed: int = 0) -> Any:
     """
     from mmdet.utils import register_all_modules
 
-    from vision_research.deploy.detector import find_family
-    from vision_research.deploy.input_spec import read_input_spec
-    from vision_research.deploy.reference import PythonDetector
-    from vision_research.deploy.source import build_detector
+    from vision_research.deploy.build.input_spec import read_input_spec
+    from vision_research.deploy.check.reference import PythonDetector
+    from vision_research.deploy.families.registry import find_family
+    from vision_research.detectors.build import build_detector
 
     register_all_modules(init_default_scope=True)
     torch.manual_seed(seed)

@@ -34,7 +34,7 @@ from s3_upload import upload
 from torch.utils.data import DataLoader, get_worker_info
 
 import vision_research.engine.registered  # noqa: F401
-from vision_research.engine.look_ahead import LookAheadBatchSampler
+from vision_research.engine.prefetch_sampler import LookAheadBatchSampler
 from vision_research.storage.s3.pack_writer import PackWriter
 from vision_research.storage.s3.uri import S3Uri
 

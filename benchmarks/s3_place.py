@@ -21,6 +21,7 @@ from vision_research.storage.s3.client import s3_client
 from vision_research.storage.s3.settings import S3Settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+from record import record
 from s3_proxy import S3Proxy
 from s3_server import CREDENTIALS, S3Server
 
@@ -30,7 +31,8 @@ BUCKET = "benchmark"
 
 
 def show(name: str, value: float, other_name: str, other: float, limit: float) -> None:
-    """Print a ratio."""
+    """Print a ratio, and keep it."""
+    record("s3", **{name: {"value": value, "other": other, "ratio": value / other}})
     print(f"{name}: {value:.4g}; {other_name}: {other:.4g}; ratio {value / other:.3f} (held to {limit})", flush=True)
 
 

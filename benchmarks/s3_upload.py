@@ -49,9 +49,15 @@ def upload(place: Place) -> None:
             f"{1000 * beside[-1]:.2f}",
             flush=True,
         )
-    show("iteration beside an upload [ms]", 1000 * median(beside), "alone [ms]", 1000 * median(alone), 1.02)
-    show("iteration beside a bare sender [ms]", 1000 * median(bare), "alone [ms]", 1000 * median(alone), 1.02)
-    show("iteration beside an upload [ms]", 1000 * median(beside), "bare sender [ms]", 1000 * median(bare), 1.02)
+    show("iteration beside an upload", 1000 * median(beside), "alone [ms]", 1000 * median(alone), 1.02)
+    show("iteration beside a bare sender", 1000 * median(bare), "alone [ms]", 1000 * median(alone), 1.02)
+    show(
+        "iteration beside an upload [ms], over a bare sender",
+        1000 * median(beside),
+        "bare sender [ms]",
+        1000 * median(bare),
+        1.02,
+    )
 
 
 def _started(run: Callable[[Connection], None]) -> Connection:

@@ -13,6 +13,8 @@ import sys
 import time
 from statistics import median
 
+from record import record
+
 LIMIT_S = 1.5
 COMMANDS = {
     "import hydra": ["-c", "import hydra"],
@@ -35,6 +37,7 @@ def main() -> int:
         for process in busy:
             process.kill()
     bare = medians["import hydra"]
+    record("startup", **{name: seconds for name, seconds in medians.items() if name != "import hydra"})
     for name, seconds in medians.items():
         print(f"{name:<16} {seconds:.2f} s, {seconds / bare:.1f} times a bare import of Hydra")
     return int(max(medians.values()) > LIMIT_S)

@@ -19,6 +19,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
+from record import record
+
 LIMIT = 1.02
 WARM_UP = 10
 
@@ -33,6 +35,7 @@ def main() -> int:
     words += ["data.limit_train=200", "data.limit_val=8", "export=none", "aug=flip"]
     with tempfile.TemporaryDirectory() as folder:
         ratios = [_pair(Path(folder), index, words) for index in range(options.pairs)]
+    record("tracking_overhead", pairs=ratios)
     print(f"ours over stock, pair by pair: {', '.join(f'{ratio:.4f}' for ratio in ratios)}")
     print(f"median {median(ratios):.4f} (limit {LIMIT})")
     return int(median(ratios) > LIMIT)

@@ -33,13 +33,14 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from omegaconf import OmegaConf
 
+from vision_research.checks.extras import needed_modules
 from vision_research.config.compose import conf_dir, register
-from vision_research.config.lowering import LoweringInputs
-from vision_research.config.lowering.model import lower_model
 from vision_research.config.schema import DataKind, TrainConfig
 from vision_research.config.zoo import zoo_folder, zoo_options
-from vision_research.datasets.digits import CLASSES
-from vision_research.engine.extras import needed_modules
+from vision_research.datasets.digits.images import CLASSES
+from vision_research.lowering import LoweringInputs
+from vision_research.lowering.model import lower_model
+from vision_research.registry import monitor_of, specify
 
 RESULT = Path(__file__).resolve().parent / "results" / "zoo" / "builds.json"
 Shapes = dict[str, tuple[int, ...]]
@@ -54,7 +55,7 @@ def main() -> int:
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-    register()
+    register(monitor_of)
     register_all_modules(init_default_scope=True)
     if find_spec("mmpretrain"):
         import mmpretrain.models  # noqa: F401  # registers them
@@ -143,10 +144,10 @@ def lowered(name: str, model: Any, bert: Path | None) -> tuple[dict[str, Any], d
     size = config.model["recipe"]["image_size"]
     own = replace(config, data=replace(config.data, kind=DataKind.zoo), image_size=size)
     try:
-        digits: dict[str, Any] | str = lower_model(config, inputs)
+        digits: dict[str, Any] | str = lower_model(specify(config), inputs)
     except Exception as error:
         digits = _said(error)
-    return lower_model(own, inputs), digits
+    return lower_model(specify(own), inputs), digits
 
 
 def shapes(model: dict[str, Any]) -> Shapes:

@@ -30,8 +30,8 @@ from mmengine.config import Config, ConfigDict
 from zoo_builds import without_servers
 
 from vision_research.config.zoo import zoo_folder, zoo_options
-from vision_research.deploy.detector import FAMILIES
-from vision_research.deploy.source import completed, predicting_part
+from vision_research.deploy.families.registry import FAMILIES
+from vision_research.detectors.build import predicting_part, repaired
 
 RESULT = Path(__file__).resolve().parent / "results" / "zoo" / "families.json"
 
@@ -98,10 +98,10 @@ def _built(model: Any) -> Any:
     # Copied each time: constructors write into what they are given.
     try:
         with torch.device("meta"):
-            return completed(MODELS.build(deepcopy(model)))
+            return repaired(MODELS.build(deepcopy(model)))
     except Exception:
         # Some compute with what they have made.
-        return completed(MODELS.build(deepcopy(model)))
+        return repaired(MODELS.build(deepcopy(model)))
 
 
 if __name__ == "__main__":

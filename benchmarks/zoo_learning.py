@@ -136,7 +136,7 @@ def measure(kind: str, name: str) -> dict[str, Any]:
     Returns:
         `loss`, `step_s`, `val_s`, `metric`, and `with` what it needed beyond the project's packages; or `why` not.
     """
-    from vision_research.engine.extras import needed_modules
+    from vision_research.checks.extras import needed_modules
 
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
@@ -153,39 +153,30 @@ def _lowered(kind: str, name: str, work_dir: Path) -> dict[str, Any]:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
+    from vision_research.checks.data import check_data, look_at_data
+    from vision_research.checks.preflight import preflight
+    from vision_research.checks.validation import validate
     from vision_research.config.compose import conf_dir, register
-    from vision_research.config.errors import ConfigError
-    from vision_research.config.lowering import LoweringInputs, lower
-    from vision_research.config.needs import unmet_masks
     from vision_research.config.schema import TrainConfig
-    from vision_research.config.validate import validate
-    from vision_research.engine.preflight import preflight
-    from vision_research.flow.prepare import look_at_data
+    from vision_research.lowering import LoweringInputs, lower
+    from vision_research.registry import monitor_of, specify
 
-    register()
+    register(monitor_of)
     length = ("schedule.max_epochs=null", "schedule.max_iters=1", "schedule.val_interval=1", "schedule.warmup_iters=0")
     others = list(OTHERS.get(kind, ()))
     has_bert = any("{bert}" in word for word in others) and find_spec("transformers")
     bert = make_bert(work_dir / "bert") if has_bert else "bert-base-uncased"
     proposals = write_digit_proposals(work_dir / "proposals") if any("{proposals}" in word for word in others) else None
     others = [word.format(config=name, bert=bert, proposals=proposals) for word in others]
-    words = [
-        f"model=zoo/{name}",
-        *WORDS,
-        SIZE,
-        *length,
-        "data.limit_train=4",
-        "data.limit_val=1",
-        *others,
-    ]
+    words = [f"model=zoo/{name}", *WORDS, SIZE, *length, "data.limit_train=4", "data.limit_val=1", *others]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config = OmegaConf.to_object(compose("train", overrides=[*words, "tracking=none"]))
     assert isinstance(config, TrainConfig)
-    validate(config)
-    facts = look_at_data(config)
-    if problems := list(unmet_masks(config, facts.masks)):
-        raise ConfigError(problems)
-    lowered = lower(config, LoweringInputs(work_dir, facts.classes, num_train=4, masks=facts.masks, stuff=facts.stuff))
+    run = specify(config)
+    validate(run)
+    facts = look_at_data(run)
+    check_data(run, facts)
+    lowered = lower(run, LoweringInputs.of(config.data, facts, work_dir))
     preflight(lowered)
     # Hundreds of megabytes that nobody reads.
     lowered["default_hooks"]["checkpoint"] |= {"interval": 10**9, "save_last": False, "save_best": None, "rule": None}
@@ -197,7 +188,7 @@ def _step(lowered: dict[str, Any]) -> dict[str, Any]:
     from mmengine.config import Config
     from mmengine.hooks import Hook
 
-    from vision_research.engine.tasks import WorkDirRunner
+    from vision_research.engine.jobs import WorkDirRunner
 
     seen: dict[str, Any] = {}
 

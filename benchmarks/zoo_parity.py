@@ -20,11 +20,12 @@ from hydra import compose, initialize_config_dir
 from mmengine.config import Config
 from omegaconf import OmegaConf
 
+from vision_research.checks.validation import validate
 from vision_research.config.compose import conf_dir, register
-from vision_research.config.lowering import LoweringInputs, lower
 from vision_research.config.schema import TrainConfig
-from vision_research.config.validate import validate
 from vision_research.config.zoo import zoo_folder, zoo_options
+from vision_research.lowering import LoweringInputs, lower
+from vision_research.registry import monitor_of, specify
 
 RESULT = Path(__file__).parent / "results" / "zoo" / "parity.json"
 # What is ours in the config of a run, and not the file's. A path covers what is below it.
@@ -53,7 +54,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
-    register()
+    register(monitor_of)
     outcome: dict[str, list[str]] = {}
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         for name in options.only or zoo_options():
@@ -86,8 +87,8 @@ def compare(name: str) -> list[str] | None:
     try:
         config = OmegaConf.to_object(compose("train", overrides=[f"experiment=zoo/{name}"]))
         assert isinstance(config, TrainConfig)
-        validate(config)
-        got = lower(config, LoweringInputs(Path("/runs/x"), (), num_train=0, on_gpu=True))
+        validate(specify(config))
+        got = lower(specify(config), LoweringInputs(Path("/runs/x"), (), num_train=0, on_gpu=True))
     except Exception as error:
         return [f"{type(error).__name__}: {error}"]
     hooks = got["custom_hooks"]

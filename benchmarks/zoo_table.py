@@ -4,7 +4,7 @@
 
 Puts together MMDetection's model index with the results of zoo_parity.py, zoo_builds.py, zoo_learning.py,
 zoo_families.py and export_table.py; measures nothing. `--check` writes nothing, and returns 1 where the page is not up
-to date. Long, for a third of it is the text of the page.
+to date. The page begins with zoo_head.md.
 """
 
 from __future__ import annotations
@@ -23,37 +23,7 @@ from vision_research.config.zoo import zoo_options
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "zoo.md"
-HEAD = """# The zoo
-
-<!-- written by benchmarks/zoo_table.py from MMDetection's model index and the files in benchmarks/results -->
-
-Every config file of MMDetection is an option of five groups:
-
-```bash
-python -m vision_research.train experiment=zoo/tood/tood_r50_fpn_1x_coco data.root=/datasets/coco
-python -m vision_research.train model=zoo/tood/tood_r50_fpn_1x_coco aug=mosaic_mixup schedule=1x data=coco data.root=...
-python -m vision_research.train model=faster_rcnn schedule=zoo/rtmdet/rtmdet_tiny_8xb32-300e_coco data=digits
-python -m vision_research.train model=faster_rcnn aug=zoo/yolox/yolox_s_8xb8-300e_coco schedule=300e data=digits
-```
-
-`experiment=zoo/X` is the file itself, with its own data set; `data.root=FOLDER` says where that lies. `model=zoo/X` is
-its detector, `schedule=zoo/X` its loops, optimizer and schedulers, `aug=zoo/X` its pipelines with their wrappers and
-stage switches, `data=zoo/X` its data sets, loaders and metrics. What is typed is laid over the file:
-`schedule.max_epochs=24` stretches a schedule of 12, `data.batch_size=4` is the loader's,
-`aug.recipe.train.pipeline.3.prob=0.25` changes one step, `model.roi_head.bbox_head.0.num_classes=3` one head of a list.
-
-Names complete in a shell, once it knows a word for the command:
-
-```bash
-alias train='python -m vision_research.train'
-_train() {
-    local found=$(COMP_LINE=$COMP_LINE python -m vision_research.train -sc query=bash)
-    COMPREPLY=($(compgen -W "$found" -- "${COMP_WORDS[COMP_CWORD]}"))
-}
-COMP_WORDBREAKS=${COMP_WORDBREAKS//=}
-complete -o nospace -F _train train
-```
-"""
+HEAD = Path(__file__).with_name("zoo_head.md").read_text()
 
 
 # Files that MMDetection itself builds nothing from, whatever is installed: what is wrong in them, and what mends it.
@@ -227,19 +197,8 @@ def _entries(parity: dict[str, Any], builds: dict[str, Any], learning: dict[str,
         builds_here = {"same": "yes", "no model": "-"}.get(built.get("outcome", ""), "no" if built else "?")
         kind = built.get("detector", "-")
         learns = "-" if name not in trainable else "yes" if "loss" in learning.get(kind, {}) else "no"
-        cells = (
-            name.partition("/")[2],
-            kind,
-            built.get("backbone", "-"),
-            box,
-            mask,
-            memory,
-            file,
-            builds_here,
-            learns,
-            _exports(name),
-        )
-        lines.append(f"| {' | '.join(cells)} |")
+        cells = (name.partition("/")[2], kind, built.get("backbone", "-"), box, mask, memory, file, builds_here, learns)
+        lines.append(f"| {' | '.join((*cells, _exports(name)))} |")
     return lines
 
 

@@ -1,3 +1,3 @@
-"""An experiment framework for object detection: Hydra composes, MMEngine runs, MLflow remembers."""
+"""An experiment framework for object detection: Hydra composes, MMEngine trains, MLflow records."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Say what is installed, what is wrong with it, and what to type: `python -m vision_research.doctor`."""
+"""Check the machine and the installed packages, and say what to type: `python -m vision_research.doctor`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from vision_research.checks.environment import checks
+from vision_research.checks.storage import s3_checks
 from vision_research.config.addresses import is_s3
-from vision_research.engine.environment import checks
-from vision_research.engine.storage_checks import s3_checks
 from vision_research.storage.s3.settings import S3Settings
 
 PLACES = ("data.root", "work_dir", "storage.checkpoints")
@@ -20,7 +20,7 @@ WORDS = ("tracking.uri", *PLACES, "storage", *(f"storage.{name}" for name in SET
 
 
 def main() -> int:
-    """Print one line a check, then what to type about each problem; return 1 where `train` would refuse."""
+    """Print one line per check, then the remedy of each problem; return 1 where `train` would refuse to start."""
     parser = argparse.ArgumentParser(prog="python -m vision_research.doctor", description=__doc__)
     parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="as train takes them: " + ", ".join(WORDS))
     words = dict(word.partition("=")[::2] for word in parser.parse_args().words)

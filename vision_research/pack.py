@@ -8,7 +8,7 @@ from vision_research.config.compose import Composition, command
 
 @command("pack")
 def main(composition: Composition[PackCommand]) -> None:
-    """Put many small images into few large objects, from which a training reads whole blocks."""
+    """Pack many small images into a few large objects, of which a training reads whole blocks."""
     from vision_research.flow.pack import pack
 
     pack(composition.config)

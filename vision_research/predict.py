@@ -1,4 +1,4 @@
-"""Detect in images of your own: `python -m vision_research.predict run=WORK_DIR images=FOLDER out=predictions`."""
+"""Detect in images without annotations: `python -m vision_research.predict run=WORK_DIR images=FOLDER`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vision_research.config.compose import Composition, command
 
 @command("predict")
 def main(composition: Composition[PredictCommand]) -> None:
-    """Write what a checkpoint or an artifact finds as COCO results."""
+    """Write the detections of a checkpoint or an artifact as COCO results."""
     from vision_research.flow.predict import predict
 
     predict(composition.config)

@@ -1,4 +1,4 @@
-"""Choose score thresholds on what ships: `python -m vision_research.threshold run=WORK_DIR artifact=model.ts`."""
+"""Choose the score thresholds of a model: `python -m vision_research.threshold run=WORK_DIR artifact=model.ts`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vision_research.config.compose import Composition, command
 
 @command("threshold")
 def main(composition: Composition[ThresholdCommand]) -> None:
-    """Search a threshold for each class on the validation set, and measure it on the test set."""
+    """Choose a threshold for each class on the validation set, and measure it on the test set."""
     from vision_research.flow.threshold import threshold
 
     threshold(composition.config)

@@ -1,4 +1,4 @@
-"""`python -m vision_research.track sync`: deliver to MLflow what earlier commands could not."""
+"""`python -m vision_research.track sync`: deliver to MLflow what earlier commands could not deliver."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Args:
-        argv: words after the program's name; None takes them from the command line.
+        argv: the command line after the program's name; None reads `sys.argv`.
 
     Returns:
-        Exit code: 0 when MLflow has everything, else 1.
+        Exit code: 0 if everything is delivered, else 1.
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     arguments = _parser().parse_args(argv)

@@ -7,19 +7,20 @@ import sys
 from vision_research.config.compose import Composition, command, exit_on_problem, replay_overrides
 from vision_research.config.schema import TrainConfig
 from vision_research.launch.sweep import sweep_closed
+from vision_research.registry import monitor_of
 
 
 @exit_on_problem
 def refuse_wrong_packages() -> None:
-    """Say what the doctor says, before a config of another MMDetection is looked for."""
-    from vision_research.engine.environment import require_detection_packages
+    """Check the versions of MMDetection, MMEngine and MMCV before a zoo config is looked up."""
+    from vision_research.checks.environment import require_detection_packages
 
     require_detection_packages()
 
 
 @exit_on_problem
 def fetch_from_s3() -> None:
-    """Fetch what Hydra needs before it composes: the words of a run that is to be resumed, and experiments."""
+    """Download what Hydra needs for the composition: the overrides of a resumed run, and experiments."""
     if any(word.startswith("resume=s3:/") for word in sys.argv[1:]):
         from vision_research.flow.resume_from_s3 import resume_words
 
@@ -31,9 +32,9 @@ def fetch_from_s3() -> None:
         fetch_experiments(words)
 
 
-@command("train")
+@command("train", monitor_of)
 def main(composition: Composition[TrainConfig]) -> float | None:
-    """Run one training and return its metric, for Hydra's sweepers."""
+    """Run one training and return its metric to Hydra's sweepers."""
     from vision_research.flow.train import train
 
     return train(composition)

@@ -1,4 +1,4 @@
-"""Names every file of a run. The only place that spells them; imports nothing of ours."""
+"""The paths of all files of a run; no other module spells their names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 RESUMABLE_PATTERNS = ("epoch_*.pth", "iter_*.pth")
-"""Checkpoints that a training can go on from."""
+"""Checkpoints that a training can resume from."""
 
 CHECKPOINT_PATTERNS = (*RESUMABLE_PATTERNS, "best_*.pth")
 """All checkpoints; the best ones are saved without the optimizer."""
@@ -18,7 +18,7 @@ CHECKPOINT_PATTERNS = (*RESUMABLE_PATTERNS, "best_*.pth")
 
 @dataclass(frozen=True)
 class WorkDir:
-    """The folder of one run: from `config.py` on, it is the only input of every later step.
+    """The folder of one run, which all steps after its preparation read.
 
     Attributes:
         root: the folder itself, absolute.
@@ -28,17 +28,17 @@ class WorkDir:
 
     @property
     def config_yaml(self) -> Path:
-        """The composed Hydra tree, resolved, as the person would type it."""
+        """The composed and resolved Hydra config."""
         return self.root / "config.yaml"
 
     @property
     def config_py(self) -> Path:
-        """The MMEngine config; stock MMDetection `tools/train.py` runs it too."""
+        """The MMEngine config, which MMDetection's own `tools/train.py` can run too."""
         return self.root / "config.py"
 
     @property
     def overrides(self) -> Path:
-        """What was typed, one override a line."""
+        """The overrides of the command, one a line."""
         return self.root / "overrides.txt"
 
     @property
@@ -53,23 +53,23 @@ class WorkDir:
 
     @property
     def environment(self) -> Path:
-        """`pip freeze` of the environment that ran."""
+        """The installed packages, as `pip freeze` lists them."""
         return self.root / "environment.txt"
 
     @property
     def s3_folder(self) -> Path:
-        """One line: the address in S3 at which a copy of the folder is kept; absent where none is."""
+        """One line: the address of the folder's copy in S3; missing where there is none."""
         return self.root / "s3_folder.txt"
 
     @property
     def inputs(self) -> tuple[Path, ...]:
-        """The files that define the run and its record: what a machine needs, beside a checkpoint, to go on with it."""
+        """The files that, with a checkpoint, are needed to resume the run and its MLflow record."""
         defining = (self.config_yaml, self.overrides, self.launch_json, self.environment, self.run_json)
         return (*defining, self.s3_folder, self.config_py)
 
     @property
     def spool(self) -> Path:
-        """Folder of the records that wait to be delivered to MLflow."""
+        """Folder of the records that are not yet delivered to MLflow."""
         return self.root / "spool"
 
     @property
@@ -79,37 +79,37 @@ class WorkDir:
 
     @property
     def stop_request(self) -> Path:
-        """Present while a graceful stop is asked for: ranks save a checkpoint and leave."""
+        """Exists while a graceful stop is requested: the ranks save a checkpoint and exit."""
         return self.root / "stop_request"
 
     @property
     def outcome(self) -> Path:
-        """Written by rank 0 (or a failing rank): how the training ended, as JSON."""
+        """How the training ended, as JSON; written by rank 0 or a failing rank."""
         return self.root / "outcome.json"
 
     @property
     def owner_lock(self) -> Path:
-        """Locked (flock) by the one command that is running in this folder."""
+        """Locked (flock) by the command that is running in this folder."""
         return self.root / ".lock"
 
     @property
     def skipped_images(self) -> Path:
-        """One line a training image that could not be decoded and was left out."""
+        """The training images that could not be decoded, one a line."""
         return self.root / "skipped_images.txt"
 
     @property
     def last_checkpoint(self) -> Path:
-        """MMEngine's pointer: the path of the newest checkpoint."""
+        """MMEngine's file with the path of the newest checkpoint."""
         return self.root / "last_checkpoint"
 
     @property
     def export_dir(self) -> Path:
-        """Exported models, each with its manifest beside it."""
+        """Exported models and their manifests."""
         return self.root / "export"
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part.
+    """Write a file so that a reader sees either the old or the new content.
 
     Args:
         path: target; its folder must exist.
@@ -123,7 +123,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes files that only the owner reads; a run is shared with the team.
+        # Files of mkstemp are readable only by their owner; a run is shared.
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except BaseException:
@@ -132,7 +132,12 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, atomically."""
+    """Write a value as indented JSON, atomically.
+
+    Args:
+        path: target; its folder must exist.
+        value: of types that `json` supports.
+    """
     write_atomic(path, json.dumps(value, indent=2, sort_keys=False) + "\n")
 
 

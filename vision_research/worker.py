@@ -1,4 +1,4 @@
-"""What torchrun starts on every rank: `python -m vision_research.worker WORK_DIR --task train [--resume FILE]`."""
+"""The program of every rank: `python -m vision_research.worker WORK_DIR --task train [--resume FILE]`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from vision_research.work_dir import WorkDir
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one task in this process; a problem that a person can mend is printed without a traceback."""
+    """Run one task in this process; a `UserError` is printed without a traceback."""
     parser = argparse.ArgumentParser(prog="python -m vision_research.worker", description=__doc__)
     parser.add_argument("work_dir", type=Path, help="folder of the run, with config.py")
     parser.add_argument("--task", choices=("train", "export"), required=True)
     parser.add_argument("--resume", type=Path, default=None, help="checkpoint to go on from (train)")
     options = parser.parse_args(arguments)
     work_dir = WorkDir(options.work_dir.resolve())
-    from vision_research.engine import tasks
-    from vision_research.engine.outcome import said
+    from vision_research.engine import jobs as tasks
+    from vision_research.engine.outcome import error_message
 
     try:
         if options.task == "train":
@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             tasks.export(work_dir)
     except UserError as error:
-        print(said(error), file=sys.stderr)
+        print(error_message(error), file=sys.stderr)
         return 1
     return 0
 

@@ -14,13 +14,14 @@ from hydra import compose, initialize_config_dir
 from mmengine.config import Config
 from omegaconf import OmegaConf
 
+from vision_research.checks.validation import validate
 from vision_research.config.command_schema import COMMAND_SCHEMAS, BrowseCommand, PackCommand
 from vision_research.config.compose import conf_dir, register
-from vision_research.config.lowering import LoweringInputs, lower
 from vision_research.config.schema import TrainConfig
-from vision_research.config.validate import validate
 from vision_research.config.zoo import zoo_folder
 from vision_research.flow.write import config_text
+from vision_research.lowering import LoweringInputs, lower
+from vision_research.registry import monitor_of, specify
 
 FILES = sorted(conf_dir().rglob("*.yaml"))
 # Groups of other commands than train.
@@ -42,6 +43,8 @@ NEEDS = {
     "aug/mosaic_mixup.yaml": ["schedule=1x"],
     "hw/2x8gpu.yaml": ["hw.rdzv_endpoint=host:29400", "work_dir=/shared/run"],
 }
+# The quick round composes these alone.
+QUICK = ("model/rtmdet_tiny.yaml", "model/mask_rcnn.yaml", "data/coco.yaml", "aug/mosaic.yaml", "experiment/reid.yaml")
 RECIPES = Path(__file__).parents[2] / "docs" / "recipes.md"
 INPUTS = LoweringInputs(Path("/runs/x"), ("cat", "dog"), num_train=100)
 
@@ -64,13 +67,15 @@ def test_the_glob_finds_every_option() -> None:
     assert beside == {"quiet.yaml", "train.yaml", *(f"{name}.yaml" for name in COMMAND_SCHEMAS)}
 
 
-@pytest.mark.parametrize("option", OPTIONS, ids=str)
+@pytest.mark.parametrize(
+    "option", [pytest.param(one, marks=() if str(one) in QUICK else pytest.mark.slow) for one in OPTIONS], ids=str
+)
 def test_option_composes_validates_and_lowers(option: Path, typed: Callable[..., TrainConfig], tmp_path: Path) -> None:
     choice = f"{option.parent}={option.stem}"
     group = f"+{choice}" if option.parts[0] == "none" else choice
     config = typed(group, *NEEDS.get(str(option), []))
-    validate(config)
-    tree = lower(config, INPUTS)
+    validate(specify(config))
+    tree = lower(specify(config), INPUTS)
     written = tmp_path / "config.py"
     written.write_text(config_text(tree))
     assert Config.fromfile(written, import_custom_modules=False).to_dict() == tree
@@ -84,7 +89,7 @@ def test_option_is_headed_by_the_command_that_uses_it(option: Path) -> None:
 
 @pytest.mark.parametrize("name", [name for name in COMMAND_SCHEMAS if name not in ("browse", "pack")])
 def test_a_command_composes_to_its_schema_and_is_headed_by_its_use(name: str) -> None:
-    register()
+    register(monitor_of)
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         tree = compose(name, overrides=["run=runs/x", "data=coco", "data.root=/images"])
     words = OmegaConf.to_object(tree)
@@ -99,7 +104,7 @@ def test_the_words_of_a_training_are_words_of_the_browse_command() -> None:
     defaults = {name: [entry for entry in tree["defaults"] if isinstance(entry, dict)] for name, tree in trees.items()}
     assert defaults["browse"] == defaults["train"]
     assert trees["browse"]["image_size"] == trees["train"]["image_size"]
-    register()
+    register(monitor_of)
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         words = OmegaConf.to_object(compose("browse", overrides=["experiment=demo", "browse.phase=val"]))
     assert isinstance(words, BrowseCommand)
@@ -108,7 +113,7 @@ def test_the_words_of_a_training_are_words_of_the_browse_command() -> None:
 
 
 def test_the_pack_command_composes() -> None:
-    register()
+    register(monitor_of)
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         tree = compose("pack", overrides=["data.root=/d", "data.train_ann=t", "data.val_ann=v", "out=s3://b/p"])
     words = OmegaConf.to_object(tree)
@@ -119,7 +124,7 @@ def test_the_pack_command_composes() -> None:
 
 @pytest.mark.parametrize("option", [option for option in ALL_OPTIONS if option.parts[0] in ELSEWHERE], ids=str)
 def test_an_option_of_another_command_composes_and_is_headed_by_its_use(option: Path) -> None:
-    register()
+    register(monitor_of)
     group = option.parts[0]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         words = OmegaConf.to_object(compose(group, overrides=[f"{group}={option.stem}"]))
@@ -128,13 +133,14 @@ def test_an_option_of_another_command_composes_and_is_headed_by_its_use(option: 
     assert head.startswith("# python -m vision_research.") and f"{group}={option.stem}" in head
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["mask_rcnn", "rtmdet_tiny", "yolox_tiny", "detr"])
 @pytest.mark.parametrize("aug", [option.stem for option in OPTIONS if option.parts[0] == "aug"])
 def test_every_kind_of_model_takes_every_augmentation(model: str, aug: str, typed: Callable[..., TrainConfig]) -> None:
     config = typed(f"model={model}", f"aug={aug}", "schedule=1x")
     if (model, aug) != ("mask_rcnn", "yolox"):  # refused, its transforms leave masks behind
-        validate(config)
-    steps = [step["type"] for step in _steps(lower(config, INPUTS)["train_dataloader"]["dataset"])]
+        validate(specify(config))
+    steps = [step["type"] for step in _steps(lower(specify(config), INPUTS)["train_dataloader"]["dataset"])]
     assert (steps[0], steps[1], steps[-1]) == ("LoadImageOrSkip", "LoadAnnotations", "PackDetInputs")
 
 

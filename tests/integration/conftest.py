@@ -2,59 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from workplace import Finished, Workplace
 
-from vision_research.datasets.digits import make_digits
-
-# Sixteen pictures of 64 pixels: every code path, a second an iteration.
-TINY = (
-    "image_size=[64,64]",
-    "data.limit_train=16",
-    "data.limit_val=8",
-    "data.batch_size=4",
-    "data.num_workers=1",
-    "log_interval=1",
-    "schedule.max_epochs=2",
-    "schedule.val_interval=1",
-    "hw=cpu",
-    "hw.num_threads=1",
-)
-
-
-@dataclass(frozen=True)
-class Workplace:
-    """A folder of a user's, with commands run in it."""
-
-    folder: Path
-
-    def start(self, *words: str, module: str = "train", tiny: bool = True) -> subprocess.Popen[str]:
-        """Start a command."""
-        command = [sys.executable, "-m", f"vision_research.{module}", *(TINY if tiny else ()), *words]
-        env = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "COLUMNS": "200"}
-        return subprocess.Popen(
-            command, cwd=self.folder, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-
-    def run(self, *words: str, module: str = "train", tiny: bool = True, expect: int = 0) -> str:
-        """Run a command to its end and return what it printed."""
-        process = self.start(*words, module=module, tiny=tiny)
-        printed, _ = process.communicate(timeout=600)
-        assert process.returncode == expect, printed
-        return printed
+from vision_research.registry import make_embedded
 
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedded data set, made once for all commands."""
     folder = tmp_path_factory.mktemp("data") / "digits"
-    make_digits(folder)
+    make_embedded("digits", folder)
     return folder
 
 
@@ -68,14 +29,17 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Workpla
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Workplace:
-    """A folder with one trained, tracked and exported run, `runs/one`, for the commands that start from such a run."""
+def finished(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Finished:
+    """One trained, tracked and exported run, `runs/one`, for all tests that look at such a run or start from it.
+
+    It goes through as much as one run can: mosaic, MixUp, the switch to plain images, and a validation.
+    """
     folder = tmp_path_factory.mktemp("finished")
     (folder / "data").mkdir()
     (folder / "data" / "digits").symlink_to(digits)
-    workplace = Workplace(folder)
-    workplace.run("work_dir=runs/one", "schedule.max_epochs=1", "export.num_images=2")
-    return workplace
+    length = ("schedule.max_epochs=8", "schedule.val_interval=8", "aug=mosaic_mixup", "aug.final_epochs=3")
+    printed = Workplace(folder).run("work_dir=runs/one", *length, "seed=7", "export.num_images=2", fresh=True)
+    return Finished(folder, printed)
 
 
 @pytest.fixture

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
+from workplace import Workplace
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +33,9 @@ pytestmark = pytest.mark.slow
         (("tracking.uri=http://127.0.0.1:1",), "tracking.uri=http://127.0.0.1:1"),
     ],
 )
-def test_bad_words_are_refused_before_anything_is_written(workplace, words: tuple[str, ...], message: str) -> None:  # noqa: ANN001
+def test_bad_words_are_refused_before_anything_is_written(
+    workplace: Workplace, words: tuple[str, ...], message: str
+) -> None:
     import re
 
     printed = workplace.run(*words, expect=1)
@@ -40,7 +44,7 @@ def test_bad_words_are_refused_before_anything_is_written(workplace, words: tupl
     assert {path.name for path in workplace.folder.iterdir()} <= {"data"}, "nothing half-written"
 
 
-def test_a_folder_of_another_run_is_refused(workplace, tmp_path) -> None:  # noqa: ANN001
+def test_a_folder_of_another_run_is_refused(workplace: Workplace, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "notes.txt").write_text("mine")
@@ -49,7 +53,9 @@ def test_a_folder_of_another_run_is_refused(workplace, tmp_path) -> None:  # noq
     assert [path.name for path in other.iterdir()] == ["notes.txt"]
 
 
-def test_an_image_that_cannot_be_decoded_is_left_out_and_counted(workplace, digits, tmp_path) -> None:  # noqa: ANN001
+def test_an_image_that_cannot_be_decoded_is_left_out_and_counted(
+    workplace: Workplace, digits: Path, tmp_path: Path
+) -> None:
     broken = tmp_path / "digits"
     shutil.copytree(digits, broken)
     images = json.loads((broken / "annotations/train.json").read_text())["images"]

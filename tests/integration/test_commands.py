@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from workplace import Workplace
 
 pytestmark = pytest.mark.slow
 ARTIFACT = "artifact=runs/one/export/model.ts"
 
 
-def run_of(finished) -> tuple[MlflowClient, Run]:  # noqa: ANN001
+def run_of(finished: Workplace) -> tuple[MlflowClient, Run]:
     client = MlflowClient(f"sqlite:///{finished.folder}/mlflow.db")
     return client, client.get_run(json.loads((finished.folder / "runs/one/run.json").read_text())["run_id"])
 
 
-def test_checkpoint_and_artifact_are_evaluated_side_by_side(finished) -> None:  # noqa: ANN001
-    printed = finished.run("run=runs/one", ARTIFACT, "split=val", module="test", tiny=False)
+def test_checkpoint_and_artifact_are_evaluated_side_by_side(finished: Workplace) -> None:
+    printed = finished.run("run=runs/one", ARTIFACT, "split=val", module="test", tiny=False, fresh=True)
     assert "val: 8 images" in printed
     rows = re.findall(r"^ *(checkpoint|model\.ts) +([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+)", printed, re.MULTILINE)
     assert [row[0] for row in rows] == ["checkpoint", "model.ts"]
@@ -31,9 +33,9 @@ def test_checkpoint_and_artifact_are_evaluated_side_by_side(finished) -> None:  
     assert {"best_val/AP/3", "best_val/latency_ms", "best_val/model.ts/latency_ms"} <= set(metrics)
 
 
-def test_thresholds_are_chosen_measured_drawn_and_recorded(finished) -> None:  # noqa: ANN001
+def test_thresholds_are_chosen_measured_drawn_and_recorded(finished: Workplace) -> None:
     words = ("run=runs/one", ARTIFACT, "threshold=min_recall", "threshold.min_support=3", "data.limit_val=8")
-    printed = finished.run(*words, "threshold.nms_iou=[0.5,0.7]", module="threshold", tiny=False)
+    printed = finished.run(*words, "threshold.nms_iou=[0.5,0.7]", module="threshold", tiny=False, fresh=True)
     folder = finished.folder / "runs/one/thresholds"
     written = json.loads((folder / "thresholds.json").read_text())
     assert list(written["thresholds"]) == written["classes"] == [str(number) for number in range(10)]
@@ -50,7 +52,9 @@ def test_thresholds_are_chosen_measured_drawn_and_recorded(finished) -> None:  #
     assert {"thresholds.json", "precision_recall.png", "003_3.png"} <= names
 
 
-def test_predictions_go_on_after_a_kill_and_come_out_as_if_there_was_none(finished, tmp_path, eventually) -> None:  # noqa: ANN001
+def test_predictions_go_on_after_a_kill_and_come_out_as_if_there_was_none(
+    finished: Workplace, tmp_path: Path, eventually: Callable[..., None]
+) -> None:
     images = tmp_path / "images"
     images.mkdir()
     for number, path in enumerate(sorted((finished.folder / "data/digits/images").rglob("*.*g"))[:60]):
@@ -89,7 +93,9 @@ def test_predictions_go_on_after_a_kill_and_come_out_as_if_there_was_none(finish
         ("predict", ("run=runs/one", "images=data", "out=/dev/null/x"), "/dev/null is a file"),
     ],
 )
-def test_bad_words_are_refused(finished, tmp_path, module: str, words: tuple[str, ...], message: str) -> None:  # noqa: ANN001
+def test_bad_words_are_refused(
+    finished: Workplace, tmp_path: Path, module: str, words: tuple[str, ...], message: str
+) -> None:
     (tmp_path / "a.png").write_bytes(b"")
     box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5], "area": 25, "iscrowd": 0}
     image = {"id": 1, "file_name": "a.png", "width": 9, "height": 9}

@@ -13,9 +13,10 @@ from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
 import vision_research.engine.registered  # noqa: F401
-from vision_research.config.lowering import LoweringInputs, lower
 from vision_research.config.schema import TrainConfig
-from vision_research.engine.tasks import WorkDirRunner
+from vision_research.engine.jobs import WorkDirRunner
+from vision_research.lowering import LoweringInputs, lower
+from vision_research.registry import specify
 
 pytestmark = pytest.mark.slow
 CLASSES = tuple("0123456789")
@@ -46,7 +47,7 @@ def trained(typed: Callable[..., TrainConfig], digits: Path, tmp_path: Path) -> 
     def train(*overrides: str, name: str = "run") -> tuple[Runner, Watch]:
         words = (f"data.root={digits}", "data.kind=coco", "tracking=none", "hw=cpu", "log_interval=1")
         config = typed(*TINY, *words, "schedule.max_epochs=1", "schedule.warmup_iters=0", *overrides)
-        tree = lower(config, LoweringInputs(tmp_path / name, CLASSES, num_train=8))
+        tree = lower(specify(config), LoweringInputs(tmp_path / name, CLASSES, num_train=8))
         runner = WorkDirRunner.from_cfg(Config({**tree, "experiment_name": f"{tmp_path.name}-{name}"}))
         watch = Watch()
         runner.register_hook(watch)

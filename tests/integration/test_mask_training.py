@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-
-from tests.integration.conftest import Workplace
+from workplace import Workplace
 
 pytestmark = pytest.mark.slow
 

@@ -20,17 +20,18 @@ import pytest
 import requests
 import torch
 from mlflow import MlflowClient
+from workplace import Workplace
 
 pytestmark = pytest.mark.slow
 
 
-def expected(finished, image: np.ndarray) -> list[list[float]]:  # noqa: ANN001
+def expected(finished: Workplace, image: np.ndarray) -> list[list[float]]:
     module = torch.jit.load(finished.folder / "runs/one/export/model.ts")
     boxes: list[list[float]] = module(torch.from_numpy(image))[0].tolist()
     return boxes
 
 
-def test_it_loads_and_serves_and_challenges_the_champion(finished) -> None:  # noqa: ANN001
+def test_it_loads_and_serves_and_challenges_the_champion(finished: Workplace) -> None:
     uri = f"sqlite:///{finished.folder}/mlflow.db"
     run_id = json.loads((finished.folder / "runs/one/run.json").read_text())["run_id"]
     words = ("run=runs/one", "artifact=runs/one/export/model.ts", "tracking.register_as=digits", "data.limit_val=8")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from workplace import Workplace
 
-from tests.integration.conftest import Workplace
-from vision_research.engine.weights import resolve_source
+from vision_research.detectors.pretrained import resolve_source
 
 pytestmark = pytest.mark.slow
 

@@ -18,6 +18,7 @@ from typing import Any
 import boto3
 import pytest
 from s3_server import CREDENTIALS, S3Server
+from workplace import Workplace
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +38,7 @@ data:
 
 
 @pytest.fixture(scope="module")
-def place(workplace, digits: Path, s3_server: S3Server) -> Iterator[Any]:  # noqa: ANN001
+def place(workplace: Workplace, digits: Path, s3_server: S3Server) -> Iterator[Any]:
     """The embedded data in the bucket `digits`, beside it an experiment that names them, and credentials for all."""
     with pytest.MonkeyPatch.context() as environment:
         for name, value in CREDENTIALS.items():
@@ -56,7 +57,7 @@ def words(place: Any, s3_server: S3Server, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="module")
-def kept(workplace, words: tuple[str, ...]) -> str:  # noqa: ANN001
+def kept(workplace: Workplace, words: tuple[str, ...]) -> str:
     """What was printed by a training from S3 whose folder, `runs/kept`, has a copy there."""
     tracked = ("tracking=mlflow", f"tracking.uri=sqlite:///{workplace.folder}/team.db")
     return str(workplace.run(*words, *tracked, *TWO_RANKS, "work_dir=s3://digits/runs/kept"))
@@ -79,14 +80,14 @@ def losses(folder: Path) -> list[float]:
     return [entry["loss"] for entry in map(json.loads, lines) if "loss" in entry]
 
 
-def test_every_worker_of_every_rank_reads_from_s3(workplace, kept: str) -> None:  # noqa: ANN001
+def test_every_worker_of_every_rank_reads_from_s3(workplace: Workplace, kept: str) -> None:
     workplace.run("data=coco", *DATA, "data.root=data/digits", *PLAIN, *TWO_RANKS, "work_dir=runs/local")
 
     assert len(losses(workplace.folder / "runs/kept")) == 2
     assert losses(workplace.folder / "runs/kept") == losses(workplace.folder / "runs/local")
 
 
-def test_stock_mmdetection_trains_the_same_config(workplace, kept: str) -> None:  # noqa: ANN001
+def test_stock_mmdetection_trains_the_same_config(workplace: Workplace, kept: str) -> None:
     folder = workplace.folder / "runs/kept"
     spec = find_spec("mmdet")
     assert spec is not None and spec.origin is not None
@@ -97,7 +98,7 @@ def test_stock_mmdetection_trains_the_same_config(workplace, kept: str) -> None:
     assert len(losses(workplace.folder / "stock")) == 4
 
 
-def test_a_misspelt_folder_is_named(workplace, words: tuple[str, ...]) -> None:  # noqa: ANN001
+def test_a_misspelt_folder_is_named(workplace: Workplace, words: tuple[str, ...]) -> None:
     printed = workplace.run(*words, "data.img_prefix=image/", expect=1)
 
     assert "data.img_prefix=image: there is no folder s3://digits/d/image" in printed
@@ -112,7 +113,7 @@ class Harmful:
 
 
 def test_a_bare_checkpoint_in_s3_serves_every_command(
-    workplace,  # noqa: ANN001
+    workplace: Workplace,
     kept: str,
     place: Any,
     s3_server: S3Server,
@@ -136,7 +137,7 @@ def test_a_bare_checkpoint_in_s3_serves_every_command(
 
 
 def test_a_run_kept_in_s3_goes_on_on_a_fresh_machine_from_a_pack(
-    workplace,  # noqa: ANN001
+    workplace: Workplace,
     kept: str,
     words: tuple[str, ...],
     place: Any,
@@ -150,7 +151,7 @@ def test_a_run_kept_in_s3_goes_on_on_a_fresh_machine_from_a_pack(
     assert pointer(place) == b"s3://digits/runs/kept/epoch_1.pth"
 
     packing = ("data=coco", *DATA, "data.root=s3://digits/d", "out=s3://digits/packed", *reached(s3_server))
-    assert "storage.packed=true" in workplace.run(*packing, module="pack", tiny=False)
+    assert "storage.packed=true" in workplace.run(*packing, module="pack", tiny=False, fresh=True)
     shutil.rmtree(workplace.folder / "runs/kept")
     resumed = ("resume=s3://digits/runs/kept", *reached(s3_server), "schedule.max_epochs=2")
     printed = workplace.run(*resumed, "data.root=s3://digits/packed", "storage.packed=true", tiny=False)
@@ -168,7 +169,7 @@ def pointer(client: Any) -> bytes:
 
 
 def test_a_server_that_is_gone_ends_the_run_with_its_cause_and_a_checkpoint(
-    workplace,  # noqa: ANN001
+    workplace: Workplace,
     own_s3_server: S3Server,
     place: Any,
     digits: Path,

@@ -7,9 +7,9 @@ import re
 
 import pytest
 import torch
+from workplace import Workplace
 
-from tests.integration.conftest import Workplace
-from vision_research.datasets.digits_semi import make_digits_semi
+from vision_research.registry import make_embedded
 
 pytestmark = pytest.mark.slow
 
@@ -18,7 +18,7 @@ QUIET = ("image_size=[96,96]", "data.num_workers=0", "hw=cpu", "hw.num_threads=1
 
 def test_a_student_teaches_its_teacher_and_the_teacher_is_tested_exported_and_drawn(workplace: Workplace) -> None:
     root = workplace.folder / "data" / "digits_semi"
-    make_digits_semi(root, num_train=8, num_val=2, num_test=2)
+    make_embedded("digits_semi", root, train=8, val=2, test=2)
     words = ("experiment=soft_teacher", *QUIET, "schedule.max_epochs=2", "schedule.val_interval=1", "schedule.lr=1e-4")
     # Untrained scores lie below the cut, and an export is checked on detections.
     cut = "model.detector.test_cfg.rcnn.score_thr=0.001"
@@ -42,5 +42,5 @@ def test_a_student_teaches_its_teacher_and_the_teacher_is_tested_exported_and_dr
         "run=runs/pair", "device=cpu", "tracking=none", "artifact=runs/pair/export/model.ts", module="test", tiny=False
     )
     assert "test: 2 images" in tested and "model.ts" in tested
-    drawn = workplace.run(*words, "browse.num=2", "browse.steps=true", module="browse", tiny=False)
+    drawn = workplace.run(*words, "browse.num=2", "browse.steps=true", module="browse", tiny=False, fresh=True)
     assert "MultiBranch" in drawn and "2 pictures" in drawn

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from workplace import Workplace
 
 pytestmark = pytest.mark.slow
 
@@ -20,17 +21,13 @@ def losses(folder: Path) -> list[str]:
     return [f"{entry['loss']:.10f} {entry['lr']:.10f}" for entry in entries if "loss" in entry]
 
 
-def test_stock_training_of_our_config_gives_the_same_losses(workplace, tmp_path: Path) -> None:  # noqa: ANN001
-    words = ("tracking=none", "export=none", "aug=mosaic_mixup", "aug.final_epochs=3", "schedule.max_epochs=8")
-    workplace.run("work_dir=runs/ours", *words, "schedule.val_interval=8")
+def test_stock_training_of_our_config_gives_the_same_losses(finished: Workplace, tmp_path: Path) -> None:
+    ours = finished.folder / "runs/one"
     spec = find_spec("mmdet")
     assert spec is not None and spec.origin is not None
     stock = Path(spec.origin).parent / ".mim" / "tools" / "train.py"
-    config = workplace.folder / "runs/ours/config.py"
-    launch = json.loads((workplace.folder / "runs/ours/launch.json").read_text())
-    env = {**os.environ, **launch["env"]}
-    command = [sys.executable, str(stock), str(config), "--work-dir", str(tmp_path / "stock")]
-    subprocess.run(command, cwd=workplace.folder, env=env, check=True, capture_output=True, timeout=600)
-    ours, theirs = losses(workplace.folder / "runs/ours"), losses(tmp_path / "stock")
-    assert len(ours) == 32, "eight epochs of four iterations, every one logged"
-    assert ours == theirs
+    env = {**os.environ, **json.loads((ours / "launch.json").read_text())["env"]}
+    command = [sys.executable, str(stock), str(ours / "config.py"), "--work-dir", str(tmp_path / "stock")]
+    subprocess.run(command, cwd=finished.folder, env=env, check=True, capture_output=True, timeout=600)
+    assert len(losses(ours)) == 32, "eight epochs of four iterations, every one logged"
+    assert losses(ours) == losses(tmp_path / "stock")

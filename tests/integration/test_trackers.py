@@ -8,15 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from workplace import Workplace
 
-from tests.integration.conftest import Workplace
+from vision_research.checks.extras import missing_extras
+from vision_research.checks.preflight import preflight
+from vision_research.checks.validation import validate
 from vision_research.config.errors import ConfigError
-from vision_research.config.lowering import LoweringInputs, lower
 from vision_research.config.schema import TrainConfig
-from vision_research.config.validate import validate
-from vision_research.datasets.digits_video import make_digits_video
-from vision_research.engine.extras import missing_extras
-from vision_research.engine.preflight import preflight
+from vision_research.lowering import LoweringInputs, lower
+from vision_research.registry import make_embedded, specify
 
 TRACKERS = {
     "bytetrack": "bytetrack_yolox_x_8xb4-80e_crowdhuman-mot17halftrain_test-mot17halfval",
@@ -66,11 +66,12 @@ def test_a_tracker_is_trained_and_scored_on_the_embedded_videos(workplace: Workp
     assert not (workplace.folder / "exported").exists(), "nothing was trained in vain"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tracker", list(TRACKERS))
 def test_every_tracker_of_the_zoo_composes_with_the_embedded_videos(
     tracker: str, typed: Callable[..., TrainConfig], tmp_path: Path
 ) -> None:
-    make_digits_video(tmp_path / "videos", num_train=1, num_val=1)
+    make_embedded("digits_video", tmp_path / "videos", train=1, val=1)
     zoo = f"zoo/{tracker}/{TRACKERS[tracker]}"
     # SORT and StrongSORT train nothing themselves.
     put_together = {"sort": "qdtrack", "strongsort": "bytetrack"}
@@ -79,10 +80,10 @@ def test_every_tracker_of_the_zoo_composes_with_the_embedded_videos(
     config = typed(f"model={zoo}", f"aug={aug}", "data=digits_video", "schedule=1x", f"data.root={tmp_path / 'videos'}")
     if tracker in put_together:
         with pytest.raises(ConfigError, match="has no training of its own. Type .*experiment=bytetrack"):
-            validate(config)
+            validate(specify(config))
     else:
-        validate(config)
-    tree = lower(config, LoweringInputs(tmp_path, ("digit",), num_train=24))
+        validate(specify(config))
+    tree = lower(specify(config), LoweringInputs(tmp_path, ("digit",), num_train=24))
     assert tree["val_evaluator"]["type"] == "MOTChallengeMetric"
     assert tree["val_dataloader"]["sampler"] == {"type": "TrackImgSampler"}
     if absent := missing_extras(tree):
@@ -126,4 +127,4 @@ def test_masks_are_followed_scored_by_whole_videos_and_tested_again(workplace: W
 def test_a_tracker_on_still_images_is_refused_before_anything_starts(typed: Callable[..., TrainConfig]) -> None:
     zoo = f"zoo/qdtrack/{TRACKERS['qdtrack']}"
     with pytest.raises(ConfigError, match="needs videos with tracks, and data=digits has none"):
-        validate(typed(f"model={zoo}", f"aug={zoo}", "data=digits"))
+        validate(specify(typed(f"model={zoo}", f"aug={zoo}", "data=digits")))

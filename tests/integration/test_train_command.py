@@ -11,21 +11,22 @@ from pathlib import Path
 import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
+from workplace import Finished, Workplace
 
 pytestmark = pytest.mark.slow
 Wait = Callable[..., None]
 
 
-def client(workplace) -> MlflowClient:  # noqa: ANN001
+def client(workplace: Workplace) -> MlflowClient:
     return MlflowClient(f"sqlite:///{workplace.folder}/mlflow.db")
 
 
-def run_of(workplace, work_dir: str) -> Run:  # noqa: ANN001
+def run_of(workplace: Workplace, work_dir: str) -> Run:
     record = json.loads((workplace.folder / work_dir / "run.json").read_text())
     return client(workplace).get_run(record["run_id"])
 
 
-def artifacts(workplace, run: Run, folder: str = "") -> set[str]:  # noqa: ANN001
+def artifacts(workplace: Workplace, run: Run, folder: str = "") -> set[str]:
     return {Path(entry.path).name for entry in client(workplace).list_artifacts(run.info.run_id, folder)}
 
 
@@ -34,10 +35,13 @@ def scalars(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in lines]
 
 
-def test_one_run_from_words_to_record(workplace) -> None:  # noqa: ANN001
-    printed = workplace.run("work_dir=runs/one", "aug=mosaic_mixup", "aug.final_epochs=1", "seed=7")
+def losses(folder: Path) -> list[dict[str, float]]:
+    return [entry for entry in scalars(folder) if "loss" in entry]
+
+
+def test_one_run_from_words_to_record(finished: Finished) -> None:
+    printed, folder = finished.printed, finished.folder / "runs/one"
     assert "Warning" not in printed and "Traceback" not in printed
-    folder = workplace.folder / "runs/one"
 
     assert {"config.yaml", "config.py", "overrides.txt", "launch.json", "last_checkpoint"} <= {
         path.name for path in folder.iterdir()
@@ -48,7 +52,7 @@ def test_one_run_from_words_to_record(workplace) -> None:  # noqa: ANN001
     assert re.search(rf"work_dir +{folder}$", printed, re.MULTILINE)
     assert "mlflow ui --backend-store-uri sqlite:///" in printed
 
-    run = run_of(workplace, "runs/one")
+    run = run_of(finished, "runs/one")
     assert run.info.status == "FINISHED"
     params = run.data.params
     assert (params["model"], params["aug"], params["data"], params["schedule"]) == (
@@ -61,20 +65,20 @@ def test_one_run_from_words_to_record(workplace) -> None:  # noqa: ANN001
     assert len(params) < 30, "never the whole config as params"
     assert {"host", "mlflow.user"} <= set(run.data.tags)
     assert "-m vision_research.train" in run.data.tags["command"] and "seed=7" in run.data.tags["command"]
-    assert "epoch 2" in run.data.tags["pipeline_stage"], "the switch is a tag with its epoch"
+    assert "epoch 6" in run.data.tags["pipeline_stage"], "the switch is a tag with its epoch"
     assert {"train/loss", "train/lr", "train/images_per_s", "val/bbox_mAP", "val/AP/3"} <= set(run.data.metrics)
-    history = client(workplace).get_metric_history(run.info.run_id, "train/loss")
-    assert [point.step for point in history] == list(range(1, 9))
+    history = client(finished).get_metric_history(run.info.run_id, "train/loss")
+    assert [point.step for point in history] == list(range(1, 33))
     dataset = run.inputs.dataset_inputs[0].dataset
     assert dataset.name == "digits" and dataset.digest
 
-    assert {"config.yaml", "config.py", "overrides.txt", "launch.json", "environment.txt"} <= artifacts(workplace, run)
-    assert {"model.ts", "model.ts.json"} <= artifacts(workplace, run, "model")
-    assert any(name.startswith("best_") for name in artifacts(workplace, run, "checkpoints"))
-    assert "epoch_2.pth" in artifacts(workplace, run, "checkpoints")
+    assert {"config.yaml", "config.py", "overrides.txt", "launch.json", "environment.txt"} <= artifacts(finished, run)
+    assert {"model.ts", "model.ts.json"} <= artifacts(finished, run, "model")
+    assert any(name.startswith("best_") for name in artifacts(finished, run, "checkpoints"))
+    assert "epoch_8.pth" in artifacts(finished, run, "checkpoints")
 
 
-def test_a_run_killed_outright_goes_on_in_the_same_mlflow_run(workplace, eventually: Wait) -> None:  # noqa: ANN001
+def test_a_run_killed_outright_goes_on_in_the_same_mlflow_run(workplace: Workplace, eventually: Wait) -> None:
     words = ("work_dir=runs/killed", "schedule.max_epochs=4", "export=none")
     process = workplace.start(*words)
     folder = workplace.folder / "runs/killed"
@@ -99,35 +103,34 @@ def test_a_run_killed_outright_goes_on_in_the_same_mlflow_run(workplace, eventua
     assert steps == set(range(1, 17)), "every iteration of the four epochs, once resumed"
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stop_saves_a_checkpoint_on_all_ranks_and_is_recorded_as_killed(
-    workplace,  # noqa: ANN001
-    eventually: Wait,
-    number: signal.Signals,
-    code: int,
+def test_each_signal_saves_a_checkpoint_on_all_ranks_from_which_the_run_goes_on(
+    workplace: Workplace, eventually: Wait
 ) -> None:
-    name = f"runs/stopped-{number.name}"
-    words = (f"work_dir={name}", "hw=2cpu", "schedule.max_epochs=50", "schedule.val_interval=50", "export=none")
-    process = workplace.start(*words)
-    folder = workplace.folder / name
-    eventually(lambda: len(scalars(folder)) >= 3)
-    process.send_signal(number)
-    printed, _ = process.communicate(timeout=180)
-    assert process.returncode == code, printed
-    assert "go on" in printed and f"resume={folder}" in printed
-    assert list(folder.glob("iter_*.pth"))
-    assert run_of(workplace, name).info.status == "KILLED"
+    words = ("work_dir=runs/stopped", "hw=2cpu", "schedule.max_epochs=50", "schedule.val_interval=50", "export=none")
+    folder = workplace.folder / "runs/stopped"
+    resumed: tuple[str, ...] = ()
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        before = len(losses(folder))
+        process = workplace.start(*(resumed or words), tiny=not resumed)
+        eventually(lambda before=before: len(losses(folder)) >= before + 3)
+        process.send_signal(number)
+        printed, _ = process.communicate(timeout=180)
+        assert process.returncode == code, printed
+        assert "go on" in printed and f"resume={folder}" in printed
+        done = max(int(entry["iter"]) for entry in losses(folder))
+        assert (folder / f"iter_{done}.pth").is_file()
+        assert run_of(workplace, "runs/stopped").info.status == "KILLED"
+        resumed = (f"resume={folder}",)
 
-    done = max(int(entry["iter"]) for entry in scalars(folder) if "iter" in entry)
     epochs = done // 2 + 1  # two iterations each, on two ranks
-    workplace.run(f"resume={folder}", f"schedule.max_epochs={epochs}", f"schedule.val_interval={epochs}", tiny=False)
-    run = run_of(workplace, name)
+    workplace.run(*resumed, f"schedule.max_epochs={epochs}", f"schedule.val_interval={epochs}", tiny=False)
+    run = run_of(workplace, "runs/stopped")
     assert run.info.status == "FINISHED"
     steps = [point.step for point in client(workplace).get_metric_history(run.info.run_id, "train/loss")]
     assert steps == list(range(1, 2 * epochs + 1)), "every iteration once"
 
 
-def test_a_sweep_makes_one_run_per_job_under_one_parent(workplace) -> None:  # noqa: ANN001
+def test_a_sweep_makes_one_run_per_job_under_one_parent(workplace: Workplace) -> None:
     words = ("-m", "schedule.lr=0.001,0.002", "export=none", "tracking.experiment=sweep", "schedule.max_epochs=1")
     workplace.run(*words, "hydra.sweep.dir=runs/sweep")
     experiment = client(workplace).get_experiment_by_name("sweep")
@@ -139,7 +142,7 @@ def test_a_sweep_makes_one_run_per_job_under_one_parent(workplace) -> None:  # n
     assert sorted(run.data.params["lr"] for run in children) == ["0.001", "0.002"]
 
 
-def test_a_sweep_with_a_job_that_fails_runs_the_others_and_is_recorded_as_failed(workplace) -> None:  # noqa: ANN001
+def test_a_sweep_with_a_job_that_fails_runs_the_others_and_is_recorded_as_failed(workplace: Workplace) -> None:
     words = ("-m", "schedule.lr=-1,0.001", "export=none", "tracking.experiment=broken", "schedule.max_epochs=1")
     printed = workplace.run(*words, "hydra.sweep.dir=runs/broken", expect=1)
     assert "schedule.lr=-1.0: has to be over 0" in printed and "Traceback" not in printed
@@ -154,7 +157,7 @@ def test_a_sweep_with_a_job_that_fails_runs_the_others_and_is_recorded_as_failed
     assert statuses == {"parent": ("FAILED", "1 jobs failed"), "job": ("FINISHED", None)}
 
 
-def test_a_sweep_that_is_stopped_is_recorded_as_killed(workplace, eventually: Wait) -> None:  # noqa: ANN001
+def test_a_sweep_that_is_stopped_is_recorded_as_killed(workplace: Workplace, eventually: Wait) -> None:
     words = ("-m", "schedule.lr=0.002,0.001", "export=none", "tracking.experiment=stopped", "schedule.max_epochs=50")
     process = workplace.start(*words, "hydra.sweep.dir=runs/sweep-stopped", "schedule.val_interval=50")
     eventually(lambda: len(scalars(workplace.folder / "runs/sweep-stopped/0")) >= 2)
@@ -165,7 +168,7 @@ def test_a_sweep_that_is_stopped_is_recorded_as_killed(workplace, eventually: Wa
     assert [run.info.status for run in runs] == ["KILLED", "KILLED"], "the job and its parent; no second job"
 
 
-def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_images(workplace) -> None:  # noqa: ANN001
+def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_images(workplace: Workplace) -> None:
     words = (
         "work_dir=runs/nan",
         "schedule.lr=1.0e30",

@@ -6,6 +6,7 @@ import json
 import socket
 
 import pytest
+from workplace import Workplace
 
 pytestmark = pytest.mark.slow
 
@@ -16,7 +17,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_two_machines_train_one_run(workplace) -> None:  # noqa: ANN001
+def test_two_machines_train_one_run(workplace: Workplace) -> None:
     words = ("work_dir=runs/two", "hw.num_nodes=2", f"hw.rdzv_endpoint=127.0.0.1:{free_port()}", "export=none")
     second = workplace.start(*words, "hw.node_rank=1", "schedule.max_epochs=1")
     printed = workplace.run(*words, "hw.node_rank=0", "schedule.max_epochs=1")

@@ -9,9 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from workplace import Workplace
 
-from tests.integration.conftest import Workplace
-from vision_research.datasets.digits_panoptic import make_digits_panoptic
+from vision_research.registry import make_embedded
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +66,7 @@ def test_mixing_of_one_file_and_the_schedule_of_another_train_a_third_detector(w
 
 
 def test_a_panoptic_detector_trains_and_is_scored_on_the_embedded_maps(workplace: Workplace) -> None:
-    make_digits_panoptic(workplace.folder / "data" / "digits_panoptic", num_train=2, num_val=2, num_test=1)
+    make_embedded("digits_panoptic", workplace.folder / "data" / "digits_panoptic", train=2, val=2, test=1)
     words = ("experiment=panoptic_fpn", "image_size=[96,96]", "data.batch_size=1", "data.val_batch_size=1", *QUIET)
     printed = workplace.run(*words, "work_dir=runs/maps", tiny=False)
     assert "FINISHED" in printed
@@ -75,7 +75,7 @@ def test_a_panoptic_detector_trains_and_is_scored_on_the_embedded_maps(workplace
     scores = [json.loads(line) for file in lines for line in file.read_text().splitlines() if "panoptic/PQ" in line]
     assert {"panoptic/PQ_th", "panoptic/PQ_st", "panoptic/temple_PQ"} <= scores[-1].keys()
 
-    make_digits_panoptic(workplace.folder / "others", num_train=1, num_val=1, num_test=3)
+    make_embedded("digits_panoptic", workplace.folder / "others", train=1, val=1, test=3)
     own = workplace.run("run=runs/maps", "split=val", module="test", tiny=False)
     assert "val: 1 batch, scored on panoptic maps" in own
     found = re.search(r"^ *PQ +([\d.]+)", own, re.MULTILINE)

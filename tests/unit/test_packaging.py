@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from vision_research.engine.package_rules import TESTED
+from vision_research.checks.package_rules import TESTED
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,1 +1,1 @@
-"""What a person writes, typed, checked and lowered to one MMEngine config."""
+"""The configuration that a user writes: composing, typing and checking it."""

@@ -1,27 +1,62 @@
-"""Addresses of data: a path of this machine, or `s3://BUCKET/KEY`. Text in, text out; nothing is looked at."""
+"""Addresses of data: a local path, or `s3://BUCKET/KEY`.
+
+The functions only handle text; none of them accesses a file or an object.
+"""
 
 from __future__ import annotations
 
 import os.path
 from pathlib import Path
 
-# A run in MLflow, by its id: `runs:/ID`.
+# Prefix of the address of an MLflow run: `runs:/ID`.
 RUNS_SCHEME = "runs:/"
 
 
 def is_s3(address: str | Path | None) -> bool:
-    """Tell whether an address lies in S3; pathlib writes one slash where there were two."""
+    """Return whether an address is in S3. One slash after `s3:` is enough, since pathlib removes the second."""
     text = str(address)
     return text.startswith("s3:/") and text.strip("/") != "s3:"
 
 
 def absolute(address: str) -> str:
-    """Make a path absolute; an address in S3 is one already."""
+    """Return an absolute path; an address in S3 only loses a trailing slash."""
     return address.rstrip("/") if is_s3(address) else str(Path(address).absolute())
 
 
 def join(folder: str, address: str) -> str:
-    """Name what `address` is from inside of a folder: an absolute path and an address in S3 stand for themselves."""
-    if is_s3(address) or not is_s3(folder):
-        return address if is_s3(address) else os.path.join(folder, address)  # noqa: PTH118  # keeps a last slash
-    return "/".join(part for part in (folder.rstrip("/"), address.strip("/")) if part)
+    """Join a folder and an address inside it.
+
+    Args:
+        folder: a local path, or an address in S3.
+        address: relative to the folder, an absolute path, or an address in S3.
+
+    Returns:
+        `address` itself if it is absolute or in S3, otherwise both joined. `.` and `..` are resolved in S3 too.
+    """
+    if is_s3(address) or os.path.isabs(address):  # noqa: PTH117  # text in, text out
+        return address
+    if not is_s3(folder):
+        return os.path.join(folder, address)  # noqa: PTH118  # unlike pathlib, keeps a slash at the end
+    bucket, _, inside = folder.removeprefix("s3:").strip("/").partition("/")
+    return f"s3://{bucket}/{resolve_dots(f'{inside}/{address}')}".rstrip("/")
+
+
+def resolve_dots(key: str) -> str:
+    """Resolve the parts `.` and `..` of a key in S3; `..` at the top of a bucket is ignored, as in `/..` on a disk.
+
+    S3 treats both as ordinary text, but urllib3 resolves them after a request was signed, so that an object whose key
+    contains such a part cannot be read.
+
+    Args:
+        key: parts joined by `/`.
+
+    Returns:
+        The key without these parts, and without leading or trailing slashes.
+    """
+    parts: list[str] = []
+    for part in key.strip("/").split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part != ".":
+            parts.append(part)
+    return "/".join(parts)

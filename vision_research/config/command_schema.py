@@ -1,6 +1,6 @@
-"""The typed trees of the commands that people use on a finished run: what each of them can be told.
+"""The configuration schemas of the commands other than `train`.
 
-Like `schema`, these are OmegaConf structured configs with real annotations. A value that is null is the run's own.
+Like `schema`, these are OmegaConf structured configs with real annotations.
 """
 
 from dataclasses import dataclass, field, fields, make_dataclass
@@ -14,7 +14,7 @@ from vision_research.config.schema import DataConfig, Device, ExportConfig, Stor
 DataOverrides: Any = make_dataclass(
     "DataOverrides", [(key.name, cast(Any, key.type) | None, field(default=None)) for key in fields(DataConfig)]
 )
-"""Every key of the `data` group; one that is not typed is as the run was trained with."""
+"""Every key of the `data` group; a key that is null keeps the value that the run was trained with."""
 
 
 class Split(Enum):
@@ -29,14 +29,14 @@ class SourceConfig:
     """Where the detector comes from: a run, or a checkpoint and its config.
 
     Attributes:
-        run: work_dir of a run; or `runs:/ID` of a run in MLflow, or `s3://BUCKET/KEY` of one that is kept in S3, which
-            is downloaded to `storage.runs`.
-        checkpoint: weights, a file or `s3://BUCKET/KEY`; with `run`, in place of the run's best ones.
-        config: MMEngine config of `checkpoint`, MMDetection's own or ours; a file or `s3://BUCKET/KEY`.
-        trust_checkpoint: unpickle a checkpoint that holds more than weights, which runs code that the file brings.
-        data: other data, or the same in another place; what is not typed is the run's.
-        tracking: where `runs:/ID` is found, and whether results are recorded in the run.
-        storage: where a downloaded run lies, and how S3 is reached.
+        run: work_dir of a run, `runs:/ID` of a run in MLflow, or `s3://BUCKET/KEY` of a run in S3. The latter two are
+            downloaded to `storage.runs`.
+        checkpoint: file or `s3://BUCKET/KEY` with weights; with `run`, it replaces the run's best checkpoint.
+        config: MMEngine config of `checkpoint`, from MMDetection or from a run; a file or `s3://BUCKET/KEY`.
+        trust_checkpoint: unpickle a checkpoint that holds more than weights, which can run code from the file.
+        data: other data; a key that is null keeps the run's value.
+        tracking: where `runs:/ID` is looked up, and whether results are recorded in the run.
+        storage: where a downloaded run is stored, and how S3 is reached.
     """
 
     run: str | None = None
@@ -50,11 +50,11 @@ class SourceConfig:
 
 @dataclass
 class ExportCommand(SourceConfig):
-    """One export.
+    """Configuration of the `export` command.
 
     Attributes:
-        export: what to make.
-        images: folder of images to compare artifact and detector on, where there is no validation data.
+        export: formats and options of the exported model.
+        images: folder of images for the verification, where there is no validation data.
     """
 
     export: ExportConfig = field(default_factory=ExportConfig)
@@ -63,13 +63,13 @@ class ExportCommand(SourceConfig):
 
 @dataclass
 class PackCommand:
-    """One packing.
+    """Configuration of the `pack` command.
 
     Attributes:
-        data: the data set, on this machine or in S3.
+        data: the data set, local or in S3.
         storage: how S3 is reached.
-        out: folder in S3 that gets the shards, their index and the annotation files.
-        shard_mb: size of a shard, 10^6 bytes.
+        out: folder in S3 to which the shards, their index and the annotation files are written.
+        shard_mb: size of a shard in units of 10^6 bytes.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -84,8 +84,8 @@ class RegisteringConfig(TrackingConfig):
 
     Attributes:
         register_as: registered model of which the artifact becomes a version, with the alias `challenger`.
-        promote_metric: value on the test images that decides whether it becomes the `champion`.
-        promote_margin: by how much it has to beat the champion's.
+        promote_metric: metric on the test images that decides whether it becomes the `champion`.
+        promote_margin: by how much its value has to exceed the champion's.
     """
 
     register_as: str | None = None
@@ -95,14 +95,14 @@ class RegisteringConfig(TrackingConfig):
 
 @dataclass
 class TestCommand(SourceConfig):
-    """One evaluation.
+    """Configuration of the `test` command.
 
     Attributes:
-        artifact: exported model, or several, to evaluate beside the checkpoint.
-        split: which images; without a test split, `test` is the validation split, and the result says so.
-        device: where the checkpoint computes; artifacts run on the CPU.
+        artifact: one exported model, or a list, to evaluate beside the checkpoint.
+        split: which images; without a test split, `test` means the validation split, and the result says so.
+        device: device of the checkpoint; artifacts run on the CPU.
         tracking: where results are recorded, and whether the artifact is registered.
-        proposals: file (`.npz`) for what an RPN proposes on the images, as `data.train_proposals` reads it.
+        proposals: `.npz` file to which the proposals of an RPN are written; `data.train_proposals` reads such a file.
     """
 
     tracking: RegisteringConfig = field(default_factory=RegisteringConfig)
@@ -113,7 +113,7 @@ class TestCommand(SourceConfig):
 
 
 class ThresholdRule(Enum):
-    """What a threshold is chosen for."""
+    """The objective by which score thresholds are chosen."""
 
     max_f1 = "max_f1"
     min_precision = "min_precision"
@@ -127,15 +127,15 @@ class ThresholdConfig:
 
     Attributes:
         rule: `max_f1`; `min_precision`: the highest recall with at least that precision; `min_recall`: the highest
-            precision with at least that recall; `cost`: the least sum of costs.
-        iou: the least overlap at which a detection finds an object.
+            precision with at least that recall; `cost`: the lowest sum of costs.
+        iou: minimum IoU at which a detection matches an object.
         min_precision: for the rule of that name.
         min_recall: for the rule of that name.
-        false_cost: for `cost`, of a detection that is none.
-        missed_cost: for `cost`, of an object that is not found.
-        min_support: a class with fewer objects takes the threshold that all classes share.
-        nms_iou: NMS IoUs to try; the one with which the rule does best is kept. null keeps the detector's own.
-        num_samples: how often the images are drawn anew for the intervals.
+        false_cost: for `cost`, the cost of a false positive.
+        missed_cost: for `cost`, the cost of a false negative.
+        min_support: a class with fewer objects uses the threshold that is chosen for all classes together.
+        nms_iou: NMS IoU thresholds to try; the best one by `rule` is used. null keeps the detector's own.
+        num_samples: number of bootstrap samples of the images, for the confidence intervals.
         output: folder for thresholds.json and the curves; null is `thresholds` in the folder of the run.
     """
 
@@ -153,12 +153,12 @@ class ThresholdConfig:
 
 @dataclass
 class ThresholdCommand(SourceConfig):
-    """One search of thresholds.
+    """Configuration of the `threshold` command.
 
     Attributes:
-        threshold: how they are chosen.
-        artifact: exported model to choose them for; null is the checkpoint.
-        device: where the checkpoint computes.
+        threshold: how thresholds are chosen.
+        artifact: exported model to choose them for; null uses the checkpoint.
+        device: device of the checkpoint.
     """
 
     threshold: ThresholdConfig = field(default_factory=ThresholdConfig)
@@ -168,18 +168,18 @@ class ThresholdCommand(SourceConfig):
 
 @dataclass
 class PredictCommand(SourceConfig):
-    """Detections in images without annotations.
+    """Configuration of the `predict` command.
 
     Attributes:
         artifact: exported model to use in place of the checkpoint.
         images: folder, image, video, or folder in S3.
         out: folder for predictions.json and drawn images.
-        score_thr: detections that score less are left out.
-        thresholds: thresholds.json of a threshold search: each class has its own in place of `score_thr`.
+        score_thr: lowest score of a detection that is written.
+        thresholds: thresholds.json of the `threshold` command; its threshold of each class replaces `score_thr`.
         draw: write the images with their detections.
-        draw_score_thr: detections that score less are not drawn; nothing is left out for it with `thresholds`.
-        batch_size: images at once, for a checkpoint; an artifact takes one at a time.
-        device: where the checkpoint computes.
+        draw_score_thr: lowest score of a detection that is drawn; not used with `thresholds`.
+        batch_size: images per batch of a checkpoint; an artifact takes one at a time.
+        device: device of the checkpoint.
     """
 
     artifact: str | None = None
@@ -194,7 +194,7 @@ class PredictCommand(SourceConfig):
 
 
 class Phase(Enum):
-    """What images are loaded for."""
+    """The split whose pipeline is shown."""
 
     train = "train"
     val = "val"
@@ -206,11 +206,11 @@ class BrowseConfig:
     """Which images are drawn, and how.
 
     Attributes:
-        phase: whose pipeline they go through; augmentation is that of `train`.
+        phase: whose pipeline is applied; `train` augments.
         stage: 1, or 2 for the weak pipeline at the end of a training (`aug.final`).
-        num: images, spread evenly over the data set; `images` names them instead.
-        images: names of image files, `[a.jpg, b.jpg]`.
-        repeat: how often each is drawn: every time, chance augments it anew.
+        num: number of images, spread evenly over the data set.
+        images: names of image files (`[a.jpg, b.jpg]`), in place of `num`.
+        repeat: how often each image is drawn, each time with another random augmentation.
         steps: draw each image after every step of its pipeline, side by side.
         out: folder for the pictures.
     """
@@ -226,7 +226,7 @@ class BrowseConfig:
 
 @dataclass
 class BrowseCommand(TrainConfig):
-    """A training that is not run but looked at: its words, and which of its images are drawn.
+    """Configuration of the `browse` command: that of a training, and which of its images are drawn.
 
     Attributes:
         browse: which images are drawn, and how.

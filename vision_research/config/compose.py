@@ -1,4 +1,4 @@
-"""Composes: Hydra turns groups and overrides into one typed tree, once, in the parent of all ranks."""
+"""Composes the configuration: Hydra turns groups and overrides into one typed tree, once, in the parent process."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from omegaconf.errors import OmegaConfBaseException
 from vision_research.config.command_schema import COMMAND_SCHEMAS
 from vision_research.config.errors import ConfigError, UserError
 from vision_research.config.hints import explain, unknown_keys
-from vision_research.config.resolvers import register_resolvers
+from vision_research.config.resolvers import FindMonitor, register_resolvers
 from vision_research.config.schema import TrainConfig
-from vision_research.config.sweep_words import check_sweep
+from vision_research.config.sweep_check import check_sweep
 from vision_research.config.zoo import ZooConfigSource, register_zoo
 from vision_research.work_dir import WorkDir
 
 # Groups whose choice is recorded with a run.
 GROUPS = ("model", "data", "aug", "schedule", "hw", "tracking", "storage", "export", "experiment", "debug")
-# What OmegaConf puts before the words of a resolver.
+# What OmegaConf puts before the message of a resolver's ValueError.
 RESOLVER_PREFIX = "ValueError raised while resolving interpolation: "
 
 ConfigT = TypeVar("ConfigT")
@@ -37,15 +37,15 @@ ConfigT = TypeVar("ConfigT")
 
 @dataclass(frozen=True)
 class Composition(Generic[ConfigT]):
-    """The words of a command, composed.
+    """The composed configuration of a command.
 
     Attributes:
         config: the typed tree.
         yaml: the same tree, resolved, as YAML.
-        overrides: what was typed, without Hydra's own.
-        choices: the option taken in each config group.
-        sweep_dir: folder of the sweep that this run is a job of, or None.
-        job_name: number of the job within its sweep.
+        overrides: what was typed, without overrides of Hydra's own config.
+        choices: the option chosen in each config group.
+        sweep_dir: folder of the sweep that this run belongs to, or None.
+        job_name: number of the job within its sweep; empty without a sweep.
     """
 
     config: ConfigT
@@ -62,16 +62,20 @@ def conf_dir() -> Path:
     return next(folder for folder in (package / "conf", package.parent / "conf") if folder.is_dir())
 
 
-def register() -> None:
-    """Make our schemas, resolvers and config sources known to Hydra; calling it twice does no harm."""
+def register(find_monitor: FindMonitor | None = None) -> None:
+    """Register our schemas, resolvers and config sources with Hydra; may be called repeatedly.
+
+    Args:
+        find_monitor: resolves `${monitor:}` of a training.
+    """
     register_zoo()
-    register_resolvers()
+    register_resolvers(find_monitor)
     for name, schema in {"train": TrainConfig, **COMMAND_SCHEMAS}.items():
         ConfigStore.instance().store(f"schema_{name}", schema)
 
 
 def exit_on_problem(function: Callable[[], None]) -> Callable[[], None]:
-    """Make a problem that a person can mend one clear message and exit code 1."""
+    """Turn a `UserError` into its message and exit code 1."""
 
     @functools.wraps(function)
     def guarded() -> None:
@@ -83,24 +87,27 @@ def exit_on_problem(function: Callable[[], None]) -> Callable[[], None]:
     return guarded
 
 
-def command(config_name: str) -> Callable[[Callable[[Composition[Any]], float | None]], Callable[[], None]]:
-    """Make a command of a task: Hydra parses the command line, and what a person can mend is one clear message.
+def command(
+    config_name: str, find_monitor: FindMonitor | None = None
+) -> Callable[[Callable[[Composition[Any]], float | None]], Callable[[], None]]:
+    """Turn a function into a command: Hydra parses the command line, and a `UserError` becomes an exit message.
 
     Args:
         config_name: file in `conf/` that lists the defaults; its schema is `schema_<config_name>`.
+        find_monitor: resolves `${monitor:}` of a training.
     """
 
-    def decorate(task: Callable[[Composition[Any]], float | None]) -> Callable[[], None]:
+    def decorate(function: Callable[[Composition[Any]], float | None]) -> Callable[[], None]:
         def job(tree: DictConfig) -> float | None:
             try:
-                return task(composition(tree))
+                return function(composition(tree))
             except UserError as error:
                 if HydraConfig.get().mode is RunMode.MULTIRUN:
-                    raise  # a sweep goes on with its next job
+                    raise  # Hydra records the failure and starts the next job
                 sys.exit(str(error))
 
         def main() -> None:
-            register()
+            register(find_monitor)
             sys.argv[1:] = replay_overrides(flags_first(sys.argv[1:]))
             ZooConfigSource.is_completing = bool({"--shell-completion", "-sc"} & {*sys.argv})
             with _refusals_explained():
@@ -114,9 +121,9 @@ def command(config_name: str) -> Callable[[Callable[[Composition[Any]], float | 
 
 @contextmanager
 def _refusals_explained() -> Iterator[None]:
-    """Exit with what to type where Hydra refuses a word.
+    """Replace Hydra's errors about an override by a message that says what to type.
 
-    Hydra prints its own refusals, and hands them on only where HYDRA_FULL_ERROR asks for a whole traceback.
+    Hydra prints its own errors and exits; it raises them only where HYDRA_FULL_ERROR is set.
     """
     if "HYDRA_FULL_ERROR" in os.environ:
         yield
@@ -136,10 +143,10 @@ def _refusals_explained() -> Iterator[None]:
 
 
 def composition(tree: DictConfig) -> Composition[Any]:
-    """Turn Hydra's tree into a typed one.
+    """Convert Hydra's tree to the typed one.
 
     Raises:
-        ConfigError: a mandatory value is missing, or an interpolation leads nowhere; all of them at once.
+        ConfigError: mandatory values are missing, keys are unknown, or an interpolation cannot be resolved.
     """
     hydra_tree = HydraConfig.get()
     try:
@@ -148,7 +155,7 @@ def composition(tree: DictConfig) -> Composition[Any]:
         config = OmegaConf.to_object(tree)
         text = OmegaConf.to_yaml(tree, resolve=True)
     except OmegaConfBaseException as error:
-        # A resolver of ours says what is wrong in words of its own; OmegaConf wraps them.
+        # OmegaConf wraps the message of a resolver.
         raise ConfigError(str(error).splitlines()[0].removeprefix(RESOLVER_PREFIX)) from error
     assert not isinstance(config, dict), "the defaults of a command begin with its schema"
     if unknown := list(unknown_keys(config)):
@@ -165,15 +172,15 @@ def composition(tree: DictConfig) -> Composition[Any]:
 
 
 def flags_first(argv: list[str]) -> list[str]:
-    """Put `-m` in front: Hydra's parser takes it before or behind the overrides, but not among them."""
+    """Move `-m` to the front: Hydra's parser accepts it before or after the overrides, but not between them."""
     flags = [word for word in argv if word in ("-m", "--multirun")]
     return flags[:1] + [word for word in argv if word not in ("-m", "--multirun")]
 
 
 def replay_overrides(argv: list[str]) -> list[str]:
-    """Put a resumed run's own overrides in front of what is typed with `resume=WORK_DIR`.
+    """Prepend a resumed run's recorded overrides to what is typed with `resume=WORK_DIR`.
 
-    So `resume=runs/x` alone goes on with that run, and `resume=runs/x schedule.max_epochs=24` with a longer one.
+    `resume=runs/x` resumes that run as it was; `resume=runs/x schedule.max_epochs=24` changes its length.
 
     Args:
         argv: the command line after the program's name.
@@ -198,17 +205,17 @@ def key_of(override: str) -> str:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a composed tree that a run has written."""
+    """Read the composed tree that a run has written."""
     tree = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
     assert isinstance(tree, dict), f"{path} is no tree of keys"
     return {str(key): value for key, value in tree.items()}
 
 
 def read_config(path: Path) -> TrainConfig:
-    """Read the typed tree of a run that was composed before.
+    """Read the typed tree that a run has written.
 
     Raises:
-        ConfigError: it was written by a version with other keys.
+        ConfigError: the file does not fit the schema of this version.
     """
     try:
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainConfig), read_yaml(path)))

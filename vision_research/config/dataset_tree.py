@@ -1,7 +1,7 @@
-"""Parts a data set from what is done to its images, and joins the two again.
+"""Separates a data set of MMEngine from its wrappers and pipelines, and combines both again.
 
-MMEngine nests them: wrappers (repeat, concat, mix) around data sets around pipelines. The files and their annotations
-belong to the `data` group; wrappers and pipelines belong to `aug`. Pure functions over plain trees.
+MMEngine nests wrappers (repeat, concat, mix), data sets and pipelines. The data sets belong to the `data` group; the
+wrappers and pipelines belong to `aug`, and are kept as a template: their tree with a placeholder for each data set.
 """
 
 from __future__ import annotations
@@ -10,26 +10,21 @@ from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from typing import Any
 
-# Stands in a frame for the data set that was taken out, with its number.
+# Key of a placeholder: the number of its data set.
 PLACE = "place"
-# What a wrapper calls the data sets inside of it.
+# Keys of a wrapper for the data sets inside it.
 INNER = ("dataset", "datasets")
 
 
-def kind_of(node: dict[str, Any]) -> str:
-    """Return the type of a step, a hook or a data set without its scope (`Resize` of `mmdet.Resize`), or nothing."""
-    return str(node.get("type", "")).rpartition(".")[2]
-
-
-def part(dataset: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Part a data set of MMEngine.
+def separate(dataset: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Separate a data set from its wrappers and pipelines.
 
     Args:
         dataset: with its wrappers and pipelines.
 
     Returns:
-        The frame: wrappers and pipelines, with `{"place": N, "pipeline": [...]}` where a data set was; and the data
-        sets without pipelines, in the order of their places.
+        The template, with `{"place": N, "pipeline": [...]}` in place of each data set; and the data sets without
+        pipelines, in the order of their numbers.
     """
     found: list[dict[str, Any]] = []
 
@@ -42,38 +37,42 @@ def part(dataset: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]
     return visit(dataset), found
 
 
-def join(frame: dict[str, Any], datasets: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Put data sets into a frame.
+def fill_template(template: dict[str, Any], datasets: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Put data sets into a template.
 
-    One data set fills a frame of several places as the first of them; several fill a frame of one place as a
-    concatenation in which each has the pipeline of that place.
+    A single data set takes the first of several placeholders; the others are removed. Several data sets take a single
+    placeholder as a concatenation, each with its pipeline.
+
+    Args:
+        template: as `separate` returns it.
+        datasets: without pipelines.
 
     Raises:
-        ValueError: several data sets, and another number of places.
+        ValueError: several data sets, and another number of placeholders.
     """
-    places = list(_places(frame))
+    places = list(_places(template))
     if len(places) == len(datasets):
-        filled = _filled(frame, {place[PLACE]: [dataset] for place, dataset in zip(places, datasets, strict=True)})
+        filled = _filled(template, {place[PLACE]: [dataset] for place, dataset in zip(places, datasets, strict=True)})
     elif len(places) == 1 or len(datasets) == 1:
-        filled = _filled(frame, {places[0][PLACE]: list(datasets)})
+        filled = _filled(template, {places[0][PLACE]: list(datasets)})
     else:
         raise ValueError(f"{len(datasets)} data sets do not fit into {len(places)} places")
     assert filled is not None
     return filled
 
 
-def wrappers(frame: dict[str, Any]) -> list[str]:
-    """Name the types of a frame's wrappers, outermost first."""
-    return [str(node["type"]) for node in _frame_nodes(frame) if PLACE not in node]
+def wrappers(template: dict[str, Any]) -> list[str]:
+    """List the types of a template's wrappers, outermost first."""
+    return [str(node["type"]) for node in _nodes(template) if PLACE not in node]
 
 
-def pipelines(frame: dict[str, Any]) -> list[list[dict[str, Any]]]:
-    """List the pipelines of a frame, those of wrappers before those inside of them; the very lists."""
-    return [node["pipeline"] for node in _frame_nodes(frame) if node.get("pipeline") is not None]
+def pipelines(template: dict[str, Any]) -> list[list[dict[str, Any]]]:
+    """List the pipelines of a template (not copies), those of wrappers before those inside them."""
+    return [node["pipeline"] for node in _nodes(template) if node.get("pipeline") is not None]
 
 
 def _filled(node: dict[str, Any], at: dict[int, list[dict[str, Any]]]) -> dict[str, Any] | None:
-    """Return the node with its places filled; None where nothing is left inside of it."""
+    """Return a copy of the node with its placeholders replaced; None where it contains no data set."""
     if PLACE in node:
         given = [{**deepcopy(one), **_pipeline_of(node)} for one in at.get(node[PLACE], [])]
         if len(given) > 1:
@@ -105,13 +104,13 @@ def _each(value: Any, change: Any) -> Any:
     return tuple(kept) if isinstance(value, tuple) else kept
 
 
-def _places(frame: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    return (node for node in _frame_nodes(frame) if PLACE in node)
+def _places(template: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    return (node for node in _nodes(template) if PLACE in node)
 
 
-def _frame_nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield node
     for key in INNER:
         children = node.get(key) or []
         for child in [children] if isinstance(children, dict) else children:
-            yield from _frame_nodes(child)
+            yield from _nodes(child)

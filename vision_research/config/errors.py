@@ -1,7 +1,4 @@
-"""The errors that a person reads: one clear message, and what to type instead.
-
-Owns the exception types that commands turn into exit code 1. Knows nothing of Hydra or MMEngine.
-"""
+"""Errors that the user can correct: commands print their message and exit with 1. Independent of Hydra and MMEngine."""
 
 from __future__ import annotations
 
@@ -9,16 +6,14 @@ from collections.abc import Sequence
 
 
 class UserError(Exception):
-    """Something the person can mend; commands print the message without a traceback and exit with 1."""
+    """An error that the user can correct; commands print the message without a traceback and exit with 1."""
 
 
 class ConfigError(UserError):
-    """One or more problems in what the person typed or wrote.
-
-    Every problem found is collected first and raised once, so that a run is mended in one go.
+    """One or more problems in the configuration or the data; they are collected and raised together.
 
     Attributes:
-        problems: each names the full key, the value got, what is allowed and what to type.
+        problems: each names the full key, its value, what is allowed and what to type.
     """
 
     def __init__(self, problems: str | Sequence[str]) -> None:
@@ -27,4 +22,4 @@ class ConfigError(UserError):
 
 
 class EnvironmentProblem(UserError):
-    """The machine or an installed package is not fit for the run; the message holds the remedy to type."""
+    """The machine or an installed package does not support the run; the message says what to type."""

@@ -1,4 +1,4 @@
-"""Experiments that lie outside of `conf/`: their text becomes an option of the config group `experiment`."""
+"""Registers experiments that are not in `conf/` as options of the config group `experiment`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from vision_research.config.errors import ConfigError
 
 
 def add_experiment(address: str, text: str) -> None:
-    """Make `experiment=ADDRESS` known to Hydra.
+    """Register `experiment=ADDRESS` with Hydra.
 
     Args:
         address: as it is typed.
-        text: the YAML file; as every experiment, it speaks of the whole tree (`# @package _global_`).
+        text: content of the YAML file; like every experiment it applies to the whole tree (`# @package _global_`).
 
     Raises:
-        ConfigError: it is no YAML, or no tree of keys.
+        ConfigError: the text is not YAML, or not a mapping.
     """
     try:
         tree = OmegaConf.create(text)
@@ -26,6 +26,6 @@ def add_experiment(address: str, text: str) -> None:
     if not OmegaConf.is_dict(tree) or not tree:
         raise ConfigError(f"experiment={address}: holds no keys. Write it like a file of conf/experiment")
     folder, _, name = address.rpartition("/")
-    # What Hydra looks up passes over the empty folder that `//` names; what is stored has to be without it.
+    # Hydra's lookup drops the empty part that `//` makes, so the stored group must not contain it.
     group = "/".join(["experiment", *filter(None, folder.split("/"))])
     ConfigStore.instance().store(name=name.removesuffix(".yaml"), node=tree, group=group, package="_global_")

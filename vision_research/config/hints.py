@@ -1,7 +1,4 @@
-"""Says what to type in the place of a misspelt word: Hydra's refusals in this project's words.
-
-Hydra names the word it cannot place; a person needs what is allowed there, and the nearest of it.
-"""
+"""Turns Hydra's errors about an override into messages that name what is allowed, and the nearest match."""
 
 from __future__ import annotations
 
@@ -16,19 +13,19 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from vision_research.config.zoo import ENTRIES, zoo_options
 
-# Sections of the tree that are no one's to type: Hydra's own.
+# Sections of the tree that are not offered: Hydra's own.
 HIDDEN = ("hydra",)
 
 
 def explain(error: BaseException, words: Sequence[str]) -> str | None:
-    """Put a refusal of Hydra's or OmegaConf's into one message.
+    """Turn an error of Hydra or OmegaConf into one message.
 
     Args:
         error: what composing raised.
         words: the command line after the program's name.
 
     Returns:
-        The word, what is allowed in its place, and what to type; None where the error is no refusal of a word.
+        The override, what is allowed in its place, and what to type; None where the error is not about an override.
     """
     if isinstance(error, MissingConfigException):
         return _option(error)
@@ -45,11 +42,11 @@ def explain(error: BaseException, words: Sequence[str]) -> str | None:
 
 
 def unknown_keys(node: Any, path: str = "") -> Iterator[str]:
-    """Name the keys that a `+key=value` has put where the schema has none; nothing would ever read them.
+    """Name the keys that `+key=value` has added although the schema does not define them.
 
     Args:
-        node: the typed tree.
-        path: where it stands.
+        node: the typed tree, or a part of it.
+        path: path of `node` in the tree.
     """
     if not is_dataclass(node):
         return
@@ -63,7 +60,13 @@ def unknown_keys(node: Any, path: str = "") -> Iterator[str]:
 
 
 def did_you_mean(word: str, allowed: Iterable[str], path: str = "") -> str:
-    """Name the nearest of the allowed words, as they are typed; or nothing where none is near."""
+    """Return " Did you mean ...?" with the nearest allowed names, or an empty string where none is near.
+
+    Args:
+        word: what was typed.
+        allowed: the names that are allowed.
+        path: path of the parent, put before the names.
+    """
     near = difflib.get_close_matches(word, list(allowed), n=3, cutoff=0.6)
     typed = [f"{path}.{name}" if path else name for name in near]
     return f" Did you mean {', '.join(typed)}?" if typed else ""
@@ -108,7 +111,7 @@ def _unreadable(error: OverrideParseException) -> str:
 
 
 def _typed(key: str, words: Sequence[str]) -> str:
-    """Return the word that set a key, the last one; it may reach further down than where it was refused."""
+    """Return the last override that set `key` or a key below it."""
     return next((word for word in reversed(words) if word.lstrip("+~").startswith(key)), key)
 
 

@@ -1,4 +1,4 @@
-"""Image sizes, and data, that a detector cannot take, told before a rank finds out in the middle of its first step."""
+"""Image sizes and data that a detector does not support, and that would fail only in the first iteration."""
 
 from __future__ import annotations
 
@@ -12,20 +12,25 @@ SEARCHED_PX = range(32, 4097, 32)
 
 
 def size_problems(config: TrainConfig) -> Iterator[str]:
-    """Name what the detector asks of `image_size`, where it is too small."""
+    """Name the requirements of the detector that `image_size` does not meet."""
     yield from _pyramid(config)
     yield from _queries(config)
 
 
 def data_problems(config: TrainConfig, classes: Sequence[str]) -> Iterator[str]:
-    """Name what the detector asks of the data, where it is something else."""
+    """Name the requirements of the detector that the data does not meet.
+
+    Args:
+        config: the run.
+        classes: names of the classes of the data.
+    """
     model = config.model.get("type")
     if model != "CrowdDet":
         return
     if len(classes) > 1:
         yield (
-            f"model={model}: tells objects from background alone (to its assigner all are of the first class), and "
-            f"the data has {len(classes)} classes: {', '.join(classes)}. Type data.classes=['{classes[0]}'] to train "
+            f"model={model}: predicts one class only (its assigner gives every object the first one), and the data "
+            f"has {len(classes)} classes: {', '.join(classes)}. Type data.classes=['{classes[0]}'] to train "
             "on one of them, or model=faster_rcnn"
         )
     if config.data.keep_empty:
@@ -36,7 +41,7 @@ def data_problems(config: TrainConfig, classes: Sequence[str]) -> Iterator[str]:
 
 
 def _pyramid(config: TrainConfig) -> Iterator[str]:
-    """SSD's last convolutions have no padding: on a smaller image nothing is left of it."""
+    """Check the size for SSD: its last convolutions have no padding, so a smaller image shrinks to nothing."""
     backbone, head = _dict(config.model, "backbone"), _dict(config.model, "bbox_head")
     needed = _dict(head, "anchor_generator").get("input_size")
     if backbone.get("type") == "SSDVGG" and isinstance(needed, int) and min(config.image_size) < needed:
@@ -47,7 +52,7 @@ def _pyramid(config: TrainConfig) -> Iterator[str]:
 
 
 def _queries(config: TrainConfig) -> Iterator[str]:
-    """Two-stage transformers choose their queries among the cells of the feature maps: there have to be as many."""
+    """Check that the feature maps of a two-stage transformer have as many cells as it selects queries."""
     model = config.model
     if not model.get("as_two_stage") or not isinstance(wanted := model.get("num_queries"), int):
         return
@@ -72,7 +77,7 @@ def _strides(model: dict[str, Any]) -> list[int]:
 
 
 def _num_cells(size: list[int], strides: list[int]) -> int:
-    """Cells of an image that fills one side and half of the other."""
+    """Count the cells of an image that fills one side and half of the other."""
     long, short = max(size), min(size) // 2
     return sum(ceil(long / stride) * ceil(short / stride) for stride in strides)
 

@@ -1,6 +1,6 @@
-"""What a zoo file says beyond the detector itself: how its authors trained and fed it.
+"""Converts a zoo file to an option of the `model` group: the detector, `weights`, and how it was trained (`recipe`).
 
-Pure functions over the tree of an MMEngine config. The result is the `model` group: detector, `weights`, `recipe`.
+Pure functions over the tree of an MMEngine config.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-# Hooks of the recipe that stay with the detector. The others belong to its data pipeline (stage switches) or are ours.
+from vision_research.config.tree import listed, tuple_paths
+
+# Hooks that belong to the detector. The others belong to the data pipeline (stage switches) or are replaced by ours.
 MODEL_HOOKS = ("EMAHook", "SyncNormHook", "MeanTeacherHook", "NumClassCheckHook")
 L1_SWITCH_HOOK = "YOLOXModeSwitchHook"
 # Transforms that mirror an image with some probability.
@@ -18,24 +20,19 @@ FLIPS = ("RandomFlip", "RandomFlip_GLIP")
 BATCH_IN_NAME = re.compile(r"_(\d+)xb(\d+)")
 
 
-def has_masks(model: dict[str, Any]) -> bool:
-    """Tell whether the detector of a `model` group is trained on masks beside boxes."""
-    return bool((model.get("recipe") or {}).get("with_mask"))
-
-
 def model_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """Turn an MMDetection config into the content of the `model` group.
+    """Convert an MMDetection config to the content of the `model` group.
 
     Args:
         config: `mmengine.Config.to_dict()` of a zoo file.
         name: its name in the zoo, `<family>/<config>`.
 
     Returns:
-        The detector's own keys, `weights`, and `recipe`. YAML has no tuples: `recipe.tuples` names the keys of the
-        detector that were tuples, so that lowering gives them back as they were.
+        The detector's keys, `weights` and `recipe`. YAML has no tuples, so `recipe.tuples` lists the paths of the
+        detector's tuples, and lowering restores them.
 
     Raises:
-        KeyError: the file holds no model.
+        KeyError: the file defines no model.
     """
     if "model" not in config:
         raise KeyError(f"zoo/{name} holds no model")
@@ -67,9 +64,13 @@ def _training(config: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def base_batch_size(config: dict[str, Any], name: str) -> int | None:
-    """Return the batch that the learning rate was chosen for.
+    """Return the batch size that the learning rate was chosen for, or None.
 
-    The file's name is trusted before its `auto_scale_lr`: RTMDet's files inherit 16 there and were trained with 8x32.
+    The name of the file takes precedence over `auto_scale_lr`: RTMDet's files inherit 16 there, and used 8x32.
+
+    Args:
+        config: of a zoo file.
+        name: its name in the zoo.
     """
     if found := BATCH_IN_NAME.search(name):
         return int(found[1]) * int(found[2]) // _drawn_at_once(config)
@@ -77,14 +78,14 @@ def base_batch_size(config: dict[str, Any], name: str) -> int | None:
 
 
 def _drawn_at_once(config: dict[str, Any]) -> int:
-    """Count the images of one sample: re-identification draws several crops of several identities."""
+    """Count the images of one sample: a sample of re-identification consists of several crops."""
     dataset = (config.get("train_dataloader") or {}).get("dataset") or {}
     drawn = dataset.get("triplet_sampler") or {}
     return int(drawn.get("num_ids", 1)) * int(drawn.get("ins_per_id", 1))
 
 
 def feeding(config: dict[str, Any]) -> dict[str, Any]:
-    """Say what images the detector was fed with: their size, padding, and whether masks came with them."""
+    """Return the image size and padding that the detector was trained with, and whether masks were loaded."""
     test = list(steps_of(config.get("val_dataloader"))) or list(steps_of(config.get("test_dataloader")))
     train = list(steps_of(config.get("train_dataloader")))
     scale = next((found for step in [*test, *train] if (found := _largest(step))), (1333, 800))
@@ -100,13 +101,13 @@ def feeding(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _loads_masks(step: dict[str, Any]) -> bool:
-    # A panoptic map has the masks of its things.
+    # A panoptic map contains the masks of the things.
     defaults = {"LoadAnnotations": False, "LoadTrackAnnotations": False, "LoadPanopticAnnotations": True}
     return step["type"] in defaults and bool(step.get("with_mask", defaults[step["type"]]))
 
 
 def steps_of(loader: Any) -> Iterator[dict[str, Any]]:
-    """Yield the transforms of a loader, through the wrappers around its data set, outermost last."""
+    """Yield the transforms of a loader, including those of wrappers around its data set; the outermost come last."""
     if not isinstance(loader, dict):
         return
     dataset = loader.get("dataset")
@@ -123,30 +124,10 @@ def steps_of(loader: Any) -> Iterator[dict[str, Any]]:
 
 
 def _largest(step: dict[str, Any]) -> tuple[int, int] | None:
-    """Return the (width, height) a resizing step aims at."""
+    """Return the largest (width, height) that a resizing step produces."""
     scale = step.get("scale") or step.get("scales") or step.get("img_scale")
     if step["type"] not in ("Resize", "RandomResize", "RandomChoiceResize", "FixScaleResize") or not scale:
         return None
     candidates: list[tuple[int, int]] = list(scale) if isinstance(scale[0], (tuple, list)) else [scale]
     width, height = max(candidates, key=lambda pair: pair[0] * pair[1])
     return int(width), int(height)
-
-
-def listed(value: Any) -> Any:
-    """Return the tree with every tuple as a list, since OmegaConf keeps none."""
-    if isinstance(value, dict):
-        return {key: listed(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [listed(item) for item in value]
-    return value
-
-
-def tuple_paths(value: Any, path: str = "") -> Iterator[str]:
-    """Yield the dotted path of every tuple in the tree."""
-    if isinstance(value, tuple):
-        yield path
-    items: Any = (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
-    )
-    for key, item in items:
-        yield from tuple_paths(item, f"{path}.{key}" if path else str(key))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from vision_research.config.scoring import monitored
+from vision_research.config.schema import DataConfig
+
+# Takes the `model` group, the pipelines of `aug.recipe` or None, and the `data` group; returns `schedule.monitor`.
+FindMonitor = Callable[[Mapping[str, Any], Mapping[str, Any] | None, DataConfig], str]
 
 
 def first(*values: Any) -> Any:
@@ -15,13 +19,23 @@ def first(*values: Any) -> Any:
 
 
 def wh(size: Any, factor: float = 1.0) -> list[int]:
-    """Turn [height, width] into MMCV's [width, height], times a factor: `${wh:${image_size},2}`."""
+    """Convert [height, width] to MMCV's [width, height]: `${wh:${image_size},2}`.
+
+    Args:
+        size: [height, width] in pixels.
+        factor: multiplies both.
+    """
     height, width = _pair(size)
     return [round(width * factor), round(height * factor)]
 
 
 def share(whole: int | None, part: float) -> int:
-    """Return a part of a length, 1 at least: `${share:${schedule.max_epochs},0.05}`; 1 where there is no length."""
+    """Return a part of a length, at least 1: `${share:${schedule.max_epochs},0.05}`.
+
+    Args:
+        whole: the length; None gives 1.
+        part: between 0 and 1.
+    """
     return 1 if whole is None else max(1, round(whole * part))
 
 
@@ -30,23 +44,33 @@ def negated(value: bool) -> bool:
     return not value
 
 
-def monitor(_root_: Any) -> str:
-    """Return the value that the best checkpoint is chosen by, of the detector and data of this tree: `${monitor:}`."""
-    model, recipe = (_plain(OmegaConf.select(_root_, key)) for key in ("model", "aug.recipe"))
-    return monitored(model or {}, recipe, OmegaConf.select(_root_, "data.train_panoptic") is not None)
-
-
-def _plain(node: Any) -> Any:
-    return OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
-
-
 def _pair(size: Any) -> tuple[int, int]:
     if len(size) != 2:
         raise ValueError(f"image_size={list(size)}: is [height, width] in pixels. Type image_size=[640,640]")
     return size[0], size[1]
 
 
-def register_resolvers() -> None:
-    """Make the resolvers known; calling it twice does no harm."""
-    for resolver in (first, wh, share, negated, monitor):
+def register_resolvers(find_monitor: FindMonitor | None) -> None:
+    """Register the resolvers; may be called repeatedly.
+
+    Args:
+        find_monitor: resolves `${monitor:}`, the metric that the best checkpoint is chosen by; None for commands whose
+            config does not use it.
+    """
+    for resolver in (first, wh, share, negated):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
+    if find_monitor is None:
+        return
+
+    def monitor(_root_: Any) -> str:
+        model, recipe, data = (_plain(_root_, key) for key in ("model", "aug.recipe", "data"))
+        # Keys that the schema lacks are reported after the composition.
+        known = {name: value for name, value in data.items() if name in DataConfig.__dataclass_fields__}
+        return find_monitor(model or {}, recipe, DataConfig(**known))
+
+    OmegaConf.register_new_resolver("monitor", monitor, replace=True)
+
+
+def _plain(root: Any, key: str) -> Any:
+    node = OmegaConf.select(root, key)
+    return OmegaConf.to_container(node, resolve=key == "data") if OmegaConf.is_config(node) else node

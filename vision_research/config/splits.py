@@ -1,4 +1,4 @@
-"""Which split's files stand for a split that is asked for."""
+"""Maps a requested split to the split whose files are read."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from vision_research.config.schema import DataConfig
 
 
 def split_with_files(data: DataConfig, split: str) -> str:
-    """Return the split whose files are read for one: `val` for a `test` that the data does not have, else itself.
+    """Return the split whose files are read: `val` for `test` where the data has no test split, else the split itself.
 
     Args:
-        data: where the files lie.
+        data: the `data` group.
         split: `train`, `val` or `test`.
     """
     return "val" if split == "test" and data.test_ann is None else split

@@ -1,51 +1,48 @@
-"""Finds knobs that were typed and that nothing would read in this combination: they are refused, never ignored."""
+"""Refuses keys that were set and that this combination of options would ignore."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vision_research.config.needs import steps
 from vision_research.config.recipe import FLIPS
-from vision_research.config.schema import AugConfig, DataConfig, DataKind, TrainConfig
+from vision_research.config.schema import AugConfig, DataConfig, TrainConfig
+from vision_research.config.tree import typed_dicts
 
-# Of a file's own data sets; what is read there is what loaders are made of.
-OF_OUR_DATA_SETS = (
-    "test_ann",
-    "img_prefix",
-    "train_prefix",
-    "val_prefix",
-    "test_prefix",
-    "classes",
-    "repeat",
-    "oversample_thr",
-    "train_proposals",
-    "val_proposals",
-    "test_proposals",
-    "unlabelled_ann",
-    "unlabelled_prefix",
-    "source_ratio",
-    "keep_empty",
-    "strict",
+# Keys of the `data` group that are read with the data sets of a zoo file too.
+READ_WITH_ZOO_DATA = frozenset(
+    {
+        "kind",
+        "root",
+        "batch_size",
+        "val_batch_size",
+        "num_workers",
+        "persistent_workers",
+        "limit_train",
+        "limit_val",
+        "image_size",
+        "flip_prob",
+        "default_weights",
+        "recipe",
+    }
 )
 
 
-def unread_knobs(config: TrainConfig) -> Iterator[str]:
-    """Name every such knob with what to type in its place."""
+def unread_keys(config: TrainConfig) -> Iterator[str]:
+    """Name every such key with what to type in its place."""
     yield from _of_data(config)
     yield from _of_stages(config)
     yield from _of_flips(config)
 
 
 def _of_data(config: TrainConfig) -> Iterator[str]:
-    if config.data.kind is not DataKind.zoo or config.data.recipe is None:
+    if config.data.recipe is None:
         return
     zoo = config.data.recipe["zoo"]
-    # Images that do not decode are passed over by our loading alone.
-    ours = ("max_bad_images",) if config.aug.recipe is not None else ()
-    unset = vars(DataConfig(train_ann="", val_ann=""))
-    for name in ("train_ann", "val_ann", *OF_OUR_DATA_SETS, *ours):
+    # Only our own pipelines skip images that do not decode.
+    read = READ_WITH_ZOO_DATA | ({"max_bad_images"} if config.aug.recipe is None else set())
+    for name, unset in vars(DataConfig(train_ann="", val_ann="")).items():
         value = getattr(config.data, name)
-        if value != unset[name]:
+        if name not in read and value != unset:
             yield (
                 f"data.{name}={value}: is not read with data=zoo/{zoo}, whose data sets say it themselves. Change "
                 "those under data.recipe.train.0, or type data=coco data.root=FOLDER data.train_ann=... for your own"
@@ -53,7 +50,7 @@ def _of_data(config: TrainConfig) -> Iterator[str]:
 
 
 def has_weak_stage(aug: AugConfig) -> bool:
-    """Tell whether there is a weak pipeline for the end of training."""
+    """Return whether there is a weak pipeline for the end of training."""
     return aug.final is not None if aug.recipe is None else bool(aug.recipe["hooks"])
 
 
@@ -72,7 +69,7 @@ def _of_flips(config: TrainConfig) -> Iterator[str]:
     if not prob:
         return
     name, tree = ("recipe.train", aug.recipe.get("train")) if aug.recipe is not None else ("train", aug.train)
-    if not any(step.get("type") in FLIPS and step.get("prob") == prob for _, step in steps(tree, "")):
+    if not any(step.get("type") in FLIPS and step.get("prob") == prob for _, step in typed_dicts(tree)):
         yield (
             f"data.flip_prob={prob}: no step of aug.{name} mirrors images with it. Type aug=flip, or the prob of the "
             "step itself"

@@ -1,9 +1,7 @@
-"""MMDetection's own configs as Hydra config groups: `model=zoo/<family>/<config>`.
+"""MMDetection's own configs as options of Hydra config groups: `model=zoo/<family>/<config>`.
 
-The groups schedule, aug, data and experiment have them too.
-
-A Hydra `ConfigSource` lists the folder that mmdet ships and loads one of its files through `mmengine.Config`, so that
-no hyperparameter is ever copied by hand. It imports neither torch nor mmdet: listing looks at file names only.
+A Hydra `ConfigSource` lists the folder that mmdet ships and loads its files through `mmengine.Config`. It imports
+neither torch nor mmdet: listing reads file names only.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ from vision_research.config.zoo_cache import cached_entry
 from vision_research.config.zoo_entries import aug_entry, data_entry, experiment_entry, schedule_entry
 
 SCHEME = "mmdet"
-# What a zoo file becomes in each group: `model=zoo/X`, `schedule=zoo/X` and so on.
+# Converters of a zoo file to an option of each group.
 ENTRIES: Mapping[str, Callable[[dict[str, Any], str], dict[str, Any]]] = {
     "model": model_entry,
     "schedule": schedule_entry,
@@ -32,9 +30,9 @@ ENTRIES: Mapping[str, Callable[[dict[str, Any], str], dict[str, Any]]] = {
     "data": data_entry,
     "experiment": experiment_entry,
 }
-# What to type for a package that some files import.
+# What to type to install a package that some files import.
 EXTRAS = {"mmpretrain": "python -m pip install 'vision-research[mmpretrain]'"}
-# Python files beside the configs that are programs.
+# Python files in the folder that are not configs.
 PROGRAMS = ("override_category",)
 
 
@@ -56,7 +54,7 @@ def zoo_folder() -> Path:
 
 
 def zoo_options() -> list[str]:
-    """List the configs of MMDetection as they are typed after `zoo/`, sorted; nothing where there is no zoo."""
+    """List the configs of MMDetection as they are typed after `zoo/`, sorted; empty without a zoo."""
     try:
         files = sorted(zoo_folder().glob("[!_]*/**/*.py"))
     except FileNotFoundError:
@@ -69,38 +67,43 @@ class ZooConfigSource(ConfigSource):
     """Serves the groups `model/zoo`, `schedule/zoo`, `aug/zoo`, `data/zoo` and `experiment/zoo`.
 
     Attributes:
-        is_completing: list every entry as an option of its group. A shell completes only what a group itself lists; a
-            `model=glob(*)` of a sweep means the options of the group, and not the zoo.
+        is_completing: list every zoo entry as an option of its group. Shell completion needs this; elsewhere it would
+            make `model=glob(*)` of a sweep include the zoo.
     """
 
     is_completing = False
 
     @staticmethod
     def scheme() -> str:
-        """Return the scheme that `hydra.searchpath` names this source by."""
+        """Return the scheme of this source in `hydra.searchpath`."""
         return SCHEME
 
     def available(self) -> bool:
-        """Tell whether there is a zoo on this machine."""
+        """Return whether MMDetection's configs are installed."""
         try:
             return zoo_folder().is_dir()
         except FileNotFoundError:
             return False
 
     def is_group(self, config_path: str) -> bool:
-        """Tell whether the path is a folder of configs."""
+        """Return whether the path is a folder of configs."""
         if config_path.rstrip("/") in ("", *ENTRIES):
             return True
         _, relative = _inside_zoo(config_path)
         return relative is not None and (zoo_folder() / relative).is_dir() and not relative.startswith("_base_")
 
     def is_config(self, config_path: str) -> bool:
-        """Tell whether the path is one config file."""
+        """Return whether the path is a config file."""
         _, relative = _inside_zoo(config_path)
         return bool(relative) and _is_config(self._file(str(relative)))
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        """List the groups or configs in a folder, sorted."""
+        """List the groups and configs in a folder, sorted.
+
+        Args:
+            config_path: the folder.
+            results_filter: list only groups or only configs.
+        """
         if config_path.rstrip("/") in ("", *ENTRIES):
             children = ["zoo"] if config_path.rstrip("/") else sorted(ENTRIES)
             if results_filter != ObjectType.CONFIG:
@@ -119,7 +122,7 @@ class ZooConfigSource(ConfigSource):
         return sorted(names)
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """Load one file as an option of one group."""
+        """Load a zoo file as an option of a group."""
         group, relative = _inside_zoo(config_path)
         if relative is None or not _is_config(self._file(relative)):
             raise ConfigLoadError(f"Config not found : {config_path}")
@@ -142,12 +145,12 @@ class ZooConfigSource(ConfigSource):
 
 
 def forget() -> None:
-    """Forget the files that were read, so that they are read anew."""
+    """Clear the cache of files that were read."""
     _read.cache_clear()
 
 
 def register_zoo() -> None:
-    """Make the scheme `mmdet://` known to Hydra; calling it twice does no harm."""
+    """Register the scheme `mmdet://` with Hydra; may be called repeatedly."""
     plugins = Plugins.instance()
     if ZooConfigSource not in plugins.discover(ConfigSource):
         plugins.register(ZooConfigSource)
@@ -160,7 +163,7 @@ def _is_config(file: Path) -> bool:
 
 
 def _inside_zoo(config_path: str) -> tuple[str, str | None]:
-    """Part a path into its group and the path inside of the zoo; None where it leads elsewhere."""
+    """Split a path into its group and the path inside of the zoo; the latter is None for a path outside of it."""
     group, _, rest = config_path.strip("/").partition("/")
     if group not in ENTRIES or not (rest == "zoo" or rest.startswith("zoo/")):
         return group, None
@@ -174,7 +177,7 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         tree: dict[str, Any] = Config.fromfile(file, import_custom_modules=False).to_dict()
     except ModuleNotFoundError as error:
-        # MMEngine names the package in its text, and not in the exception.
+        # MMEngine names the package only in the message.
         package = next((name for name in EXTRAS if name in str(error)), str(error.name))
         name = file.relative_to(zoo_folder()).with_suffix("").as_posix()
         raise ConfigLoadError(

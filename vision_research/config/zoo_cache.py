@@ -1,7 +1,7 @@
-"""Keeps what zoo files became, so that composing one costs no more than composing a YAML file.
+"""Caches converted zoo files as JSON in the user's cache folder.
 
-MMEngine takes a tenth of a second to run a file and its bases. An entry is kept as JSON in the user's cache folder, and
-counts for as long as none of the files that it came from has changed, nor the code that made it.
+MMEngine takes 0.1 s to run a file and its bases. A cached entry is valid until one of its files, or the code that
+converts them, changes.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from typing import Any
 from vision_research.work_dir import write_atomic
 
 FOLDER = Path("~/.cache/vision_research/zoo")
-# The code that turns a file into an entry.
-MAKERS = ("recipe.py", "zoo_entries.py", "dataset_tree.py")
+# Modules of the code that converts a file to an entry.
+MAKERS = ("recipe.py", "zoo_entries.py", "dataset_tree.py", "tree.py")
 
 Entry = dict[str, Any]
 
 
 def cached_entry(group: str, file: Path, name: str, make: Callable[[], Entry]) -> Entry:
-    """Return an entry, from the cache where it is still what its files say.
+    """Return an entry from the cache, or make and store it.
 
     Args:
         group: config group of the entry.
         file: config file of the zoo.
         name: its name in the zoo.
-        make: makes the entry anew.
+        make: makes the entry.
     """
     kept = FOLDER.expanduser() / f"{group}--{name.replace('/', '--')}.json"
     try:
@@ -36,7 +36,7 @@ def cached_entry(group: str, file: Path, name: str, make: Callable[[], Entry]) -
         if _is_current(found["made_from"], file):
             return dict(found["entry"])
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # nothing kept yet, or what is kept is torn
+        pass  # nothing is cached yet, or the file is incomplete
     entry = make()
     _keep(kept, file, entry)
     return entry
@@ -48,18 +48,18 @@ def _keep(kept: Path, file: Path, entry: Entry) -> None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(kept, text)
     except (OSError, ValueError, TypeError):
-        return  # a home that cannot be written, or bases that only MMEngine finds, cost time and nothing else
+        return  # the home cannot be written, or only MMEngine finds the bases: works without the cache
 
 
 def _is_current(made_from: list[list[Any]], file: Path) -> bool:
     paths = [state[0] for state in made_from]
-    # Two installations share a home, and so this cache.
+    # Two installations may share a home folder, and so this cache.
     is_ours = paths[0] == str(file.resolve()) and paths[-len(MAKERS) :] == [str(maker) for maker in _makers()]
     return is_ours and all(_state(Path(state[0])) == state for state in made_from)
 
 
 def _made_from(file: Path) -> list[list[Any]]:
-    """List every file that an entry depends on as it is now: the config, its bases, our code."""
+    """List the state of every file that an entry depends on: the config, its bases, our code."""
     return [_state(one) for one in [*dict.fromkeys(_with_bases(file.resolve())), *_makers()]]
 
 
@@ -73,10 +73,10 @@ def _makers() -> list[Path]:
 
 
 def _with_bases(file: Path) -> Iterator[Path]:
-    """Yield a config file and the files that it builds on.
+    """Yield a config file and its bases.
 
     Raises:
-        ValueError: the bases are not written as plain text.
+        ValueError: `_base_` is not a literal.
     """
     yield file
     for line in ast.parse(file.read_bytes()).body:

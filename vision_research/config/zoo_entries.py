@@ -1,8 +1,8 @@
-"""One zoo file as options of the groups `schedule`, `aug`, `data` and `experiment`; `recipe` makes the `model` of it.
+"""Converts a zoo file to options of the groups `schedule`, `aug`, `data` and `experiment` (`recipe.py`: `model`).
 
-Each option carries the words of the file as they are (`recipe`), and beside them the knobs of our schema at the values
-that the file has, or null where it has no single one. Lowering lays the knobs over the words, so that nothing changes
-where nothing was typed. Pure functions over the tree of an MMEngine config.
+An option contains the file's own keys unchanged (`recipe`), and the keys of our schema with the file's values, or null
+where it has no single value. Lowering applies the schema keys on top of the recipe, so nothing changes unless a key is
+overridden. Pure functions over the tree of an MMEngine config.
 """
 
 from __future__ import annotations
@@ -10,104 +10,94 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from vision_research.config.dataset_tree import kind_of, part
-from vision_research.config.recipe import (
-    FLIPS,
-    L1_SWITCH_HOOK,
-    MODEL_HOOKS,
-    base_batch_size,
-    feeding,
-    listed,
-    tuple_paths,
-)
+from vision_research.config.dataset_tree import separate
+from vision_research.config.recipe import FLIPS, L1_SWITCH_HOOK, MODEL_HOOKS, base_batch_size, feeding
+from vision_research.config.traits import SPLITS
+from vision_research.config.tree import kind_of, listed, replace, tuple_paths
 
-SPLITS = ("train", "val", "test")
 STAGE_HOOKS = ("PipelineSwitchHook", L1_SWITCH_HOOK)
-# Words of a file by the group that carries them; `recipe` of an experiment has all others.
+# Keys of a file by the group whose recipe contains them; the recipe of an experiment has all others.
 SCHEDULE_KEYS = ("train_cfg", "val_cfg", "test_cfg", "optim_wrapper", "param_scheduler", "auto_scale_lr")
 DATA_KEYS = ("train_dataloader", "val_dataloader", "test_dataloader", "val_evaluator", "test_evaluator")
-# How the learning rate moves has no single value in a list of schedulers: null is what the list says.
+# These keys have no single value in a list of schedulers; null keeps the list.
 SHAPE = ("warmup_iters", "warmup_start_factor", "decay", "milestones", "gamma", "decay_begin", "min_lr_factor")
-# What each metric calls the value that a detector is chosen by.
-COCO_MONITORS = {"bbox": "coco/bbox_mAP", "segm": "coco/segm_mAP", "proposal": "coco/AR@1000"}
-MONITORS = {
-    "LVISMetric": "lvis/bbox_AP",
-    "LVISFixedAPMetric": "lvis_fixed_ap/AP",
-    "VOCMetric": "pascal_voc/mAP",
-    "OpenImagesMetric": "openimages/mAP",
-    "CocoPanopticMetric": "coco_panoptic/PQ",
-    "CityScapesMetric": "cityscapes/mAP",
-    "MOTChallengeMetric": "motchallenge-metric/MOTA",
-    "YouTubeVISMetric": "youtube_vis/segm_mAP",
-    "CrowdHumanMetric": "crowd_human/AP",
-    "ReIDMetrics": "reid-metric/mAP",
-    "OVCocoMetric": "coco/bbox_mAP",
-}
 
 
 def schedule_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """Turn an MMDetection config into the content of the `schedule` group.
+    """Convert an MMDetection config to the content of the `schedule` group.
+
+    Args:
+        config: `mmengine.Config.to_dict()` of a zoo file.
+        name: its name in the zoo.
 
     Raises:
-        KeyError: the file trains nothing.
+        KeyError: the file defines no training.
     """
     if not config.get("train_cfg"):
         raise KeyError(f"zoo/{name} trains nothing, so it has no schedule")
-    words = {key: config[key] for key in SCHEDULE_KEYS if key in config}
+    excerpt = {key: config[key] for key in SCHEDULE_KEYS if key in config}
     loop, hooks = config["train_cfg"], config.get("default_hooks") or {}
     checkpoint = hooks.get("checkpoint") or {}
     mine = {kind: hook for kind, hook in _hooks(config).items() if kind not in (*MODEL_HOOKS, *STAGE_HOOKS)}
     return {
         "max_epochs": loop.get("max_epochs"),
         "max_iters": loop.get("max_iters"),
-        # Some files compute theirs, and have 57300.0.
+        # Some files compute theirs as a float (57300.0).
         "val_interval": int(loop.get("val_interval", 1)),
         "dynamic_intervals": [[int(point) for point in pair] for pair in loop.get("dynamic_intervals") or []],
         "checkpoint_interval": int(checkpoint["interval"]) if "interval" in checkpoint else None,
         "max_keep_ckpts": checkpoint.get("max_keep_ckpts", 3),
         "accumulation": (config.get("optim_wrapper") or {}).get("accumulative_counts", 1),
         **dict.fromkeys(SHAPE),
-        "recipe": {**_carried(name, {**words, "hooks": mine}), "base_batch_size": base_batch_size(config, name)},
+        "recipe": {**_recipe(name, {**excerpt, "hooks": mine}), "base_batch_size": base_batch_size(config, name)},
     }
 
 
 def aug_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """Turn an MMDetection config into the content of the `aug` group.
+    """Convert an MMDetection config to the content of the `aug` group.
+
+    Args:
+        config: `mmengine.Config.to_dict()` of a zoo file.
+        name: its name in the zoo.
 
     Raises:
-        KeyError: the file trains nothing.
+        KeyError: the file defines no training.
     """
     if not config.get("train_dataloader"):
         raise KeyError(f"zoo/{name} trains nothing, so it has no augmentation")
-    frames = {split: part(dataset)[0] for split, dataset in _datasets(config)}
+    templates = {split: separate(dataset)[0] for split, dataset in _datasets(config)}
     hooks = {kind: hook for kind, hook in _hooks(config).items() if kind in STAGE_HOOKS}
     preprocessor = (config.get("model") or {}).get("data_preprocessor") or config.get("data_preprocessor") or {}
-    words = {**frames, "hooks": hooks, "batch_augments": preprocessor.get("batch_augments")}
-    carried = _carried(name, words)
-    # Of validation a file mirrors nothing; what its tests with augmentation mirror is counted, not drawn.
-    flipped = {key: _flipped_as_the_data_allows(carried[key]) for key in ("train", "hooks") if key in carried}
+    excerpt = {**templates, "hooks": hooks, "batch_augments": preprocessor.get("batch_augments")}
+    recipe = _recipe(name, excerpt)
+    # Validation pipelines do not mirror, and those of test-time augmentation mirror deterministically.
+    flipped = {key: _flipped_as_the_data_allows(recipe[key]) for key in ("train", "hooks") if key in recipe}
     return {
         "image_size": feeding(config)["image_size"],
         "final_epochs": _final_epochs(config, hooks),
-        "recipe": {**carried, **flipped, "hook_order": list(_hooks(config))},
+        "recipe": {**recipe, **flipped, "hook_order": list(_hooks(config))},
     }
 
 
 def data_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """Turn an MMDetection config into the content of the `data` group: the file's own data sets.
+    """Convert an MMDetection config to the content of the `data` group: the file's own data sets.
+
+    Args:
+        config: `mmengine.Config.to_dict()` of a zoo file.
+        name: its name in the zoo.
 
     Raises:
-        KeyError: the file names no training data.
+        KeyError: the file defines no training data.
     """
     train, val = config.get("train_dataloader"), config.get("val_dataloader") or {}
     if not train:
         raise KeyError(f"zoo/{name} names no training data")
-    words: dict[str, Any] = {key: config[key] for key in DATA_KEYS if key in config}
+    excerpt: dict[str, Any] = {key: config[key] for key in DATA_KEYS if key in config}
     for split, dataset in _datasets(config):
         loader = f"{split}_dataloader"
-        words[loader] = {key: value for key, value in words[loader].items() if key != "dataset"}
-        words[split] = part(dataset)[1]
-    first = words["train"][0]
+        excerpt[loader] = {key: value for key, value in excerpt[loader].items() if key != "dataset"}
+        excerpt[split] = separate(dataset)[1]
+    first = excerpt["train"][0]
     return {
         "kind": "zoo",
         "root": config.get("data_root") or first.get("data_root") or "",
@@ -118,42 +108,42 @@ def data_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
         "num_workers": train.get("num_workers", 0),
         "persistent_workers": train.get("persistent_workers", False),
         "default_weights": "backbone",
-        "recipe": {**_carried(name, words), "root": config.get("data_root") or first.get("data_root") or ""},
+        "recipe": {**_recipe(name, excerpt), "root": config.get("data_root") or first.get("data_root") or ""},
     }
 
 
 def experiment_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """Turn an MMDetection config into an experiment: every group from this file, and what belongs to no group."""
+    """Convert an MMDetection config to an experiment: all groups from this file, and the keys of no group.
+
+    Args:
+        config: `mmengine.Config.to_dict()` of a zoo file.
+        name: its name in the zoo.
+    """
     rest = {key: value for key, value in config.items() if key not in ("model", *SCHEDULE_KEYS, *DATA_KEYS)}
     rest.pop("custom_hooks", None)
-    schedule: dict[str, Any] = {"schedule": {"monitor": monitor}} if (monitor := _monitor(config)) else {}
     seed = (config.get("randomness") or {}).get("seed")
     return {
         "defaults": [{f"override /{group}": f"zoo/{name}"} for group in ("model", "schedule", "aug", "data")],
-        **schedule,
         **({} if seed is None else {"seed": seed}),
-        "recipe": _carried(name, rest),
+        "recipe": _recipe(name, rest),
     }
 
 
-def _flipped_as_the_data_allows(node: Any) -> Any:
-    """Let `data.flip_prob` reach the flips of a file, where the data has one: a mirrored 2 is no 2.
+def _flipped_as_the_data_allows(tree: Any) -> Any:
+    """Let `data.flip_prob`, unless it is null, set the probability of a file's flips: a mirrored digit is not a digit.
 
-    It is an interpolation in the place of the file's number, so that a number that is typed there still wins.
+    The file's number becomes an interpolation, which an override of that number replaces.
     """
-    if isinstance(node, list):
-        return [_flipped_as_the_data_allows(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    changed = {key: _flipped_as_the_data_allows(value) for key, value in node.items()}
-    prob = node.get("prob")
-    if kind_of(node) in FLIPS and isinstance(prob, (int, float)):
-        changed["prob"] = f"${{first:${{data.flip_prob}},{prob}}}"
-    return changed
+
+    def change(_: str, node: Any) -> Any:
+        is_flip = isinstance(node, dict) and kind_of(node) in FLIPS and isinstance(node.get("prob"), (int, float))
+        return {**node, "prob": f"${{first:${{data.flip_prob}},{node['prob']}}}"} if is_flip else node
+
+    return replace(tree, change)
 
 
-def _carried(name: str, words: dict[str, Any]) -> dict[str, Any]:
-    return {"zoo": name, "tuples": list(tuple_paths(words)), **listed(words)}
+def _recipe(name: str, excerpt: dict[str, Any]) -> dict[str, Any]:
+    return {"zoo": name, "tuples": list(tuple_paths(excerpt)), **listed(excerpt)}
 
 
 def _datasets(config: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -172,17 +162,3 @@ def _final_epochs(config: dict[str, Any], hooks: dict[str, dict[str, Any]]) -> i
     if "PipelineSwitchHook" in hooks and length:
         return int(length - hooks["PipelineSwitchHook"]["switch_epoch"])
     return int(hooks.get(L1_SWITCH_HOOK, {}).get("num_last_epochs", 0))
-
-
-def _monitor(config: dict[str, Any]) -> str | None:
-    evaluator = config.get("val_evaluator")
-    if not evaluator:
-        return None
-    metric = evaluator[0] if isinstance(evaluator, list) else evaluator
-    # `auto` is MMEngine's word for the first value that the metric gives.
-    name = MONITORS.get(metric["type"], "auto")
-    if metric["type"] == "CocoMetric":
-        kinds = metric.get("metric", "bbox")
-        name = next((name for kind, name in COCO_MONITORS.items() if kind in kinds), "auto")
-    of_both = (config.get("val_cfg") or {}).get("type") == "TeacherStudentValLoop"
-    return f"teacher/{name}" if of_both and name != "auto" else name

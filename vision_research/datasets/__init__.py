@@ -1,1 +1,1 @@
-"""The embedded default data set, and what is looked at in a data set before anything is trained on it."""
+"""Data sets: annotation formats, the check of a data set before a training, and the embedded data sets of digits."""

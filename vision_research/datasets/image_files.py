@@ -1,7 +1,4 @@
-"""Looks at the files of a data set: which are missing, what lies where they were looked for, whether a sample decodes.
-
-Reads folders and a few files; knows nothing of annotation formats.
-"""
+"""Checks the image files of a data set: which are missing, and whether a few of them can be decoded."""
 
 from __future__ import annotations
 
@@ -16,17 +13,17 @@ from vision_research.datasets.findings import find, show
 
 _MAX_LISTED = 8
 _MAX_SEARCHED = 1000
-# Asking for the size of every image of COCO takes minutes on a network disk; a thousand tell another copy as well.
+# Reading the size of every image of COCO takes minutes on a network disk; a thousand also distinguish two copies.
 _MAX_SIZES = 1000
 
 
 def missing_files(folder: Path, names: Iterable[str]) -> list[str]:
-    """Return the names that are not there, in the order given.
+    """Return the names of missing files, in the order given.
 
-    Every folder is listed once: on a network disk that is far cheaper than asking for each of 100,000 images.
+    Every folder is listed once: on a network disk that takes much less time than a request for each of 100,000 images.
 
     Args:
-        folder: what the names are relative to.
+        folder: folder that the names are relative to.
         names: relative (or absolute) file names.
     """
     listings: dict[str, frozenset[str]] = {}
@@ -41,16 +38,15 @@ def missing_files(folder: Path, names: Iterable[str]) -> list[str]:
 
 
 def missing_path_problem(key: str, path: Path, kind: str, root: Path | None = None) -> str:
-    """Say that a file or folder is not there, and what is, so that the person sees the slip.
+    """Return the text for a missing file or folder.
+
+    It names the nearest folder that exists, its content, and what to type.
 
     Args:
-        key: what was typed, for example `data.train_ann`.
-        path: the absolute path it leads to.
+        key: the key that was typed, for example `data.train_ann`.
+        path: the absolute path.
         kind: `file` or `folder`.
         root: folder that the typed value is relative to.
-
-    Returns:
-        One problem text; it names the nearest folder that exists, what lies in it, and what to type.
     """
     typed = f"{key}={as_typed(path, root)}"
     if path.exists():
@@ -70,14 +66,14 @@ def missing_images_problem(
     """Check that the images of an annotation file are there.
 
     Args:
-        key: what was typed for the folder, for example `data.img_prefix`.
-        folder: where the images should be.
+        key: the key of the folder, for example `data.img_prefix`.
+        folder: folder of the images.
         names: file names relative to it.
         ann_file: file that lists them.
         root: folder that the typed value is relative to.
 
     Returns:
-        No text, or one that counts and names the missing images and says where they lie, if they were found.
+        No text, or one that counts and names the missing images, and says where they are if they were found.
     """
     if not names:
         return []
@@ -96,13 +92,17 @@ def missing_images_problem(
 
 
 def as_typed(path: Path, root: Path | None) -> str:
-    """Return a path as a person types it: relative to `root` where it lies in it."""
-    inside = root is not None and path.is_relative_to(root)
-    return str(path.relative_to(root)) if root is not None and inside else str(path)
+    """Return a path as a person types it.
+
+    Args:
+        path: the path.
+        root: folder that typed paths are relative to; paths outside of it are typed in full.
+    """
+    return str(path.relative_to(root) if root is not None and path.is_relative_to(root) else path)
 
 
 def _locate(root: Path, name: str) -> Path | None:
-    """Find the folder, `root` or up to two levels below, that `name` is relative to."""
+    """Find the folder that contains `name`: `root`, or a folder at most two levels below it."""
     if "\0" in name:
         return None
     folders = itertools.chain([root], _folders_in(root), *(_folders_in(folder) for folder in _folders_in(root)))
@@ -114,10 +114,10 @@ def _folders_in(folder: Path) -> list[Path]:
 
 
 def sample_problems(key: str, paths: Sequence[Path], num_samples: int = 8) -> list[str]:
-    """Decode a few images, spread evenly from the first to the last, as training will.
+    """Decode a few images, spread evenly, as training will.
 
     Args:
-        key: what to name in the texts, for example `data.root`.
+        key: the key to name in the text, for example `data.root`.
         paths: images that exist.
         num_samples: how many of them to decode at most.
 
@@ -134,14 +134,24 @@ def sample_problems(key: str, paths: Sequence[Path], num_samples: int = 8) -> li
 
 
 def spread(items: Sequence[Path], count: int) -> list[Path]:
-    """Pick at most `count` items at even steps, the first among them."""
+    """Choose items at even steps, beginning with the first.
+
+    Args:
+        items: the items.
+        count: how many to choose at most.
+    """
     if len(items) <= count:
         return list(items)
     return [items[index * len(items) // count] for index in range(count)]
 
 
 def sizes_digest(folder: Path, names: Iterable[str]) -> str:
-    """Digest all names and the sizes in bytes of up to 1000 of the files: do two machines hold the same images?"""
+    """Return a digest of all names and of the sizes of up to 1000 of the files, to compare the images of two machines.
+
+    Args:
+        folder: folder of the images.
+        names: file names relative to it, in any order.
+    """
     ordered = sorted(names)
     digest = hashlib.sha256("\n".join(ordered).encode("utf-8", "backslashreplace"))
     for path in spread([folder / name for name in ordered], _MAX_SIZES):
@@ -158,7 +168,7 @@ def _names_in(folder: Path) -> frozenset[str]:
 
 
 def _why_undecodable(path: Path) -> str:
-    # cv2 takes 0.3 s to import; commands that look at no image do without.
+    # Importing cv2 takes 0.3 s, which commands that check no image save.
     import cv2
     import numpy as np
 
@@ -169,7 +179,7 @@ def _why_undecodable(path: Path) -> str:
     if not data:
         return "empty file"
     if data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data:
-        # OpenCV 4 fills the rest of a truncated JPEG with grey and calls it decoded; OpenCV 5 refuses it.
+        # OpenCV 4 decodes a truncated JPEG and fills the rest with grey; OpenCV 5 refuses it.
         return "truncated JPEG"
     if cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is None:
         return "Git LFS pointer; type git lfs pull" if data.startswith(b"version https://git-lfs") else "no image"

@@ -1,4 +1,4 @@
-"""A folder of images without annotations, as a data set: to compare an artifact on, or to predict."""
+"""A folder of images without annotations, as a data set: to verify an exported model on, or to predict on."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".
 
 
 def list_images(folder: Path) -> list[Path]:
-    """List the images in a folder and below it, in the order of their paths; hidden files are none."""
+    """List the images in a folder and below it, in the order of their paths, without hidden files."""
     return sorted(path for path in _files(folder) if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    # Not rglob: a folder in S3 has none, and asking of a file whether it is a folder would cost a request there.
+    # Not rglob, which S3 paths lack. There, is_dir() of a file would cost a request, so is_file() comes first.
     for path in folder.iterdir():
         if path.name.startswith("."):
             continue
@@ -27,12 +27,12 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def image_folder_dataset(images: Sequence[Path], classes: Sequence[str], ann_file: Path) -> dict[str, Any]:
-    """Write images as a COCO file without annotations, and describe it as an MMDetection data set.
+    """Write images to a COCO file without annotations, and return the config of its data set.
 
     Args:
         images: files that exist.
-        classes: of the detector, in the order of its labels.
-        ann_file: the COCO file to write. Sizes in it are 1: nothing that reads it asks for them.
+        classes: class names of the detector, in the order of the labels.
+        ann_file: the COCO file to write. The sizes in it are 1, because nothing uses them.
     """
     document = {
         "images": [

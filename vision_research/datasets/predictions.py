@@ -1,7 +1,7 @@
-"""Predictions on disk: a journal that grows image by image, and the COCO file that it becomes at the end.
+"""Predictions on disk: a journal to which images are appended, and the COCO file that is made from it at the end.
 
-After a kill the journal holds every image that was done, and at most one torn line, which is cut off. The COCO file is
-written as a whole, so that it is never a part.
+If the command is killed, the journal holds every finished image, and at most one incomplete line, which is removed when
+the command continues. The COCO file is written in one step, so it is always complete.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ RESULT = "predictions.json"
 
 
 class Predictions:
-    """The predictions in one folder.
+    """The predictions in a folder.
 
     Args:
-        folder: where they lie; made with the first predictions: a detector that cannot be loaded leaves nothing.
-        made_by: what decides them: detector, images, thresholds. Others in the folder are not gone on with.
+        folder: made with the first predictions, so that a detector that cannot be loaded leaves no folder.
+        made_by: what the predictions depend on: detector, images, thresholds.
 
     Raises:
-        ConfigError: the folder holds predictions that were made otherwise.
+        ConfigError: the folder holds predictions with another `made_by`.
     """
 
     def __init__(self, folder: Path, made_by: dict[str, Any]) -> None:
@@ -39,10 +39,10 @@ class Predictions:
         if found is not None and found != made_by:
             differing = ", ".join(sorted(key for key in made_by if found.get(key) != made_by[key]))
             raise ConfigError(f"out={folder}: it holds predictions with another {differing}. Type another out=FOLDER")
-        self.num_done = 0 if found is None or self.is_complete else self._go_on()
+        self.num_done = 0 if found is None or self.is_complete else self._repair_journal()
 
     def add(self, entries: Sequence[dict[str, Any]]) -> None:
-        """Note images that are done.
+        """Append images that are done.
 
         Args:
             entries: each with `file_name`, and `width`, `height` and `annotations` (without ids) or `problem`.
@@ -56,13 +56,13 @@ class Predictions:
         self.num_done += len(entries)
 
     def finish(self, classes: Sequence[str]) -> list[dict[str, Any]]:
-        """Write the COCO file, and take the journal away.
+        """Write the COCO file, and delete the journal.
 
         Args:
             classes: names, in the order of the labels; their category ids count from 1.
 
         Returns:
-            The images that could not be used, each with `file_name` and `problem`.
+            The images that could not be read, each with `file_name` and `problem`.
         """
         entries = self._entries()[1:]
         images: list[dict[str, Any]] = []
@@ -90,8 +90,8 @@ class Predictions:
         entries = self._entries()
         return entries[0] if entries else None
 
-    def _go_on(self) -> int:
-        """Cut off a torn last line; return how many images the journal holds."""
+    def _repair_journal(self) -> int:
+        """Remove an incomplete last line; return the number of images in the journal."""
         whole = self._journal.read_bytes()
         if (end := whole.rfind(b"\n") + 1) < len(whole):
             os.truncate(self._journal, end)

@@ -1,8 +1,8 @@
-"""Files of proposals: boxes that may hold an object, of every image of a split, as an RPN has found them.
+"""Files of proposals: the boxes that an RPN has found in every image of a split.
 
-A NumPy archive (`.npz`) of plain arrays, which cannot hold code: `image_ids` (N,) int64, `names` (N,) of the images'
-files without their folders, `counts` (N,) int64, and the boxes of all images one after the other, `boxes` (P, 4)
-float32, xyxy in pixels of the image, and `scores` (P,) float32, best first within an image.
+A file is a NumPy archive (`.npz`) of plain arrays, which cannot contain code: `image_ids` (N,) int64, `names` (N,) file
+names without folders, `counts` (N,) int64, and for all images one after the other `boxes` (P, 4) float32, xyxy, pixels
+of the image, and `scores` (P,) float32, best first within an image.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ Boxes = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Proposals:
-    """Those of one image.
+    """The proposals of one image.
 
     Attributes:
-        name: of its file, without folders.
+        name: name of the image file, without folders.
         boxes: (K, 4) float32, xyxy in pixels.
         scores: (K,) float32, best first.
     """
@@ -40,11 +40,11 @@ class Proposals:
 
 
 def write_proposals(path: Path, proposals: Mapping[int, Proposals]) -> None:
-    """Write a file, whole or not at all.
+    """Write a file of proposals in one step.
 
     Args:
-        path: its place; the folder is there.
-        proposals: by the COCO id of their image.
+        path: the file; its folder exists.
+        proposals: proposals by the COCO id of the image.
     """
     content = io.BytesIO()
     np.savez(
@@ -59,10 +59,10 @@ def write_proposals(path: Path, proposals: Mapping[int, Proposals]) -> None:
 
 
 def read_proposals(content: bytes) -> dict[int, Proposals]:
-    """Read the content of a file; the proposals by the COCO id of their image.
+    """Return the proposals in the content of a file, by the COCO id of the image.
 
     Raises:
-        ValueError: it is no such file.
+        ValueError: it is no file of proposals.
     """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
@@ -79,11 +79,11 @@ def read_proposals(content: bytes) -> dict[int, Proposals]:
 
 
 def proposal_file_problem(key: str, file: Any, ann_file: Any) -> str | None:
-    """Say what is wrong with a file of proposals, before anything starts.
+    """Check a file of proposals; return the problem as a text, or None.
 
     Args:
-        key: as it is typed.
-        file: its path, here or in S3.
+        key: the key that names the file.
+        file: its path, on this machine or in S3.
         ann_file: the COCO file of the same images.
     """
     make = "Make it: python -m vision_research.test run=RUN_OF_AN_RPN data.val_ann=FILE proposals=FILE.npz"
@@ -94,7 +94,7 @@ def proposal_file_problem(key: str, file: Any, ann_file: Any) -> str | None:
     except ValueError as error:
         return f"{key}={file}: {error}. {make}"
     images = {image["id"]: image["file_name"] for image in json.loads(ann_file.read_text(encoding="utf-8"))["images"]}
-    # Ids often begin with 1 in every split: a name tells the splits apart.
+    # Names are compared as well, because ids often begin with 1 in every split.
     present = {number for number, name in images.items() if number in found and found[number].name == _last(name)}
     if missing := [name for number, name in images.items() if number not in present]:
         return (

@@ -1,4 +1,4 @@
-"""Export: a trained detector becomes one TorchScript file that needs nothing but torch.
+"""Export: writes a trained detector as a file that needs nothing but its runtime. See README.md in this folder.
 
-Imports nothing: the consumer process, which proves that claim, imports this package before its own module.
+Imports nothing: the consumer process, which proves what a file needs, imports this package.
 """

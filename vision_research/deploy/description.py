@@ -1,4 +1,4 @@
-"""What goes into the manifest of a file: where it came from, what it takes and gives, and what its check measured."""
+"""Fills in the manifest of a file: where it came from, what it takes and gives, and what its check measured."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from vision_research.deploy.detections import Difference
+from vision_research.deploy.artifact.manifest import OUTPUT, Manifest, sha256
+from vision_research.deploy.build.input_spec import InputSpec
+from vision_research.deploy.build.source import Source
+from vision_research.deploy.check.difference import Difference
+from vision_research.deploy.check.reference import PythonDetector
+from vision_research.deploy.check.verify import CaseResult, Verification
 from vision_research.deploy.formats.job import Job
-from vision_research.deploy.input_spec import InputSpec
-from vision_research.deploy.manifest import OUTPUT, Manifest, sha256
-from vision_research.deploy.reference import PythonDetector
+from vision_research.deploy.formats.registry import format_of
 from vision_research.deploy.request import ExportRequest
-from vision_research.deploy.source import Source
-from vision_research.deploy.verify import CaseResult, Verification
 
 MASKS = {"masks": "(N, H, W) bool, pixels of the image given"}
 BATCH_OUTPUT = {
@@ -34,16 +35,19 @@ def describe(
     path: Path,
     verification: Verification | None,
 ) -> Manifest:
-    """The manifest of a file that was written.
+    """Make the manifest of a file that was written.
 
     Args:
-        name: of the format.
-        request: what was asked for.
+        name: name of the format.
+        request: the request of the export.
         job: what was written.
-        source: what it was made from.
+        source: what the export started from.
         reference: the detector in Python.
         path: the file.
-        verification: what the check measured, where there was one.
+        verification: what the check measured; None where there was none.
+
+    Returns:
+        The manifest.
     """
     per_class = job.form.lowest_scores
     boxes, masks = (OUTPUT, MASKS) if request.batch == 1 else (BATCH_OUTPUT, BATCH_MASKS)
@@ -72,17 +76,25 @@ def describe(
 
 
 def describe_artifact(path: Path, name: str) -> dict[str, Any]:
-    """Name, digest and size of a saved model that will be called `name`; and of the file of weights beside it."""
+    """Describe the file of a saved model, and the file of weights beside it.
+
+    Args:
+        path: where the file is now.
+        name: its final name.
+
+    Returns:
+        Name, sha256 and size in bytes.
+    """
     described: dict[str, Any] = {"file": name, "sha256": sha256(path), "size_bytes": path.stat().st_size}
-    weights = path.with_suffix(".bin")
-    if path.suffix == ".xml":
+    if suffix := format_of(path).weights_suffix:
+        weights = path.with_suffix(suffix)
         described["size_bytes"] += weights.stat().st_size
-        described["weights"] = {"file": Path(name).with_suffix(".bin").name, "sha256": sha256(weights)}
+        described["weights"] = {"file": Path(name).with_suffix(suffix).name, "sha256": sha256(weights)}
     return described
 
 
 def describe_input(spec: InputSpec) -> dict[str, Any]:
-    """What an exported model takes and does to it.
+    """Describe an image that an exported model takes, and what the model does to it.
 
     Args:
         spec: its preprocessing.
@@ -101,6 +113,7 @@ def describe_input(spec: InputSpec) -> dict[str, Any]:
         "padding": {
             "before_normalisation": list(spec.pad_value) if spec.pad_before_normalise else None,
             "divisor": max(spec.pad_divisor, spec.tensor_divisor),
+            "network_divisor": spec.network_divisor,
             "to_square": spec.pad_to_square,
             "centred": spec.centred > 0,
             "after_normalisation": spec.tensor_pad_value,
@@ -110,10 +123,10 @@ def describe_input(spec: InputSpec) -> dict[str, Any]:
 
 
 def describe_tensor(spec: InputSpec) -> dict[str, Any]:
-    """What an exported model takes that leaves the preprocessing to its caller.
+    """Describe the tensor that an exported model without preprocessing takes.
 
     Args:
-        spec: that preprocessing, described as well.
+        spec: the preprocessing that is left to the caller; it is described as well.
     """
     smallest, largest = spec.tensor_bounds
     return {
@@ -125,7 +138,7 @@ def describe_tensor(spec: InputSpec) -> dict[str, Any]:
 
 
 def describe_verification(verification: Verification) -> dict[str, Any]:
-    """The tolerances, and what was measured in total and for each image."""
+    """Describe the tolerances, and what was measured in total and for each image."""
     cases = verification.cases
     measured = verification.average_precision
     described: dict[str, Any] = {
@@ -149,7 +162,7 @@ def describe_verification(verification: Verification) -> dict[str, Any]:
 
 
 def _measured(verification: Verification, differences: list[Difference]) -> dict[str, float] | None:
-    """The largest differences between partners and what was allowed; None where it was not run from there on."""
+    """The largest differences between partners and what was allowed; None where there are no differences."""
     if not differences:
         return None
     allowed = verification.bounds.tolerance

@@ -1,4 +1,4 @@
-"""The error of an export that cannot be done, or that was done and found to be wrong."""
+"""The error of an export that cannot be done, or whose artifact is found to be wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an export is asked to do; crosses to the export's own process as JSON."""
+"""The request of an export, which is passed to the export's own process as JSON."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-FORMATS = {"torchscript": ".ts", "onnx": ".onnx", "openvino": ".xml", "pt2": ".pt2", "tensorrt": ".engine"}
-"""The suffix of each format's file."""
+from vision_research.deploy.formats.registry import FORMATS, SUFFIXES
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 
@@ -20,23 +19,23 @@ class ExportRequest:
     Attributes:
         config: the MMEngine config of the detector.
         checkpoint: its weights.
-        output: the file to write; the manifest lies beside it, with `.json` put after its name. Where there are several
-            formats, each takes its own suffix in the place of this one's.
-        formats: of `FORMATS`, in the order to write them.
-        shape: height and width of a fixed input size; None follows the test pipeline.
-        bounds: smallest and largest (height, width) of an input that follows the image; None takes what the test
+        output: the file to write; the manifest lies beside it, under its name with `.json` appended. With several
+            formats each file gets the suffix of its format.
+        formats: names of `FORMATS`, in the order to write them.
+        shape: height and width of a fixed canvas; None follows the test pipeline.
+        bounds: smallest and largest (height, width) of a tensor that follows the image; None takes what the test
             pipeline can give. Not together with `shape`.
-        batch: images at once; None takes any number.
-        precision: of `PRECISIONS`; `int8` is calibrated on validation images.
-        preprocess: whether the artifact takes (H, W, 3) uint8 BGR images, or the normalised tensor.
-        fuse: whether the network of a TorchScript file has batch norms folded and channels last.
-        score_thr: detections score more than this; None keeps the config's.
-        thresholds: for each class, its name and the lowest score that is given out, applied to what the suppression
-            keeps; None gives out all.
+        batch: number of images at once; None takes any number.
+        precision: one of `PRECISIONS`; `int8` is calibrated on validation images.
+        preprocess: whether the artifact takes (H, W, 3) uint8 BGR images, or else the normalised tensor.
+        fuse: whether the network of a TorchScript file has batch norms folded and computes in channels-last order.
+        score_thr: detections score more than this; None keeps the config's threshold.
+        thresholds: for each class, its name and the lowest score that is given out, applied after suppression; None
+            gives out all.
         verify: whether the artifact is compared with the detector in Python before it is kept.
-        num_images: validation images to compare on, besides those that are made of them.
+        num_images: number of validation images to compare on, besides those that are made of them.
         run_id: of the tracked run that the model comes from.
-        trust_checkpoint: unpickle a checkpoint that holds more than weights and MMEngine's own records.
+        trust_checkpoint: whether a checkpoint is unpickled that holds more than weights and MMEngine's own records.
     """
 
     config: Path
@@ -57,14 +56,14 @@ class ExportRequest:
     trust_checkpoint: bool = False
 
     def path_of(self, name: str) -> Path:
-        """The file of a format: the output, with that format's suffix where it has one."""
-        suffix = FORMATS[name]
-        if self.output.suffix in FORMATS.values():
+        """The file of a format: the output, with the suffix of that format."""
+        suffix = FORMATS[name].suffix
+        if self.output.suffix in SUFFIXES:
             return self.output.with_suffix(suffix)
         return self.output.with_name(self.output.name + suffix)
 
     def to_json(self) -> str:
-        """As one line of JSON."""
+        """The request as one line of JSON."""
         return json.dumps(asdict(self), default=str)
 
     @classmethod
@@ -77,5 +76,5 @@ class ExportRequest:
 
 
 def _as_tuple(value: Any) -> Any:
-    """JSON has lists only; those of a request are tuples, nested ones too."""
+    """Turn lists into tuples, nested ones too: JSON has no tuples, and a request has no lists."""
     return tuple(_as_tuple(item) for item in value) if isinstance(value, list) else value

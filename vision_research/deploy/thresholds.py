@@ -1,4 +1,4 @@
-"""The score threshold of each class, from their file into the order of the labels."""
+"""Reads the score thresholds of classes from a file, and orders them by label."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read_thresholds(path: Path) -> tuple[tuple[str, float], ...]:
         Class names with their lowest scores, in the order of `classes`.
 
     Raises:
-        ExportError: there is no such file, or it is no file of thresholds.
+        ExportError: there is no such file, or it holds no thresholds.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -36,10 +36,17 @@ def read_thresholds(path: Path) -> tuple[tuple[str, float], ...]:
 
 
 def thresholds_of(named: Sequence[tuple[str, float]], classes: Sequence[str]) -> tuple[float, ...]:
-    """Bring thresholds into the order of the labels.
+    """Order thresholds by label.
+
+    Args:
+        named: class names with their thresholds.
+        classes: class names of the detector, in the order of the labels.
+
+    Returns:
+        Thresholds in the order of the labels.
 
     Raises:
-        ExportError: they are those of other classes.
+        ExportError: they are thresholds of other classes.
     """
     given = dict(named)
     if set(given) != set(classes):

@@ -1,1 +1,1 @@
-"""What runs inside a training process: preflight, tasks, loops and hooks. Knows nothing of Hydra or MLflow."""
+"""What a rank runs: jobs, loops, samplers, hooks and how they end. Knows nothing of Hydra or MLflow."""

@@ -14,9 +14,9 @@ from torch import nn
 
 @OPTIM_WRAPPERS.register_module()
 class BFloat16OptimWrapper(OptimWrapper):
-    """Runs the forward pass in bfloat16 where that is safe.
+    """Runs the forward pass in bfloat16 where autocast considers it safe.
 
-    bfloat16 has the exponent range of float32, so there is no loss to scale. MMEngine's `AmpOptimWrapper` always builds
+    bfloat16 has the exponent range of float32, so the loss needs no scaling. MMEngine's `AmpOptimWrapper` always builds
     a CUDA gradient scaler and refuses to start without a GPU.
     """
 

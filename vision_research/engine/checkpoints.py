@@ -1,4 +1,4 @@
-"""Finds the checkpoints of a run, and tells whole ones from those cut short by a crash. Runs nothing of theirs."""
+"""Finds the checkpoints of a run and tells whole ones from truncated ones, without running code from them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from vision_research.storage.checkpoint_types import allow_checkpoint_types
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint and where in the training it was made.
+    """A checkpoint and the point of the training at which it was saved.
 
     Attributes:
         path: the file.
         epoch: epochs done.
         iteration: iterations done.
-        score: best value of the watched metric up to then; None where nothing was validated.
+        score: best value of the monitored metric up to then; None without a validation.
     """
 
     path: Path
@@ -31,25 +31,15 @@ class Checkpoint:
     iteration: int
     score: float | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as JSON values."""
-        return {**asdict(self), "path": str(self.path)}
-
 
 @dataclass(frozen=True)
-class Resumable:
-    """What a training can go on from.
+class Resumable(Checkpoint):
+    """The newest whole checkpoint of a run, from which the training can be resumed.
 
     Attributes:
-        path: the newest checkpoint that is whole.
-        epoch: epochs done.
-        iteration: iterations done.
-        broken: newer or older checkpoints that are not whole, to be reported.
+        broken: other checkpoints, which are not whole.
     """
 
-    path: Path
-    epoch: int
-    iteration: int
     broken: tuple[Path, ...] = ()
 
     @property
@@ -61,27 +51,24 @@ class Resumable:
         return f"{names}: truncated by a crash, or damaged since; taking {self.path.name} (iteration {self.iteration})"
 
 
+def training_checkpoints(work_dir: Path) -> list[Path]:
+    """List the checkpoints that a training can resume from; best ones are saved without the optimizer."""
+    return [*sorted(work_dir.glob("epoch_*.pth")), *sorted(work_dir.glob("iter_*.pth"))]
+
+
 def find_resumable(work_dir: Path) -> Resumable:
     """Return the whole checkpoint with the most iterations.
-
-    Best checkpoints (`best_*.pth`) do not count: they are saved without the optimizer.
-
-    Args:
-        work_dir: folder of the run.
 
     Raises:
         UserError: there is none.
     """
-    files = sorted(work_dir.glob("epoch_*.pth")) + sorted(work_dir.glob("iter_*.pth"))
-    read = {path: _read(path) for path in files}
+    read = {path: _read(path) for path in training_checkpoints(work_dir)}
     broken = [path for path, checkpoint in read.items() if checkpoint is None]
-    whole = sorted(
-        (found for found in read.values() if found is not None), key=lambda found: found.iteration, reverse=True
-    )
-    for checkpoint in whole:
+    readable = [checkpoint for checkpoint in read.values() if checkpoint is not None]
+    for checkpoint in sorted(readable, key=lambda one: one.iteration, reverse=True):
         # Reading every byte of every checkpoint takes minutes in a large folder; the newest one is nearly always good.
-        if _intact(checkpoint.path):
-            return Resumable(checkpoint.path, checkpoint.epoch, checkpoint.iteration, tuple(broken))
+        if _is_intact(checkpoint.path):
+            return Resumable(**vars(checkpoint), broken=tuple(broken))
         broken.append(checkpoint.path)
     found = f"only broken ones: {', '.join(path.name for path in broken)}" if broken else "no epoch_*.pth or iter_*.pth"
     raise UserError(
@@ -90,29 +77,24 @@ def find_resumable(work_dir: Path) -> Resumable:
 
 
 def describe_checkpoints(work_dir: Path) -> dict[str, dict[str, Any] | None]:
-    """Describe the best and the last checkpoint of a run for its record.
+    """Describe the best and the last checkpoint of a run for its outcome file.
 
     Returns:
         `best` and `last`, each with `path`, `epoch`, `iteration` and `score`, or None where there is none.
     """
-    best = [found for path in work_dir.glob("best_*.pth") if (found := _read(path)) is not None]
-    last = [
-        found
-        for path in (*work_dir.glob("epoch_*.pth"), *work_dir.glob("iter_*.pth"))
-        if (found := _read(path)) is not None
-    ]
-    described = {"best": best, "last": last}
-    return {
-        name: max(found, key=lambda checkpoint: checkpoint.iteration).to_json() if found else None
-        for name, found in described.items()
-    }
+    described: dict[str, dict[str, Any] | None] = {}
+    for name, files in (("best", work_dir.glob("best_*.pth")), ("last", training_checkpoints(work_dir))):
+        found = [checkpoint for path in files if (checkpoint := _read(path)) is not None]
+        newest = max(found, key=lambda checkpoint: checkpoint.iteration, default=None)
+        described[name] = None if newest is None else {**asdict(newest), "path": str(newest.path)}
+    return described
 
 
 def _read(path: Path) -> Checkpoint | None:
-    """Return what a checkpoint says of itself, without reading its tensors; None if it is damaged.
+    """Read the position and score of a checkpoint, not its tensors; None if it is damaged.
 
     Raises:
-        UserError: it is whole, but holds types that are not allowed.
+        UserError: it holds types that are not allowed.
     """
     if not zipfile.is_zipfile(path):
         return None
@@ -131,8 +113,8 @@ def _read(path: Path) -> Checkpoint | None:
         return None
 
 
-def _intact(path: Path) -> bool:
-    """Compare every byte with the checksums that torch.save has put into the file (a zip archive)."""
+def _is_intact(path: Path) -> bool:
+    """Compare every byte with the checksums in the file, which is a zip archive."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None

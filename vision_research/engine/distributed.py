@@ -1,25 +1,28 @@
-"""Prepares a config for the processes it runs on: one process or many, with GPUs or without."""
+"""Sets a config up for one or many processes, on GPUs or CPUs."""
 
 from __future__ import annotations
 
 import os
 from datetime import timedelta
+from typing import Any
 
 import torch
 from mmengine import Config
+from mmengine.model import is_model_wrapper
 from torch import distributed
 
 
+def detector_of(runner: Any) -> Any:
+    """Return the detector of a runner without the wrapper for distributed training."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
 def prepare_distributed(cfg: Config) -> None:
-    """Set the launcher of a config from torchrun's environment, and join the process group where MMEngine cannot.
+    """Set the launcher of a config, in place, from torchrun's environment; on CPUs, also join the process group.
 
-    One process is trained as one process, so that its losses are those of stock MMDetection. On CPU ranks MMEngine
-    0.10.7 fails: `init_dist` always calls `torch.cuda.set_device` (mmengine/dist/utils.py), and the Runner passes
-    LOCAL_RANK to DDP as a device. So the gloo group is made here (the Runner then leaves it alone), and DDP gets no
-    device. (That SyncBN has become BN by then is the lowering's business: it knows the hardware.)
-
-    Args:
-        cfg: changed in place.
+    A single process trains without DDP, so that its losses are those of stock MMDetection. On CPU ranks MMEngine 0.10.7
+    fails: `init_dist` always calls `torch.cuda.set_device` (mmengine/dist/utils.py), and the Runner passes LOCAL_RANK
+    to DDP as a device. So this function makes the gloo group, which the Runner then uses, and gives DDP no device.
     """
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     cfg.launcher = "pytorch" if world_size > 1 else "none"

@@ -1,6 +1,6 @@
-"""Rare events of a training that its tracked run shall show: appended by rank 0, read by the parent process.
+"""Rare events of a training that are recorded in its MLflow run: rank 0 writes them, the parent process reads them.
 
-One JSON object a line in `events.jsonl` of the work_dir. The parent owns the MLflow run; no rank talks to MLflow.
+`events.jsonl` in the work_dir has one JSON object a line. Only the parent process talks to MLflow.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mmengine.dist import is_main_process
 
 
 def record_event(work_dir: Path, name: str, **values: Any) -> None:
-    """Append one event; ranks other than 0 do nothing.
+    """Append an event; ranks other than 0 do nothing.
 
     Args:
         work_dir: folder of the run.
@@ -24,7 +24,7 @@ def record_event(work_dir: Path, name: str, **values: Any) -> None:
     if not is_main_process():
         return
     line = json.dumps({"event": name, "time_s": round(time.time(), 3), **values})
-    # One write in append mode: a reader never sees half of a line.
+    # A single write in append mode, so that a reader never sees half of a line.
     with events_file(work_dir).open("a", encoding="utf-8") as file:
         file.write(line + "\n")
 
@@ -35,6 +35,14 @@ def read_events(work_dir: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def event_tags(work_dir: Path) -> dict[str, str]:
+    """Return the epoch or iteration of the last event of each name, as tags of the run."""
+    return {
+        event["event"]: ", ".join(f"{key} {value}" for key, value in event.items() if key in ("epoch", "iter"))
+        for event in read_events(work_dir)
+    }
 
 
 def events_file(work_dir: Path) -> Path:

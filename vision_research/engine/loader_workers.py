@@ -1,4 +1,4 @@
-"""The worker processes of a data loader: kept out of signals, started anew when the data set has changed, and ended."""
+"""The worker processes of a data loader: how signals reach them, how they are restarted, and how they are stopped."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from vision_research.engine.batch_order import BatchStream
-from vision_research.engine.stop_signal import survive_stop_signals
+from vision_research.engine.skip_batches import BatchStream
+from vision_research.engine.stop_signal import ignore_stop_signals_of_parent
 
 
-def shield_workers(dataloader: DataLoader[Any]) -> None:
-    """Let the loader's future workers outlive Ctrl-C and SIGTERM, so that the training process can end in good order.
+def protect_workers(dataloader: DataLoader[Any]) -> None:
+    """Make the loader's future workers ignore Ctrl-C and SIGTERM, so that the training process can stop in order.
 
-    Ctrl-C in a terminal and `scancel` signal every process of the job. A worker that dies of it makes the training
-    process fail with "DataLoader worker exited unexpectedly" before it has saved. Workers still end with their parent:
-    they notice within five seconds that it is gone.
+    Ctrl-C in a terminal and `scancel` signal every process of the job. If a worker dies of it, the training process
+    fails with "DataLoader worker exited unexpectedly" before it has saved a checkpoint. Workers still end with their
+    parent: within five seconds they notice that it is gone.
 
-    Only forked workers can be shielded, MMEngine's default; spawned ones die of the signal.
+    This works for forked workers, MMEngine's default; spawned ones die of the signal.
     """
     init = dataloader.worker_init_fn
-    if dataloader.num_workers > 0 and getattr(init, "func", None) is not _start_shielded:
-        dataloader.worker_init_fn = partial(_start_shielded, init)
+    if dataloader.num_workers > 0 and getattr(init, "func", None) is not _start_protected:
+        dataloader.worker_init_fn = partial(_start_protected, init)
 
 
-def _start_shielded(init: Callable[[int], None] | None, worker_id: int) -> None:
-    survive_stop_signals()
+def _start_protected(init: Callable[[int], None] | None, worker_id: int) -> None:
+    ignore_stop_signals_of_parent()
     # A forked worker inherits the streams that draw the progress bar; it must not draw into its parent's terminal.
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     if init is not None:
@@ -36,15 +36,15 @@ def _start_shielded(init: Callable[[int], None] | None, worker_id: int) -> None:
 
 
 def restart_workers(loop: Any, num_done: int) -> None:
-    """Make the batches from `num_done` on come from the data set as it is now.
+    """Load the batches from `num_done` on with new workers, which use the data set as it is now.
 
-    Workers hold copies of the data set, made when they started, and have batches of the old kind in their queues.
+    Running workers hold copies of the data set as it was when they started, and have batches of it in their queues.
 
     Args:
-        loop: MMEngine's or our training loop; an epoch-based one must stand between two epochs.
-        num_done: batches that an iteration-based loop has had.
+        loop: MMEngine's or our training loop; an epoch-based one must be between two epochs.
+        num_done: batches that an iteration-based loop has trained on.
     """
-    # Where persistent workers are kept; others start anew with every `iter()`.
+    # The loader keeps persistent workers here; other workers are started anew by every `iter()`.
     loop.dataloader._iterator = None
     stream = getattr(loop, "dataloader_iterator", None)
     if isinstance(stream, BatchStream):
@@ -53,14 +53,14 @@ def restart_workers(loop: Any, num_done: int) -> None:
         loop.dataloader_iterator = BatchStream(loop.dataloader, num_done)
 
 
-def end_workers(*loops: Any) -> None:
-    """End the workers that loops have kept, in torch's way.
+def stop_workers(*loops: Any) -> None:
+    """Stop the workers of loops in torch's way.
 
-    At the exit of the interpreter `multiprocessing` would kill them before torch can end them, and torch would then
-    complain of workers that died.
+    At the exit of the interpreter `multiprocessing` would kill them before torch can stop them, and torch would then
+    report workers that died.
 
     Args:
-        loops: MMEngine's or our loops; what was never built (a dict or None) is left alone.
+        loops: MMEngine's or our loops; those that were never built (a dict or None) are left alone.
     """
     for loop in loops:
         if isinstance(getattr(loop, "dataloader", None), DataLoader):

@@ -1,7 +1,7 @@
-"""How a training or an export ended, as the ranks saw it: one JSON file that the parent process reads.
+"""The outcome of a training or an export: a JSON file that the ranks write and the parent process reads.
 
-The first failure of an attempt wins. When one rank fails, the others fail soon after it, of a closed connection; what
-they have to say must not cover the cause.
+The first failure of an attempt is kept. When a rank fails, the others soon fail as well, of a closed connection, and
+their errors must not replace the cause.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vision_research.work_dir import write_json
 
 
 def write_outcome(path: Path, status: str, **fields: Any) -> None:
-    """Write how it ended, over whatever an earlier attempt has left.
+    """Write the outcome, replacing that of an earlier attempt.
 
     Args:
         path: `WorkDir.outcome`.
@@ -28,19 +28,19 @@ def write_outcome(path: Path, status: str, **fields: Any) -> None:
 
 
 def write_failure(path: Path, error: BaseException, *, is_consequence: bool = False, **fields: Any) -> bool:
-    """Write that it failed, unless another rank has done so in the same attempt.
+    """Write a failure, unless another rank has written one in the same attempt.
 
     Args:
         path: `WorkDir.outcome`.
-        error: what ended it.
-        is_consequence: whether another rank is known to have the cause; its word replaces this one.
+        error: the error.
+        is_consequence: whether the cause lies on another rank, whose failure then replaces this one.
         **fields: JSON values.
 
     Returns:
-        Whether this rank was the first.
+        Whether this failure was written.
     """
     rank = int(os.environ.get("RANK", "0"))
-    cause = {"cause": said(error), "error_type": type(error).__name__, "rank": rank}
+    cause = {"cause": error_message(error), "error_type": type(error).__name__, "rank": rank}
     record = {"status": "FAILED", **cause, **fields, "is_consequence": is_consequence, "attempt": _attempt()}
     content = json.dumps(record, indent=2) + "\n"
     if _create(path, content):
@@ -52,8 +52,8 @@ def write_failure(path: Path, error: BaseException, *, is_consequence: bool = Fa
     return _create(path, content)
 
 
-def said(error: BaseException) -> str:
-    """Return what an error says, without the traceback that torch puts around one from a loader worker."""
+def error_message(error: BaseException) -> str:
+    """Return the message of an error, without the traceback that torch adds to errors of loader workers."""
     text = str(error)
     if text.startswith("Caught ") and "Original Traceback" in text:
         text = text.rpartition(f"{type(error).__name__}: ")[2].strip()
@@ -61,7 +61,7 @@ def said(error: BaseException) -> str:
 
 
 def _create(path: Path, content: str) -> bool:
-    """Create a file whole, or not at all if it exists. A hard link is the one operation that does both."""
+    """Create a complete file unless it exists; a hard link does both in one step."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
@@ -77,12 +77,12 @@ def _create(path: Path, content: str) -> bool:
 
 
 def _attempt() -> str:
-    """Name this start of the ranks: torchrun gives every launch an id, and counts its restarts."""
+    """Identify this start of the ranks by torchrun's id of the launch and its count of restarts."""
     return f"{os.environ.get('TORCHELASTIC_RUN_ID', 'none')}/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Return what is there; a file that is gone or not ours counts as nothing."""
+    """Return the content of an outcome file; empty if it is gone or cannot be read."""
     with suppress(OSError, ValueError):
         return dict(json.loads(path.read_text(encoding="utf-8")))
     return {}

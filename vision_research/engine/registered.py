@@ -1,13 +1,12 @@
-"""Imports every module of ours that registers something with MMEngine, MMDetection or MMCV.
+"""Imports every module of this package that registers something with MMEngine, MMDetection or MMCV.
 
-The one name that a written `config.py` imports (`custom_imports`), so that stock MMDetection tools can run it too.
+A written `config.py` imports this module (`custom_imports`), so that MMDetection's own tools can run it too.
 """
 
 from __future__ import annotations
 
-import vision_research.datasets.proposal_dataset
-import vision_research.datasets.unlabelled_dataset
-import vision_research.datasets.voc_dataset
+from importlib import import_module
+
 import vision_research.engine.bf16_optim_wrapper
 import vision_research.engine.hooks.activation_checkpointing
 import vision_research.engine.hooks.channels_last
@@ -19,16 +18,14 @@ import vision_research.engine.hooks.l1_loss
 import vision_research.engine.hooks.pipeline_stage
 import vision_research.engine.hooks.progress
 import vision_research.engine.hooks.throughput
-import vision_research.engine.look_ahead
 import vision_research.engine.loops
-import vision_research.engine.source_ratio_sampler
-import vision_research.evaluation.coco_metric
-import vision_research.evaluation.panoptic_quality
-import vision_research.evaluation.video_masks
+import vision_research.engine.prefetch_sampler
 import vision_research.storage.local_backend
 import vision_research.storage.s3.backend
 import vision_research.storage.s3.checkpoint_loader
-import vision_research.tracking.spool_backend
-import vision_research.transforms.class_names
-import vision_research.transforms.load_image
-import vision_research.transforms.load_panoptic  # noqa: F401
+import vision_research.tracking.spool_backend  # noqa: F401
+from vision_research.registry import PARTS
+
+for _part in PARTS:
+    for _module in _part.modules:
+        import_module(_module)

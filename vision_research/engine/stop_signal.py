@@ -1,4 +1,4 @@
-"""A stop asked for by a signal: remembered by the handler, acted on by `GracefulStopHook` at an iteration boundary."""
+"""Stop signals: the handler remembers the signal, and `GracefulStopHook` acts on it at the end of an iteration."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from types import FrameType
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _received: list[signal.Signals] = []
-# One byte that forked workers share with the process that forked them: 1 inside of `catch_stop_signals`.
-_caught = mmap.mmap(-1, 1)
+# One byte that a process shares with its forked workers: 1 inside of `catch_stop_signals`.
+_is_catching = mmap.mmap(-1, 1)
 
 
 def stop_signal() -> signal.Signals | None:
@@ -23,13 +23,13 @@ def stop_signal() -> signal.Signals | None:
 
 @contextmanager
 def catch_stop_signals() -> Iterator[None]:
-    """Remember SIGINT and SIGTERM rather than die of them, for as long as the block runs.
+    """Remember SIGINT and SIGTERM inside of the block, where they do not end the process.
 
-    The second SIGINT ends the process in the usual way: somebody presses Ctrl-C twice because they mean it. A second
-    SIGTERM does not, for Slurm and torchrun send more than one.
+    A second SIGINT ends the process as usual, because a person who presses Ctrl-C twice wants that. A second SIGTERM
+    does not, because Slurm and torchrun send several.
     """
     _received.clear()
-    _caught[0] = 1
+    _is_catching[0] = 1
     before = {number: signal.signal(number, _remember) for number in STOP_SIGNALS}
     try:
         yield
@@ -37,21 +37,21 @@ def catch_stop_signals() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         _received.clear()
-        _caught[0] = 0
+        _is_catching[0] = 0
 
 
-def survive_stop_signals() -> None:
-    """Make this process, a forked worker, outlive stop signals for as long as its parent catches them.
+def ignore_stop_signals_of_parent() -> None:
+    """Make this forked worker ignore stop signals while its parent is inside of `catch_stop_signals`.
 
-    Afterwards it dies of them as usual: the data loader ends workers that hang with SIGTERM, and the interpreter waits
-    for all of them when it exits.
+    Afterwards they end the worker as usual: the data loader sends SIGTERM to workers that hang, and the interpreter
+    waits for all workers when it exits.
     """
     for number in STOP_SIGNALS:
-        signal.signal(number, _survive)
+        signal.signal(number, _ignore_while_parent_catches)
 
 
-def _survive(number: int, frame: FrameType | None) -> None:
-    if not _caught[0]:
+def _ignore_while_parent_catches(number: int, frame: FrameType | None) -> None:
+    if not _is_catching[0]:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 

@@ -1,1 +1,1 @@
-"""Metrics over detections and ground truth."""
+"""Metrics that compare detections with ground truth."""

@@ -1,4 +1,4 @@
-"""How sure a measured precision or recall is: the same on images drawn again and again. Pure functions."""
+"""Bootstrap confidence intervals of precision, recall and F1 at a threshold. Pure functions."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import numpy as np
 
 from vision_research.evaluation.matching import Floats, Matches
 
+# Share of the samples inside of an interval.
+_CONFIDENCE = 0.95
+
 Interval = tuple[float, float]
 
 
-def intervals(
-    matches: Matches, threshold: float, *, num_samples: int = 1000, confidence: float = 0.95, seed: int = 0
-) -> dict[str, Interval]:
-    """Estimate intervals of precision, recall and F1 by drawing whole images with replacement.
+def intervals(matches: Matches, threshold: float, *, num_samples: int = 1000, seed: int = 0) -> dict[str, Interval]:
+    """Estimate 95 % intervals of precision, recall and F1 by drawing whole images with replacement.
 
-    Images and not detections are drawn, because what is in one image goes together.
+    Images are drawn and not detections, because the detections of one image depend on each other.
 
     Args:
-        matches: of a class, or of all together.
-        threshold: detections of this score or more are given out.
-        num_samples: how often a data set is drawn.
-        confidence: share of the samples inside of the interval.
-        seed: of the draws.
+        matches: matches of a class, or of all classes together.
+        threshold: detections of this score or more are kept.
+        num_samples: number of data sets to draw.
+        seed: seed of the random draws.
 
     Returns:
         `precision`, `recall` and `f1`: lower and upper end; NaN where no sample has a value.
@@ -35,11 +35,19 @@ def intervals(
         "recall": _divide(found, truths),
         "f1": _divide(2 * found, found + false + truths),
     }
-    return {name: _interval(sampled, confidence) for name, sampled in values.items()}
+    return {name: _interval(sampled) for name, sampled in values.items()}
 
 
 def per_image(matches: Matches, threshold: float) -> Floats:
-    """Count found, false and true objects of each image, (I, 3)."""
+    """Count the detections and objects of each image at a threshold.
+
+    Args:
+        matches: matches of a class, or of all classes together.
+        threshold: detections of this score or more are kept.
+
+    Returns:
+        (I, 3) float64: right detections, wrong detections, objects.
+    """
     given = matches.scores >= threshold
     size = len(matches.num_truths)
     found = np.bincount(matches.images[given & matches.is_true], minlength=size)
@@ -51,9 +59,9 @@ def _divide(part: Floats, whole: Floats) -> Floats:
     return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
 
 
-def _interval(values: Floats, confidence: float) -> Interval:
+def _interval(values: Floats) -> Interval:
     known = values[~np.isnan(values)]
     if not known.size:
         return float("nan"), float("nan")
-    low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(known, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
     return float(low), float(high)

@@ -1,6 +1,6 @@
-"""Prepares a COCO data set for scoring: ids become numbers that the evaluation can take, and impossible boxes go.
+"""Prepares a COCO data set for scoring: renumbers its ids and drops boxes that no detection can match.
 
-Pure: the data set given is not changed.
+Pure: the given data set is not changed.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ class GroundTruth:
 
     Attributes:
         dataset: COCO data set; annotation ids count from 1, the category ids are label + 1.
-        image_numbers: image id in `dataset` by the id in the annotation file, which may be a text.
-        num_dropped: boxes without size or outside their image, left out.
+        image_numbers: image id in `dataset` by the id in the annotation file, which may be a string.
+        num_dropped: how many boxes without size or outside of their image were dropped.
     """
 
     dataset: dict[str, Any]
@@ -26,22 +26,27 @@ class GroundTruth:
 
 
 def prepare_ground_truth(dataset: dict[str, Any], category_ids: Sequence[int | str]) -> GroundTruth:
-    """Renumber a COCO data set and drop what cannot be detected.
+    """Renumber a COCO data set and drop boxes that cannot be detected.
 
-    Annotation ids are renumbered because COCO's evaluation takes a match with annotation 0 for no match. Images keep
-    their order by id: it decides between detections of equal score. Category ids follow the labels, so that the results
-    are in label order also where a file does not list its categories by rising id (MMDetection 3.3's CocoMetric then
-    writes the AP of one class under the name of another).
+    Annotation ids are renumbered because COCO's evaluation reads a match with annotation 0 as no match. Images keep
+    their order by id, since it decides between detections of equal score. Category ids are label + 1, so that the
+    results are in label order even if a file does not list its categories by rising id (MMDetection 3.3's CocoMetric
+    then writes the AP of one class under the name of another).
 
     Args:
-        dataset: `images`, `categories` and `annotations` (may be absent: no box at all).
-        category_ids: of the labels 0, 1, ...; annotations of other categories are left out.
+        dataset: `images`, `categories` and `annotations`, which may be absent.
+        category_ids: the category ids of the labels 0, 1, ...; annotations of other categories are left out.
 
     Returns:
         A new data set; annotations are shallow copies.
     """
     ids = [image["id"] for image in dataset["images"]]
-    numbers = {image_id: number for number, image_id in enumerate(sorted(ids, key=_id_order), start=1)}
+    numbers = {
+        image_id: number
+        for number, image_id in enumerate(
+            sorted(ids, key=lambda image_id: (isinstance(image_id, str), image_id)), start=1
+        )
+    }
     labels = {category_id: label for label, category_id in enumerate(category_ids)}
     sizes = {image["id"]: (image["width"], image["height"]) for image in dataset["images"]}
     annotations: list[dict[str, Any]] = []
@@ -67,14 +72,10 @@ def prepare_ground_truth(dataset: dict[str, Any], category_ids: Sequence[int | s
     return GroundTruth(renumbered, numbers, num_dropped)
 
 
-def _id_order(image_id: int | str) -> tuple[bool, int, str]:
-    return (True, 0, image_id) if isinstance(image_id, str) else (False, image_id, "")
-
-
 def _is_impossible(box: Sequence[float], image_width: float, image_height: float) -> bool:
-    """Tell whether no detection can match: no area, or nothing of it inside of the image.
+    """Tell whether an xywh box has no area or lies outside of the image, so that no detection can match it.
 
-    Training also drops boxes under 1 pixel; here they stay, or the score would not be COCO's own.
+    Training also drops boxes under 1 pixel. Here they stay, because COCO's evaluation counts them.
     """
     left, top, width, height = box
     shown_width = min(left + width, image_width) - max(left, 0)

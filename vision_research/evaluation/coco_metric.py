@@ -1,8 +1,8 @@
-"""MMDetection's CocoMetric with the evaluation done by faster-coco-eval.
+"""MMDetection's CocoMetric with the evaluation done by hotcoco.
 
-Importing this module registers `CocoDetectionMetric`. It differs from the metric it replaces in what the score is
-computed with, and where that one fails: a run without any detection scores 0 (CocoMetric returns no score, and saving
-the best checkpoint then raises), impossible boxes of the ground truth are left out, and the values are not rounded.
+Importing this module registers `CocoDetectionMetric`. It differs from CocoMetric in the library that computes the
+score, and in these cases: a run without any detection scores 0 (CocoMetric returns no score, and saving the best
+checkpoint then raises), boxes of the ground truth that nothing can match are left out, and the values are not rounded.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.evaluation import CocoMetric
 from mmdet.registry import METRICS
 from mmengine.logging import MMLogger
 
 from vision_research.evaluation.coco_ground_truth import GroundTruth, prepare_ground_truth
+from vision_research.evaluation.coco_results import coco_results
 from vision_research.evaluation.coco_score import AREA_NAMES, CocoScores, IouType, score
 
 # Indices into the IoU thresholds 0.50, 0.55, ...: what CocoMetric's own table shows.
@@ -30,17 +30,18 @@ _DEFAULT_ITEMS = ("mAP", "mAP_50", "mAP_75", "mAP_s", "mAP_m", "mAP_l")
 class CocoDetectionMetric(CocoMetric):
     """COCO metric for boxes and masks; takes the arguments of `CocoMetric`.
 
-    Other uses (`metric='proposal'` or `'proposal_fast'`, `format_only=True`) are CocoMetric's own.
+    With `metric='proposal'`, `metric='proposal_fast'` or `format_only=True` it does what CocoMetric does.
 
-    The values are named as CocoMetric names them, with the prefix `coco`: `bbox_mAP`, `bbox_mAP_50`, ..., and with
-    `classwise` `<class>_precision`. Of two metrics the first has these class names, the second `segm_<class>_precision`
-    (in CocoMetric it overwrites the first). NaN is a class without ground truth, -1 an area range without.
+    The values have CocoMetric's names with the prefix `coco`: `bbox_mAP`, `bbox_mAP_50`, ..., and with `classwise`
+    `<class>_precision`. If both boxes and masks are scored, the values of the second metric's classes are named
+    `segm_<class>_precision` (in CocoMetric they overwrite those of the first). A class without ground truth has the
+    value NaN, an area range without ground truth -1.
     """
 
     _coco_api: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Make the metric; arguments as of `CocoMetric`."""
+        """Take the arguments of `CocoMetric`."""
         super().__init__(*args, **kwargs)
         self._ground_truth: GroundTruth | None = None
 
@@ -48,7 +49,7 @@ class CocoDetectionMetric(CocoMetric):
         """Score the results of a whole data set.
 
         Args:
-            results: per image the ground truth and the prediction that `process` took in.
+            results: ground truth and prediction of each image, as `process` keeps them.
 
         Returns:
             Values by name, without prefix.
@@ -69,7 +70,7 @@ class CocoDetectionMetric(CocoMetric):
         return values
 
     def _prepare(self, truths: Sequence[dict[str, Any]]) -> GroundTruth:
-        """Build the ground truth at the first call: from the annotation file, or from the samples."""
+        """Build the ground truth at the first call, from the annotation file or else from the samples."""
         if self._ground_truth is not None:
             return self._ground_truth
         classes = self.dataset_meta["classes"]
@@ -93,39 +94,34 @@ class CocoDetectionMetric(CocoMetric):
             raise KeyError(f"metric_items={unknown}: not known. Allowed: {', '.join(scores.stats)}")
         values = {f"{metric}_{item}": scores.stats[item] for item in items}
         if self.classwise:
-            names = self._class_names()
+            # In label order, which is the order of the annotation file.
+            names = [category["name"] for category in self._coco_api.loadCats(self.cat_ids)]
             prefix = "" if metric == self.metrics[0] else f"{metric}_"
             values |= {f"{prefix}{name}_precision": scores.mean_precision(index) for index, name in enumerate(names)}
             MMLogger.get_current_instance().info("%s by class\n%s", metric, _class_table(names, scores))
         return values
 
-    def _class_names(self) -> list[str]:
-        """Return the names in label order, which is the order of the annotation file."""
-        return [category["name"] for category in self._coco_api.loadCats(self.cat_ids)]
-
 
 def _detections(
     predictions: Sequence[dict[str, Any]], image_numbers: dict[int | str, int], metric: IouType
 ) -> Iterator[dict[str, Any]]:
-    """Yield predictions as COCO results; labels 0, 1, ... become the categories 1, 2, ..."""
+    """Yield predictions, as `CocoMetric.process` keeps them, as COCO results.
+
+    Masks have their own scores if the detector gives any. `image_numbers` has the number of an image by its id.
+    """
     for prediction in predictions:
+        labels, scores = prediction["labels"], prediction["scores"]
+        if metric == "segm":
+            scores = prediction.get("mask_scores", scores)
+            results = coco_results(labels, scores, segmentations=prediction["masks"])
+        else:
+            results = coco_results(labels, scores, prediction["bboxes"])
         image_number = image_numbers[prediction["img_id"]]
-        scores = prediction.get("mask_scores", prediction["scores"]) if metric == "segm" else prediction["scores"]
-        shapes = prediction["masks"] if metric == "segm" else _to_xywh(prediction["bboxes"])
-        name = "segmentation" if metric == "segm" else "bbox"
-        for label, value, shape in zip(prediction["labels"].tolist(), scores.tolist(), shapes, strict=True):
-            yield {"image_id": image_number, "category_id": label + 1, "score": value, name: shape}
-
-
-def _to_xywh(boxes: np.ndarray[Any, Any]) -> list[list[float]]:
-    """Turn (N, 4) float32 xyxy boxes into lists of x, y, width, height, in double precision as CocoMetric does."""
-    corners = boxes.astype(np.float64).reshape(-1, 4)
-    corners[:, 2:] -= corners[:, :2]
-    return corners.tolist()
+        yield from ({"image_id": image_number, **result} for result in results)
 
 
 def _class_table(names: Sequence[str], scores: CocoScores) -> str:
-    """Draw what CocoMetric logs too: a line per class, average precision by IoU and area."""
+    """Return the average precision by class as CocoMetric's table: over all, at IoU 0.50 and 0.75, and by area."""
     width = max(map(len, ("category", *names)))
     rows = [" ".join([f"{'category':<{width}}", *(f"{item:>7}" for item in _DEFAULT_ITEMS)])]
     num_ious = scores.precision.shape[0]

@@ -1,14 +1,19 @@
-"""Which detections are right: one-to-one matching with the ground truth, as COCO evaluation does it.
+"""Matches detections one-to-one with the ground truth by COCO's evaluation (hotcoco).
 
-Pure functions on arrays; knows nothing of images, files or detectors.
+It takes and returns arrays.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from hotcoco import COCO, COCOeval
+
+from vision_research.evaluation.coco_results import coco_annotations, coco_results
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -16,30 +21,47 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Truths:
-    """The annotated boxes of one class in one image.
+class TrueBoxes:
+    """The annotated boxes of one image.
 
     Attributes:
         boxes: (M, 4) float64, xyxy, pixels.
+        labels: (M,) int64.
         is_crowd: (M,) bool: a region of many objects; it may be found any number of times or not at all.
     """
 
     boxes: Floats
+    labels: Ints
     is_crowd: Bools
 
 
 @dataclass(frozen=True)
-class Matches:
-    """The detections of one class over a data set, each judged; ignored ones (on crowds) are left out.
+class FoundBoxes:
+    """The detections of one image.
 
-    COCO matches detections by falling score, so what the better ones match does not depend on the others: the judgement
-    holds for every score threshold at once.
+    Attributes:
+        boxes: (N, 4) float64, xyxy, pixels.
+        labels: (N,) int64.
+        scores: (N,) float64.
+    """
+
+    boxes: Floats
+    labels: Ints
+    scores: Floats
+
+
+@dataclass(frozen=True)
+class Matches:
+    """The detections of one class over a data set and whether each is right; those on crowds are left out.
+
+    COCO matches detections by falling score, so what the better detections match does not depend on the others: the
+    matches hold for every score threshold at once.
 
     Attributes:
         scores: (N,) float64, in any order.
-        is_true: (N,) bool: matched an object that nothing better had matched.
+        is_true: (N,) bool: matched an object that no better detection had matched.
         images: (N,) int64: number of the image, from 0.
-        num_truths: (I,) int64: objects to find in each image; crowds are none.
+        num_truths: (I,) int64: objects to find in each image; crowds are not counted.
     """
 
     scores: Floats
@@ -53,60 +75,76 @@ class Matches:
         return int(self.num_truths.sum())
 
 
-def overlaps(boxes: Floats, truths: Truths) -> Floats:
-    """Measure how far detections cover annotated boxes.
+def match(found: Sequence[FoundBoxes], truths: Sequence[TrueBoxes], num_classes: int, iou_thr: float) -> list[Matches]:
+    """Match the detections of a data set with its annotated boxes, class by class, best score first.
+
+    Of equal scores the first detection comes first. Each takes the object that it overlaps most, among those that are
+    free; of equal overlaps the last. Only where no object is left a crowd may take it.
 
     Args:
-        boxes: (N, 4) float64, xyxy, pixels.
-        truths: M annotated boxes.
+        found: detections of each image.
+        truths: annotated boxes of each image.
+        num_classes: labels are below it.
+        iou_thr: the least overlap of a match: intersection over union; over a crowd, the share of the detection.
 
     Returns:
-        (N, M) intersection over union; over a crowd, the share of the detection that lies in it. 0 without area.
+        The matches of each class, in the order of the labels.
     """
-    low = np.maximum(boxes[:, None, :2], truths.boxes[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], truths.boxes[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=2)
-    areas, truth_areas = (np.clip(item[:, 2:] - item[:, :2], 0, None).prod(axis=1) for item in (boxes, truths.boxes))
-    union = np.where(truths.is_crowd[None], areas[:, None], areas[:, None] + truth_areas[None] - shared)
-    found: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return found
-
-
-def match_image(boxes: Floats, scores: Floats, truths: Truths, iou_thr: float) -> tuple[Bools, Bools]:
-    """Match the detections of one class in one image, best score first; of equal scores the first comes first.
-
-    Each takes the object that it overlaps most, among those that are free; of equal overlaps the last, as in
-    pycocotools. Only where no object is left a crowd may take it.
-
-    Args:
-        boxes: (N, 4) float64, xyxy, pixels.
-        scores: (N,) float64.
-        truths: annotated boxes.
-        iou_thr: the least overlap of a match.
-
-    Returns:
-        (N,) bool: matched an object; (N,) bool: ignored, since it lies on a crowd.
-    """
-    is_true, is_ignored = np.zeros(len(scores), bool), np.zeros(len(scores), bool)
-    found = overlaps(boxes, truths)
-    free = ~truths.is_crowd
-    # pycocotools' own margin: an overlap that equals the threshold matches in spite of rounding.
-    least = min(iou_thr, 1 - 1e-10)
-    for index in np.argsort(-scores, kind="stable"):
-        row = np.where(free, found[index], -1.0)
-        if row.size and row.max() >= least:
-            best = len(row) - 1 - int(row[::-1].argmax())
-            is_true[index], free[best] = True, False
-        elif truths.is_crowd.any() and found[index][truths.is_crowd].max() >= least:
-            is_ignored[index] = True
-    return is_true, is_ignored
+    nothing = (np.zeros(0), np.zeros(0, dtype=bool), np.zeros(0, dtype=np.int64))
+    rows: list[list[tuple[Floats, Bools, Ints]]] = [[nothing] for _ in range(num_classes)]
+    for entry in _evaluated(found, truths, num_classes, iou_thr):
+        kept = ~np.array(entry["dtIgnore"][0], dtype=bool)
+        scores, is_true = np.array(entry["dtScores"], np.float64), np.array(entry["dtMatched"][0], bool)
+        images = np.full(int(kept.sum()), entry["image_id"], dtype=np.int64)
+        rows[entry["category_id"] - 1].append((scores[kept], is_true[kept], images))
+    num_truths = np.zeros((num_classes, len(truths)), dtype=np.int64)
+    for image, truth in enumerate(truths):
+        np.add.at(num_truths[:, image], truth.labels[~truth.is_crowd], 1)
+    matches = []
+    for of_class, counts in zip(rows, num_truths, strict=True):
+        scores, is_true, images = (np.concatenate(column) for column in zip(*of_class, strict=True))
+        matches.append(Matches(scores, is_true, images, counts))
+    return matches
 
 
 def pool(matches: list[Matches]) -> Matches:
-    """Put classes together, as if they were one: for a threshold that all share."""
+    """Combine the matches of several classes as if they were one class, for a common threshold."""
     return Matches(
         np.concatenate([item.scores for item in matches]),
         np.concatenate([item.is_true for item in matches]),
         np.concatenate([item.images for item in matches]),
         np.sum([item.num_truths for item in matches], axis=0),
     )
+
+
+def _evaluated(
+    found: Sequence[FoundBoxes], truths: Sequence[TrueBoxes], num_classes: int, iou_thr: float
+) -> list[dict[str, Any]]:
+    """Run COCO's evaluation at one IoU threshold, over boxes of all areas and any number of them.
+
+    Returns:
+        An entry for each image and class with detections or objects, in the form of pycocotools' `evalImgs`.
+    """
+    annotations = [
+        {**one, "image_id": image}
+        for image, truth in enumerate(truths)
+        for one in coco_annotations(truth.labels, truth.boxes, truth.is_crowd)
+    ]
+    truth_set = COCO(
+        {
+            "images": [{"id": image, "width": 0, "height": 0} for image in range(len(truths))],
+            "categories": [{"id": label + 1, "name": str(label)} for label in range(num_classes)],
+            "annotations": [{**one, "id": number} for number, one in enumerate(annotations, start=1)],
+        }
+    )
+    results = [
+        {**result, "image_id": image}
+        for image, one in enumerate(found)
+        for result in coco_results(one.labels, one.scores, one.boxes)
+    ]
+    evaluation = COCOeval(truth_set, truth_set.load_res(results), "bbox")
+    evaluation.params.iou_thrs = [iou_thr]
+    evaluation.params.area_rng, evaluation.params.area_rng_lbl = [[-np.inf, np.inf]], ["all"]
+    evaluation.params.max_dets = [max(map(len, (one.scores for one in found)), default=0) or 1]
+    evaluation.evaluate()
+    return [entry for entry in evaluation.eval_imgs if entry is not None]

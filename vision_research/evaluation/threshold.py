@@ -1,6 +1,7 @@
-"""Searches the score threshold of a class: which detections to give out.
+"""Searches the score threshold of a class. Pure functions.
 
-Pure functions. A detection is given out when it scores as much as the threshold or more.
+A threshold keeps the detections whose score is equal to it or higher. It lies half-way to the next lower score that
+occurs, so that rounding differences of another export format do not decide what is kept.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ Rule = Literal["max_f1", "min_precision", "min_recall", "cost"]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a threshold is chosen for.
+class Objective:
+    """The rule by which a threshold is chosen.
 
     Attributes:
-        rule: `max_f1`; `min_precision` is the highest recall with at least `bound` precision; `min_recall` the highest
-            precision with at least `bound` recall; `cost` the least sum of costs.
-        bound: of the precision or the recall.
-        false_cost: of a detection that is none.
-        missed_cost: of an object that is not found.
+        rule: `max_f1`; `min_precision`: the highest recall with at least `bound` precision; `min_recall`: the highest
+            precision with at least `bound` recall; `cost`: the least sum of costs.
+        bound: least precision or recall, for the rules `min_precision` and `min_recall`.
+        false_cost: cost of a false detection, for the rule `cost`.
+        missed_cost: cost of an object that is not found, for the rule `cost`.
     """
 
     rule: Rule = "max_f1"
@@ -36,11 +37,11 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Counts:
-    """What a threshold does, in numbers of detections and objects.
+    """Numbers of detections and objects at a threshold.
 
     Attributes:
-        found: detections that are right.
-        false: detections that are not.
+        found: right detections.
+        false: wrong detections.
         missed: objects that were not found.
     """
 
@@ -60,19 +61,19 @@ class Counts:
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of both; NaN with neither detections nor objects."""
+        """Harmonic mean of precision and recall; NaN with neither detections nor objects."""
         return _ratio(2 * self.found, 2 * self.found + self.false + self.missed)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What every threshold does that makes a difference, from the highest score down.
+    """Numbers of detections at every threshold that makes a difference, from the highest score down.
 
     Attributes:
         scores: (K,) float64, falling: every score that occurs, once.
         found: (K,) int64: right detections of that score or more.
-        false: (K,) int64: wrong ones.
-        support: objects to find.
+        false: (K,) int64: wrong detections of that score or more.
+        support: number of objects to find.
     """
 
     scores: Floats
@@ -83,26 +84,28 @@ class Curve:
     @property
     def precision(self) -> Floats:
         """Precision at each score, (K,)."""
-        return _shares(self.found, np.maximum(self.found + self.false, 1))
+        precision: Floats = self.found / np.maximum(self.found + self.false, 1)
+        return precision
 
     @property
     def recall(self) -> Floats:
         """Recall at each score, (K,); 0 without objects."""
-        return _shares(self.found, np.full(len(self.found), max(self.support, 1)))
+        return self.found / max(self.support, 1)
 
     @property
     def f1(self) -> Floats:
         """F1 at each score, (K,)."""
-        return _shares(2 * self.found, np.maximum(self.found + self.false + self.support, 1))
+        f1: Floats = 2 * self.found / np.maximum(self.found + self.false + self.support, 1)
+        return f1
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A threshold that was found.
+    """A chosen threshold.
 
     Attributes:
-        threshold: detections of this score or more are given out.
-        reached: whether the bound of the rule was reached; else the threshold that came nearest to it.
+        threshold: detections of this score or more are kept.
+        reached: whether the bound of the rule was reached; if not, this threshold comes nearest to it.
     """
 
     threshold: float
@@ -110,7 +113,7 @@ class Choice:
 
 
 def curve_of(matches: Matches) -> Curve:
-    """Count for every score that occurs; detections of equal score are given out together or not at all."""
+    """Count at every score that occurs; detections of equal score are kept together or not at all."""
     order = np.argsort(-matches.scores, kind="stable")
     scores, is_true = matches.scores[order], matches.is_true[order]
     last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)) if len(scores) else np.zeros(0, np.int64)
@@ -118,77 +121,63 @@ def curve_of(matches: Matches) -> Curve:
     return Curve(scores[last], found, last + 1 - found, matches.support)
 
 
-def choose(curve: Curve, wanted: Wanted) -> Choice | None:
-    """Choose a threshold.
-
-    Of equally good ones the highest is taken, which gives out least.
+def choose(curve: Curve, objective: Objective) -> Choice | None:
+    """Choose a threshold; of equally good ones the highest, which keeps the fewest detections.
 
     Args:
-        curve: of a class, or of all together.
-        wanted: the rule.
+        curve: curve of a class, or of all classes together.
+        objective: the rule.
 
     Returns:
-        The choice; None without detections or without objects, when no threshold is better than another.
+        The choice; None without detections or without objects, where no threshold is better than another.
     """
     if not len(curve.scores) or curve.support == 0:
         return None
-    return _RULES[wanted.rule](curve, wanted)
+    return _RULES[objective.rule](curve, objective)
 
 
 def count(matches: Matches, threshold: float) -> Counts:
-    """Count what a threshold does."""
+    """Count detections and objects at a threshold.
+
+    Args:
+        matches: matches of a class, or of all classes together.
+        threshold: detections of this score or more are kept.
+    """
     given = matches.scores >= threshold
     found = int((given & matches.is_true).sum())
     return Counts(found, int(given.sum()) - found, matches.support - found)
 
 
-def _max_f1(curve: Curve, wanted: Wanted) -> Choice:
-    return Choice(_at(curve, int(curve.f1.argmax())))
-
-
-def _min_precision(curve: Curve, wanted: Wanted) -> Choice:
-    enough = curve.precision >= wanted.bound
+def _bounded(curve: Curve, bounded: Floats, maximised: Floats, bound: float) -> Choice:
+    """Maximise one value where another reaches its bound, or else that other value."""
+    enough = bounded >= bound
     if not enough.any():
-        return Choice(_at(curve, int(curve.precision.argmax())), reached=False)
-    return Choice(_at(curve, int(np.where(enough, curve.recall, -1).argmax())))
+        return Choice(_at(curve, int(bounded.argmax())), reached=False)
+    return Choice(_at(curve, int(np.where(enough, maximised, -1).argmax())))
 
 
-def _min_recall(curve: Curve, wanted: Wanted) -> Choice:
-    enough = curve.recall >= wanted.bound
-    if not enough.any():
-        return Choice(_at(curve, int(curve.recall.argmax())), reached=False)
-    return Choice(_at(curve, int(np.where(enough, curve.precision, -1).argmax())))
-
-
-def _cost(curve: Curve, wanted: Wanted) -> Choice:
-    costs = wanted.false_cost * curve.false + wanted.missed_cost * (curve.support - curve.found)
-    if wanted.missed_cost * curve.support <= costs.min():
-        return Choice(float(np.nextafter(curve.scores[0], np.inf)))  # giving out nothing costs least
+def _cost(curve: Curve, objective: Objective) -> Choice:
+    costs = objective.false_cost * curve.false + objective.missed_cost * (curve.support - curve.found)
+    if objective.missed_cost * curve.support <= costs.min():
+        return Choice(float(np.nextafter(curve.scores[0], np.inf)))  # keeping nothing costs least
     return Choice(_at(curve, int(costs.argmin())))
 
 
-_RULES: dict[str, Callable[[Curve, Wanted], Choice]] = {
-    "max_f1": _max_f1,
-    "min_precision": _min_precision,
-    "min_recall": _min_recall,
+_RULES: dict[str, Callable[[Curve, Objective], Choice]] = {
+    "max_f1": lambda curve, objective: Choice(_at(curve, int(curve.f1.argmax()))),
+    "min_precision": lambda curve, objective: _bounded(curve, curve.precision, curve.recall, objective.bound),
+    "min_recall": lambda curve, objective: _bounded(curve, curve.recall, curve.precision, objective.bound),
     "cost": _cost,
 }
 
 
 def _at(curve: Curve, index: int) -> float:
-    """Put a threshold half-way to the next lower score, so that another arithmetic's last bits decide nothing.
-
-    Below the lowest score nothing is known; there it is that score.
-    """
+    """Return the threshold half-way between the score at `index` and the next lower one, if there is one."""
     score = float(curve.scores[index])
     if index + 1 == len(curve.scores):
         return score
     middle = (score + float(curve.scores[index + 1])) / 2
     return middle if middle > curve.scores[index + 1] else score
-
-
-def _shares(parts: Ints, wholes: Ints) -> Floats:
-    return parts.astype(np.float64) / wholes
 
 
 def _ratio(part: int, whole: int) -> float:

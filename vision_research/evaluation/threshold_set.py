@@ -1,4 +1,4 @@
-"""The thresholds of all classes of a detector: searched on one set of images, measured on another. Pure functions."""
+"""Searches the thresholds of all classes of a detector, and measures them on other images. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from vision_research.evaluation.bootstrap import Interval, intervals
 from vision_research.evaluation.matching import Matches, pool
-from vision_research.evaluation.threshold import Counts, Wanted, choose, count, curve_of
+from vision_research.evaluation.threshold import Counts, Objective, choose, count, curve_of
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,11 @@ class ClassThreshold:
     """The threshold of one class.
 
     Attributes:
-        name: of the class.
-        threshold: detections of this score or more are given out.
-        support: objects that it was searched on.
-        num_detections: detections that it was searched on.
-        note: why it is the global one, or that the bound of the rule was not reached; else empty.
+        name: name of the class.
+        threshold: detections of this score or more are kept.
+        support: number of objects that it was searched on.
+        num_detections: number of detections that it was searched on.
+        note: why it is the common threshold, or that the bound of the rule was not reached; else empty.
     """
 
     name: str
@@ -36,9 +36,9 @@ class ThresholdSet:
     """The thresholds of a detector.
 
     Attributes:
-        common: the one for all classes.
-        note: that the bound of the rule was not reached by it; else empty.
-        classes: one for each class, in the order of the labels.
+        common: one threshold for all classes.
+        note: says if the common threshold does not reach the bound of the rule; else empty.
+        classes: the threshold of each class, in the order of the labels.
     """
 
     common: float
@@ -47,15 +47,15 @@ class ThresholdSet:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What thresholds do on images that they were not searched on.
+class Measurement:
+    """Precision, recall and F1 of a class, or of all classes, at chosen thresholds.
 
     Attributes:
-        name: of the class, or `all`.
-        threshold: of the class; NaN for all together.
-        support: objects to find.
-        counts: what was found, what not.
-        intervals: of precision, recall and F1, over images drawn again.
+        name: name of the class, or `all`.
+        threshold: threshold of the class; NaN for all classes together.
+        support: number of objects to find.
+        counts: numbers of right, wrong and missing detections.
+        intervals: confidence intervals of `precision`, `recall` and `f1`.
     """
 
     name: str
@@ -65,87 +65,97 @@ class Measured:
     intervals: dict[str, Interval]
 
     def to_json(self) -> dict[str, Any]:
-        """Return what is written to a file; what is not defined is null."""
+        """Return the content of a file; undefined values are null."""
         values = {name: _known(getattr(self.counts, name)) for name in ("precision", "recall", "f1")}
         ends = {f"{name}_interval": [_known(end) for end in pair] for name, pair in self.intervals.items()}
         return {"support": self.support, **asdict(self.counts), **values, **ends}
 
 
-def search(names: Sequence[str], matches: Sequence[Matches], wanted: Wanted, min_support: int) -> ThresholdSet | None:
-    """Choose a threshold for each class, and one for all.
+def search(
+    names: Sequence[str], matches: Sequence[Matches], objective: Objective, min_support: int
+) -> ThresholdSet | None:
+    """Choose a threshold for each class, and one for all classes.
 
     Args:
-        names: of the classes.
-        matches: of each class, in that order.
-        wanted: the rule.
+        names: names of the classes.
+        matches: matches of each class, in the same order.
+        objective: the rule.
         min_support: a class with fewer objects takes the common threshold.
 
     Returns:
         The thresholds; None where there are no detections or no objects at all.
     """
-    common = choose(curve_of(pool(list(matches))), wanted)
+    common = choose(curve_of(pool(list(matches))), objective)
     if common is None:
         return None
     classes = tuple(
-        _of_class(name, found, wanted, min_support, common.threshold)
+        _of_class(name, found, objective, min_support, common.threshold)
         for name, found in zip(names, matches, strict=True)
     )
-    return ThresholdSet(common.threshold, "" if common.reached else _not_reached(wanted), classes)
+    return ThresholdSet(common.threshold, "" if common.reached else _not_reached(objective), classes)
 
 
-def measure(thresholds: ThresholdSet, matches: Sequence[Matches], num_samples: int, seed: int = 0) -> list[Measured]:
-    """Measure what thresholds do.
+def measure(thresholds: ThresholdSet, matches: Sequence[Matches], num_samples: int) -> list[Measurement]:
+    """Measure precision, recall and F1 at thresholds.
 
     Args:
-        thresholds: as `search` chose them.
-        matches: of each class, in the order of the labels.
-        num_samples: draws for the intervals.
-        seed: of the draws.
+        thresholds: thresholds from `search`.
+        matches: matches of each class, in the order of the labels.
+        num_samples: number of data sets to draw for the intervals.
 
     Returns:
-        One entry a class, and one for all together.
+        One entry for each class, then one for all classes together.
     """
     moved = []
     measured = []
     for chosen, found in zip(thresholds.classes, matches, strict=True):
-        measured.append(_measured(chosen.name, chosen.threshold, found, num_samples, seed))
-        # The sign of a floating-point difference is exact: these thresholds are all 0 now, and can be pooled.
+        measured.append(_measurement(chosen.name, chosen.threshold, found, num_samples))
+        # All thresholds are 0 after this subtraction, so that the classes can be pooled; the sign of a floating-point
+        # difference is exact.
         moved.append(replace(found, scores=found.scores - chosen.threshold))
-    everything = _measured("all", 0.0, pool(moved), num_samples, seed)
+    everything = _measurement("all", 0.0, pool(moved), num_samples)
     return [*measured, replace(everything, threshold=math.nan)]
 
 
-def objective(measured: Measured, wanted: Wanted) -> float:
-    """What a rule makes as large as it can, to compare settings of the detector by."""
+def objective_value(measured: Measurement, objective: Objective) -> float:
+    """Return the value that an objective maximises, to compare settings of the detector.
+
+    Args:
+        measured: measurement with the thresholds of a setting.
+        objective: the rule.
+
+    Returns:
+        The value, the larger the better; minus infinity if it is undefined.
+    """
     counts = measured.counts
     values = {
         "max_f1": counts.f1,
         "min_precision": counts.recall,
         "min_recall": counts.precision,
-        "cost": -(wanted.false_cost * counts.false + wanted.missed_cost * counts.missed),
+        "cost": -(objective.false_cost * counts.false + objective.missed_cost * counts.missed),
     }
-    value = values[wanted.rule]
+    value = values[objective.rule]
     return -math.inf if math.isnan(value) else value
 
 
-def _of_class(name: str, found: Matches, wanted: Wanted, min_support: int, common: float) -> ClassThreshold:
+def _of_class(name: str, found: Matches, objective: Objective, min_support: int, common: float) -> ClassThreshold:
     size = (found.support, len(found.scores))
     if found.support < min_support:
         note = f"{found.support} of {min_support} examples: the common threshold"
         return ClassThreshold(name, common, *size, note)
-    choice = choose(curve_of(found), wanted)
+    choice = choose(curve_of(found), objective)
     if choice is None:
         return ClassThreshold(name, common, *size, "no detections: the common threshold")
-    return ClassThreshold(name, choice.threshold, *size, "" if choice.reached else _not_reached(wanted))
+    return ClassThreshold(name, choice.threshold, *size, "" if choice.reached else _not_reached(objective))
 
 
-def _not_reached(wanted: Wanted) -> str:
-    return f"{wanted.rule}={wanted.bound:g} is not reached by any threshold"
+def _not_reached(objective: Objective) -> str:
+    return f"{objective.rule}={objective.bound:g} is not reached by any threshold"
 
 
-def _measured(name: str, threshold: float, found: Matches, num_samples: int, seed: int) -> Measured:
-    ends = intervals(found, threshold, num_samples=num_samples, seed=seed)
-    return Measured(name, threshold, found.support, count(found, threshold), ends)
+def _measurement(name: str, threshold: float, found: Matches, num_samples: int) -> Measurement:
+    ends = intervals(found, threshold, num_samples=num_samples)
+    return Measurement(name, threshold, found.support, count(found, threshold), ends)
 
 
 def _known(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""A run whose folder has a copy in S3: where that is, and that it is kept up to date."""
+"""Keeps a copy of a run's folder in S3 up to date."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import replace
 from vision_research.config.addresses import is_s3, join
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import TrainConfig
-from vision_research.flow.outcome import Outcome
 from vision_research.flow.prepare import PreparedRun
+from vision_research.launch.outcome import Outcome
 from vision_research.storage.s3.errors import S3Error
 from vision_research.storage.s3.mirror import Mirror, has_run
 from vision_research.storage.s3.mirror_thread import MirrorThread
@@ -23,7 +23,12 @@ logger = logging.getLogger(__name__)
 
 
 def address_of_copy(config: TrainConfig, work_dir: WorkDir) -> str | None:
-    """Return where the copy of a run's folder is kept; None where it has none."""
+    """Return the address of the copy of a run's folder, or None.
+
+    Args:
+        config: of the run.
+        work_dir: folder of the run.
+    """
     if is_s3(config.work_dir):
         return str(config.work_dir).rstrip("/")
     if config.storage.checkpoints is not None:
@@ -31,19 +36,18 @@ def address_of_copy(config: TrainConfig, work_dir: WorkDir) -> str | None:
     return work_dir.s3_folder.read_text(encoding="utf-8").strip() if work_dir.s3_folder.is_file() else None
 
 
-class Copy:
-    """The copy of a run that is under way; without an address it does nothing."""
+class RunCopy:
+    """The copy of the current run; without an address it does nothing. `mirrored` creates it."""
 
     def __init__(self, address: str | None, thread: MirrorThread | None) -> None:
-        """Use `copied`."""
         self._address = address
         self._thread = thread
 
     def complete(self, outcome: Outcome) -> Outcome:
-        """Wait until S3 has all of the folder.
+        """Wait until the whole folder is uploaded.
 
         Returns:
-            The outcome; FAILED where the training is complete and its copy is not.
+            The outcome; FAILED where the training succeeded and the upload did not.
         """
         if self._thread is None:
             return outcome
@@ -59,23 +63,23 @@ class Copy:
 
 
 @contextmanager
-def copied(run: PreparedRun) -> Iterator[Copy]:
-    """Keep the copy of a run's folder up to date while the run goes on.
+def mirrored(run: PreparedRun) -> Iterator[RunCopy]:
+    """Upload changes of the run's folder during the run.
 
     Raises:
-        ConfigError: another run's copy is there.
-        S3Error: it may not be written.
+        ConfigError: the address contains another run.
+        S3Error: writing there failed.
     """
     address = address_of_copy(run.config, run.work_dir)
     if address is None:
-        yield Copy(None, None)
+        yield RunCopy(None, None)
         return
     remote, settings = S3Uri.parse(address), default_settings()
     if not run.config.resume and has_run(remote, settings):
         raise ConfigError(f"{address} holds another run. Type resume={address} to go on with it, or another address")
     mirror = Mirror(run.work_dir, remote, settings)
-    mirror.begin()
+    mirror.abort_unfinished_uploads()
     write_atomic(run.work_dir.s3_folder, f"{address}\n")
     thread = MirrorThread(mirror)
     thread.start()
-    yield Copy(address, thread)
+    yield RunCopy(address, thread)

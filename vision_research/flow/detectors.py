@@ -1,4 +1,4 @@
-"""The detectors that a command runs, checkpoint and artifacts, and the images that it runs them on."""
+"""Finds the checkpoint and the artifacts that a command runs, and the images that it runs them on."""
 
 from __future__ import annotations
 
@@ -9,16 +9,9 @@ from typing import Any
 
 from vision_research.config.command_schema import SourceConfig
 from vision_research.config.errors import ConfigError
-from vision_research.engine.evaluate import build_dataset
-from vision_research.engine.predictors import (
-    ArtifactPredictor,
-    CheckpointPredictor,
-    Predictor,
-    choose_device,
-    load_config,
-    register_everything,
-)
-from vision_research.flow.evaluation_data import (
+from vision_research.flow.source import Source, configure_s3, find_source
+from vision_research.inference.evaluate import build_dataset
+from vision_research.inference.evaluation_data import (
     EvaluationData,
     classes_of,
     metric_of,
@@ -26,20 +19,26 @@ from vision_research.flow.evaluation_data import (
     split_of_typed,
     typed_data,
 )
-from vision_research.flow.run_data import run_data
-from vision_research.flow.source import Source, find_source, reach_s3
+from vision_research.inference.predictors import (
+    ArtifactPredictor,
+    CheckpointPredictor,
+    Predictor,
+    choose_device,
+    load_config,
+    register_everything,
+)
 
 LOAD = {"type": "LoadImageFromFile", "backend_args": None}
 
 
 @dataclass(frozen=True)
 class Detectors:
-    """What a command runs.
+    """The detectors that a command runs.
 
     Attributes:
-        source: run or checkpoint; None where an artifact stands alone.
-        config: its MMEngine config; None likewise.
-        classes: of all detectors, in the order of the labels.
+        source: run or checkpoint; None where only an artifact was given.
+        config: MMEngine config of `source`, or None.
+        classes: class names of all detectors, in the order of the labels.
         artifacts: exported models.
     """
 
@@ -48,19 +47,32 @@ class Detectors:
     classes: tuple[str, ...]
     artifacts: tuple[ArtifactPredictor, ...]
 
-    def checkpoint(self, words: SourceConfig, device: str) -> CheckpointPredictor | None:
-        """Load the checkpoint; None where an artifact stands alone."""
+    def checkpoint(self, command: SourceConfig, device: str) -> CheckpointPredictor | None:
+        """Load the checkpoint; None without a source.
+
+        Args:
+            command: configuration of the command.
+            device: `auto`, `cpu` or `cuda`.
+        """
         if self.source is None:
             return None
-        arguments = (self.classes, words.trust_checkpoint, choose_device(device))
+        arguments = (self.classes, command.trust_checkpoint, choose_device(device))
         return CheckpointPredictor(self.config, self.source.checkpoint, *arguments)
 
-    def data(self, words: SourceConfig, split: str) -> EvaluationData:
-        """Choose the images of a split: what was typed, else the run's."""
-        typed = typed_data(words.data, {} if self.source is None else run_data(self.source))
+    def data(self, command: SourceConfig, split: str) -> EvaluationData:
+        """Return the data of a split: from the `data` keys that were set, else from the run.
+
+        Args:
+            command: configuration of the command.
+            split: `val` or `test`.
+
+        Raises:
+            ConfigError: there is no data, its files are missing or broken, or its classes differ.
+        """
+        typed = typed_data(command.data, {} if self.source is None else self.source.run_data)
         if typed is not None:
             metric = "bbox" if self.config is None else metric_of(self.config)
-            return split_of_typed(typed, words.storage, self.classes, split, metric)
+            return split_of_typed(typed, command.storage, self.classes, split, metric)
         if self.source is None:
             raise ConfigError("run is not set, so there are no images. Type run=..., or data=coco data.root=FOLDER ...")
         return split_of_config(self.config, self.source.config, split)
@@ -70,7 +82,7 @@ class Detectors:
         return build_dataset(data.dataset, self.classes)
 
     def load(self, data: EvaluationData) -> Callable[..., Any]:
-        """Build the transform that loads an image, as the config does it."""
+        """Build the transform that loads an image, with the options of the config."""
         from mmdet.registry import TRANSFORMS
 
         step = {**LOAD, "backend_args": data.dataset.get("backend_args")}
@@ -82,20 +94,20 @@ class Detectors:
         return transform
 
 
-def find_detectors(words: SourceConfig, artifact: Any) -> Detectors:
-    """Find what was typed, and check that it belongs together.
+def find_detectors(command: SourceConfig, artifact: Any) -> Detectors:
+    """Find the detectors of a command, and check that their classes agree.
 
     Args:
-        words: the command's.
+        command: configuration of the command.
         artifact: path of an exported model, a list of them, or None.
 
     Raises:
-        UserError: something is absent or broken, or an artifact has other classes than the run.
+        UserError: a file is missing or broken, or an artifact has other classes than the run.
     """
-    reach_s3(words)
+    configure_s3(command)
     paths = [Path(path) for path in ([artifact] if isinstance(artifact, str) else artifact or [])]
-    alone = words.run is None and words.checkpoint is None and bool(paths)
-    source = None if alone else find_source(words)
+    alone = command.run is None and command.checkpoint is None and bool(paths)
+    source = None if alone else find_source(command)
     register_everything()
     config = None if source is None else load_config(source.config)
     artifacts = tuple(ArtifactPredictor(path) for path in paths)
@@ -111,5 +123,10 @@ def find_detectors(words: SourceConfig, artifact: Any) -> Detectors:
 
 
 def all_predictors(detectors: Detectors, checkpoint: Predictor | None) -> Sequence[Predictor]:
-    """List the checkpoint, where there is one, and the artifacts."""
+    """List the checkpoint, where there is one, and the artifacts.
+
+    Args:
+        detectors: of the command.
+        checkpoint: the loaded checkpoint, or None.
+    """
     return [*([] if checkpoint is None else [checkpoint]), *detectors.artifacts]

@@ -1,4 +1,4 @@
-"""Experiments that a team keeps in S3: `experiment=s3://BUCKET/FOLDER/NAME.yaml`."""
+"""Loads experiments from S3: `experiment=s3://BUCKET/FOLDER/NAME.yaml`."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from vision_research.config.errors import ConfigError
 from vision_research.config.experiments import add_experiment
 from vision_research.flow.resume_from_s3 import typed_settings
 from vision_research.storage.s3.errors import S3NotFoundError
-from vision_research.storage.s3.objects import read_current
+from vision_research.storage.s3.objects import read_uncached
 from vision_research.storage.s3.uri import S3Uri
 
 
 def fetch_experiments(words: Sequence[str]) -> None:
-    """Read the experiments that are typed, several of them in a sweep, before Hydra looks for them.
+    """Register the experiments in S3 that the overrides name, before Hydra looks them up.
 
     Args:
-        words: of the command, those of a resumed run included.
+        words: all overrides, including those of a resumed run.
 
     Raises:
-        ConfigError: there is no such object, or it is no experiment.
-        S3Error: it may not be read, or the server was away for too long.
+        ConfigError: there is no such object, or it is not an experiment.
+        S3Error: reading it failed.
     """
     named = [word.partition("=")[2] for word in words if word.lstrip("+").startswith("experiment=")]
     for address in (item.strip("'\" ") for value in named for item in value.split(",")):
@@ -32,7 +32,7 @@ def fetch_experiments(words: Sequence[str]) -> None:
 def _read(address: str, words: Sequence[str]) -> str:
     uri = S3Uri.parse(address if address.endswith(".yaml") else f"{address}.yaml")
     try:
-        return read_current(uri, typed_settings(words)).decode()
+        return read_uncached(uri, typed_settings(words)).decode()
     except S3NotFoundError as error:
         raise ConfigError(f"experiment={address}: there is no {uri}. Type the address of a YAML file") from error
     except UnicodeDecodeError as error:

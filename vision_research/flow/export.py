@@ -1,4 +1,4 @@
-"""The export at the end of a run, in a process of its own."""
+"""Exports a detector at the end of a training, in a separate process."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from vision_research.flow.export_request import export_request, output_path
-from vision_research.flow.export_to_s3 import publish_models
-from vision_research.flow.outcome import Outcome
+from vision_research.deploy.export_group import export_request, output_path
+from vision_research.deploy.publish import publish_models
 from vision_research.flow.prepare import PreparedRun
+from vision_research.launch.outcome import Outcome
 from vision_research.launch.plan import export_plan
 from vision_research.launch.process import run_plan
 from vision_research.storage.s3.errors import S3Error
@@ -17,10 +17,14 @@ from vision_research.work_dir import write_atomic
 
 
 def export_best(run: PreparedRun, outcome: Outcome) -> Outcome:
-    """Export the best checkpoint, or the last where nothing was validated.
+    """Export the best checkpoint, or the last one where there was no validation.
+
+    Args:
+        run: the run.
+        outcome: of its training.
 
     Returns:
-        The outcome with the model; or FAILED with the reason, the training's own results untouched.
+        The outcome with the model, or FAILED with the reason; the training's results are kept.
     """
     folder = run.work_dir.export_dir
     folder.mkdir(exist_ok=True)

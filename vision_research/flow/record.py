@@ -1,4 +1,4 @@
-"""What is recorded of a run, and when: settings and inputs before the ranks start, results after they have ended."""
+"""Records a run in MLflow: settings and inputs before the ranks start, results after they ended."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from vision_research.config.addresses import absolute
-from vision_research.config.lowering.schedule import learning_rate
+from vision_research.config.registration_rules import SERVED_SUFFIX
 from vision_research.config.schema import Tracker, TrackingConfig, TrainConfig
-from vision_research.engine.events import read_events
-from vision_research.flow.export_metrics import export_metrics
-from vision_research.flow.model_record import SERVED_SUFFIX, served_model_files
-from vision_research.flow.outcome import Outcome
+from vision_research.deploy.export_metrics import export_metrics
+from vision_research.engine.events import event_tags
 from vision_research.flow.prepare import PreparedRun
+from vision_research.launch.outcome import Outcome
+from vision_research.lowering.schedule import learning_rate
+from vision_research.tracking.model_record import served_model_files
 from vision_research.tracking.params import flat_params, run_tags
 from vision_research.tracking.records import DatasetRecord
 from vision_research.tracking.run import TrackingSettings, start_run
 from vision_research.tracking.source_version import source_version
 from vision_research.tracking.sweep import parent_of
-from vision_research.tracking.sync import left_over
+from vision_research.tracking.sync import find_undelivered
 from vision_research.tracking.tracked_run import TrackedRun
 from vision_research.tracking.uri import resolve_uri
 
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 def tracking_settings(tracking: TrackingConfig) -> TrackingSettings:
-    """Turn the `tracking` group into what the tracker takes."""
+    """Convert the `tracking` group to the settings of the tracker."""
     return TrackingSettings(
         uri=resolve_uri(tracking.uri, Path.cwd()),
         experiment=tracking.experiment,
@@ -42,7 +43,7 @@ def tracking_settings(tracking: TrackingConfig) -> TrackingSettings:
 
 
 def curated_params(run: PreparedRun) -> dict[str, Any]:
-    """Choose what runs are compared by: the options of the groups, and the numbers people ask for first."""
+    """Return the parameters by which runs are compared: the options of the groups and the main numbers."""
     config = run.config
     lr = learning_rate(config, run.inputs)
     choices = {
@@ -68,29 +69,25 @@ def curated_params(run: PreparedRun) -> dict[str, Any]:
 
 
 class Recorder:
-    """Records one run; without a tracker it records nothing."""
+    """Records one run; without a tracker it records nothing. `recording` creates it."""
 
     def __init__(self, run: PreparedRun, tracked: TrackedRun | None) -> None:
-        """Use `recording`."""
         self._run = run
         self._tracked = tracked
         self._outcome: Outcome | None = None
 
     @property
     def how_to_open(self) -> str | None:
-        """What to type to see the run, or None without a tracker."""
+        """The command that opens the run, or None without a tracker."""
         return None if self._tracked is None else self._tracked.how_to_open
 
     def add_outcome(self, outcome: Outcome) -> None:
-        """Record how the run ended: final metrics, events, checkpoints, the log and the exported model."""
+        """Record the final metrics, events, checkpoints, logs and the exported model."""
         self._outcome = outcome
         if self._tracked is None:
             return
         work_dir = self._run.work_dir
-        tags = {
-            f"checkpoint.{kind}": _described(entry) for kind in ("best", "last") if (entry := getattr(outcome, kind))
-        }
-        self._tracked.set_tags({**tags, **_event_tags(work_dir.root)})
+        self._tracked.set_tags({**outcome.checkpoint_tags, **event_tags(work_dir.root)})
         for path, folder in self._results(outcome):
             self._tracked.log_artifact(path, folder)
         if outcome.model is not None:
@@ -101,7 +98,7 @@ class Recorder:
             self._tracked.log_metrics({f"best/{monitor}": outcome.best_value}, step=int(outcome.best["iteration"]))
 
     def finish(self) -> None:
-        """Give the run its final status and deliver what waits."""
+        """Set the final status of the run and deliver what is still spooled."""
         if self._tracked is None:
             return
         outcome = self._outcome or Outcome("FAILED", "the command ended before the ranks did")
@@ -140,7 +137,7 @@ class Recorder:
 
 @contextmanager
 def recording(run: PreparedRun) -> Iterator[Recorder]:
-    """Own the record of a run from before its first iteration to after its export."""
+    """Open the MLflow run, and finish it after the export."""
     recorder = Recorder(run, _start(run))
     try:
         yield recorder
@@ -170,17 +167,5 @@ def _start(run: PreparedRun) -> TrackedRun | None:
         parent_run_id=None if sweep is None else parent_of(sweep),
         resume=bool(config.resume),
     )
-    tracked.start_delivery(earlier=left_over(Path(config.storage.runs).absolute()))
+    tracked.start_delivery(earlier=find_undelivered(Path(config.storage.runs).absolute()))
     return tracked
-
-
-def _described(entry: dict[str, Any]) -> str:
-    return f"{Path(entry['path']).name}, epoch {entry['epoch']}, iteration {entry['iteration']}"
-
-
-def _event_tags(work_dir: Path) -> dict[str, str]:
-    """Turn what hooks noted during training into tags, the last of each kind."""
-    return {
-        event["event"]: ", ".join(f"{key} {value}" for key, value in event.items() if key in ("epoch", "iter"))
-        for event in read_events(work_dir)
-    }

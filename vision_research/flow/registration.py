@@ -1,51 +1,34 @@
-"""Registers an artifact that was evaluated, on request, and lets it challenge the champion."""
+"""Registers an evaluated artifact in MLflow, and makes it the champion if its score is better."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from pathlib import Path
 from typing import Any
 
-from vision_research.config.command_schema import Split, TestCommand
+from vision_research.config.command_schema import TestCommand
 from vision_research.config.errors import ConfigError
-from vision_research.config.schema import Tracker
-from vision_research.engine.evaluate import Evaluated
 from vision_research.flow.detectors import Detectors
-from vision_research.flow.model_record import SERVED_SUFFIX, served_model_files
+from vision_research.inference.evaluate import Evaluated, dataset_digest
+from vision_research.tracking.model_record import served_model_files
 from vision_research.tracking.registry import Candidate, register
 from vision_research.tracking.run_record import RunRecord
 
 
-def check_registration(words: TestCommand) -> None:
-    """Refuse to register what cannot be, before anything is computed.
+def register_artifact(command: TestCommand, detectors: Detectors, result: Evaluated, dataset: Any) -> str:
+    """Register the artifact with its score.
+
+    Args:
+        command: configuration of the command; `config.registration_rules` has checked it.
+        detectors: the run, and the artifact to register.
+        result: the scores of the artifact.
+        dataset: the data set that it was evaluated on.
+
+    Returns:
+        A sentence with the version and whether it is the champion.
 
     Raises:
-        ConfigError: no artifact, several, one that MLflow does not serve, or no run to register it from.
+        UserError: the run is not tracked, there is no such metric, or MLflow does not accept the model.
     """
-    tracking = words.tracking
-    if tracking.register_as is None:
-        return
-    problems = []
-    if not (isinstance(words.artifact, str) and Path(words.artifact).suffix == SERVED_SUFFIX):
-        problems.append(f"artifact={words.artifact}: one TorchScript file is registered. Type artifact=model.ts")
-    if words.run is None or tracking.kind is Tracker.none:
-        problems.append("a version belongs to a tracked run. Type run=WORK_DIR, and leave tracking=none out")
-    if words.split is not Split.test:
-        problems.append("the test images decide. Leave split out")
-    if tracking.promote_margin < 0:
-        problems.append(f"tracking.promote_margin={tracking.promote_margin}: has to be 0 or more")
-    if problems:
-        raise ConfigError([f"tracking.register_as={tracking.register_as}: {problem}" for problem in problems])
-
-
-def register_artifact(words: TestCommand, detectors: Detectors, result: Evaluated, dataset: Any) -> str:
-    """Register the artifact with what it scored, and say what came of it.
-
-    Raises:
-        UserError: the run is not tracked, there is no such metric, or MLflow does not take it.
-    """
-    tracking, source = words.tracking, detectors.source
+    tracking, source = command.tracking, detectors.source
     assert tracking.register_as is not None and source is not None and source.work_dir is not None
     if not source.is_tracked:
         raise ConfigError(f"tracking.register_as={tracking.register_as}: {source.work_dir.root} is no tracked run")
@@ -59,7 +42,7 @@ def register_artifact(words: TestCommand, detectors: Detectors, result: Evaluate
         digest=str(artifact.manifest.artifact["sha256"]),
         metric=tracking.promote_metric,
         value=value,
-        data=_digest(dataset),
+        data=dataset_digest(dataset),
         margin=tracking.promote_margin,
     )
     served = served_model_files(artifact.path, source.work_dir)
@@ -72,13 +55,3 @@ def register_artifact(words: TestCommand, detectors: Detectors, result: Evaluate
     made = register(RunRecord.read(source.work_dir.run_json), files, candidate)
     became = "the champion" if made.is_champion else "a challenger"
     return f"{candidate.name} version {made.version} is {became}: {made.reason}"
-
-
-def _digest(dataset: Any) -> str:
-    """Digest names and annotations of the images, so that values on other images are not compared."""
-    digest = hashlib.sha256()
-    for index in range(len(dataset)):
-        info = dataset.get_data_info(index)
-        boxes = [[item["bbox_label"], *map(float, item["bbox"])] for item in info["instances"]]
-        digest.update(json.dumps([Path(info["img_path"]).name, boxes]).encode())
-    return digest.hexdigest()[:16]

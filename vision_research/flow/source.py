@@ -1,4 +1,4 @@
-"""Where a command on a finished run starts: the config, the weights, and the folder that results belong to."""
+"""Finds the config, the weights and the results folder for a command on a finished run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from vision_research.config.addresses import RUNS_SCHEME, is_s3
 from vision_research.config.command_schema import SourceConfig
 from vision_research.config.errors import ConfigError
-from vision_research.config.lowering.storage import s3_settings
 from vision_research.config.schema import StorageConfig, Tracker, TrackingConfig
-from vision_research.flow.bare_files import config_here, file_here
-from vision_research.flow.resume_from_s3 import bring
+from vision_research.config.storage_args import s3_settings
+from vision_research.flow.resume_from_s3 import fetch_run
 from vision_research.storage.s3.objects import begin_run
 from vision_research.storage.s3.settings import S3Settings
+from vision_research.storage.typed_files import local_config, local_file
 from vision_research.tracking.uri import resolve_uri
 from vision_research.work_dir import WorkDir
 
@@ -36,9 +36,9 @@ class Source:
     Attributes:
         config: the MMEngine config.
         checkpoint: its weights.
-        iteration: training iterations behind the weights; 0 where that is not known.
+        iteration: training iteration of the weights; 0 where it is not known.
         work_dir: folder of the run; None for a bare checkpoint.
-        folder: that results of a bare checkpoint go to.
+        folder: results folder of a bare checkpoint.
     """
 
     config: Path
@@ -53,66 +53,75 @@ class Source:
         return self.work_dir is not None and self.work_dir.run_json.is_file()
 
     def recorded_in(self, tracking: TrackingConfig) -> WorkDir | None:
-        """The folder of the tracked run that results are added to; None where there is none, or `tracking=none`."""
+        """The folder of the tracked run to which results are added; None without one, or with `tracking=none`."""
         return self.work_dir if self.is_tracked and tracking.kind is not Tracker.none else None
 
     @property
     def export_dir(self) -> Path:
-        """Where its exported models lie if nothing else was typed."""
+        """Default folder of its exported models."""
         return (self.work_dir or WorkDir(self.folder or self.checkpoint.parent)).export_dir
 
     @property
     def run_id(self) -> str | None:
-        """MLflow's id of the run, where there is one."""
+        """MLflow's id of the run, or None."""
         if self.work_dir is None or not self.is_tracked:
             return None
         return str(json.loads(self.work_dir.run_json.read_text())["run_id"])
 
+    @property
+    def run_data(self) -> dict[str, Any]:
+        """The `data` group that the run was trained with; empty for a bare checkpoint."""
+        if self.work_dir is None or not self.work_dir.config_yaml.is_file():
+            return {}
+        from vision_research.config.compose import read_yaml
 
-def reach_s3(words: SourceConfig) -> None:
-    """Let `s3://` mean what was typed, before the first address is looked at."""
-    begin_run(S3Settings(**s3_settings(words.storage)))
+        return dict(read_yaml(self.work_dir.config_yaml).get("data") or {})
 
 
-def find_source(words: SourceConfig) -> Source:
-    """Find config and weights of what was typed; a run in MLflow or in S3 is downloaded.
+def configure_s3(command: SourceConfig) -> None:
+    """Apply the `storage` group, before the first address in S3 is read."""
+    begin_run(S3Settings(**s3_settings(command.storage)))
+
+
+def find_source(command: SourceConfig) -> Source:
+    """Find the config and weights of a command's detector; a run in MLflow or in S3 is downloaded.
 
     Raises:
-        ConfigError: the words do not name a detector, or there is no run, no config or no checkpoint.
+        ConfigError: no detector is given, or its run, config or checkpoint does not exist.
         EnvironmentProblem: MLflow does not answer.
-        S3Error: what lies in S3 may not be read, or the server was away for too long.
+        S3Error: reading from S3 failed.
     """
-    reach_s3(words)
-    checkpoint = None if words.checkpoint is None else file_here("checkpoint", words.checkpoint)
-    if words.run is None:
-        if checkpoint is None and words.config is None:
+    configure_s3(command)
+    checkpoint = None if command.checkpoint is None else local_file("checkpoint", command.checkpoint)
+    if command.run is None:
+        if checkpoint is None and command.config is None:
             raise ConfigError(NO_SOURCE)
-        if checkpoint is None or words.config is None:
-            lacking = "config" if words.config is None else "checkpoint"
+        if checkpoint is None or command.config is None:
+            lacking = "config" if command.config is None else "checkpoint"
             raise ConfigError(
                 f"{lacking} is not set: a bare checkpoint needs its config. Type {lacking}=FILE, or run=..."
             )
-        return Source(config_here(words.config), checkpoint, folder=_folder_of_bare(words, checkpoint))
-    if words.config is not None:
+        return Source(local_config(command.config), checkpoint, folder=_folder_of_bare(command, checkpoint))
+    if command.config is not None:
         raise ConfigError(
-            f"config={words.config} with run={words.run}: a run has its own config. Leave one of them out"
+            f"config={command.config} with run={command.run}: a run has its own config. Leave one of them out"
         )
-    work_dir = _work_dir(words)
+    work_dir = _work_dir(command)
     if checkpoint is not None:
         return Source(work_dir.config_py, checkpoint, work_dir=work_dir)
-    path, iteration = best_checkpoint(work_dir, words.run)
+    path, iteration = best_checkpoint(work_dir, command.run)
     return Source(work_dir.config_py, path, iteration, work_dir)
 
 
 def best_checkpoint(work_dir: WorkDir, typed: str) -> tuple[Path, int]:
-    """Find the best checkpoint of a run, or the newest where nothing was validated.
+    """Find the best checkpoint of a run, or the newest where there was no validation.
 
     Args:
-        work_dir: folder of the run; it may have been moved since.
-        typed: how the person named it.
+        work_dir: folder of the run; it may have been moved.
+        typed: the run as it was typed, for messages.
 
     Returns:
-        The file, and the training iterations behind it as far as the run has noted them.
+        The file, and its training iteration; 0 where it is not known.
 
     Raises:
         ConfigError: there is none.
@@ -131,15 +140,15 @@ def best_checkpoint(work_dir: WorkDir, typed: str) -> tuple[Path, int]:
 
 
 def downloaded_run(typed: str, tracking: TrackingConfig, storage: StorageConfig) -> WorkDir:
-    """Make a work_dir of a run in MLflow.
+    """Download a run from MLflow as a work_dir.
 
     Args:
         typed: `runs:/ID`.
-        tracking: where the run is.
-        storage: where its work_dir goes.
+        tracking: address of MLflow.
+        storage: folder of all runs.
 
     Raises:
-        ConfigError: there is no such run, or it holds no checkpoint.
+        ConfigError: there is no such run, or it has no checkpoint.
         EnvironmentProblem: MLflow does not answer.
     """
     from vision_research.tracking.download import download_run
@@ -149,25 +158,25 @@ def downloaded_run(typed: str, tracking: TrackingConfig, storage: StorageConfig)
     return WorkDir(download_run(run_id, uri, tracking.timeout_s, Path(storage.runs).absolute()))
 
 
-def _folder_of_bare(words: SourceConfig, checkpoint: Path) -> Path:
-    """Beside the checkpoint; for one in S3, whose copy here lies in a cache, a folder of its name among the runs."""
-    return Path(words.storage.runs).absolute() / checkpoint.stem if is_s3(words.checkpoint) else checkpoint.parent
+def _folder_of_bare(command: SourceConfig, checkpoint: Path) -> Path:
+    """Return the folder of the checkpoint; for one in S3, a folder of its name in `storage.runs`."""
+    return Path(command.storage.runs).absolute() / checkpoint.stem if is_s3(command.checkpoint) else checkpoint.parent
 
 
-def _work_dir(words: SourceConfig) -> WorkDir:
-    assert words.run is not None
-    if words.run.startswith(RUNS_SCHEME):
-        return downloaded_run(words.run, words.tracking, words.storage)
-    if is_s3(words.run):
-        return WorkDir(bring(f"run={words.run}", words.storage.runs, S3Settings(**s3_settings(words.storage))))
-    work_dir = WorkDir(Path(words.run).absolute())
+def _work_dir(command: SourceConfig) -> WorkDir:
+    assert command.run is not None
+    if command.run.startswith(RUNS_SCHEME):
+        return downloaded_run(command.run, command.tracking, command.storage)
+    if is_s3(command.run):
+        return WorkDir(fetch_run("run", command.run, command.storage.runs, S3Settings(**s3_settings(command.storage))))
+    work_dir = WorkDir(Path(command.run).absolute())
     if not work_dir.config_py.is_file():
-        raise ConfigError(f"run={words.run}: there is no run in it (no config.py). {_existing_runs(words)}")
+        raise ConfigError(f"run={command.run}: there is no run in it (no config.py). {_existing_runs(command)}")
     return work_dir
 
 
-def _existing_runs(words: SourceConfig) -> str:
-    folder = Path(words.storage.runs)
+def _existing_runs(command: SourceConfig) -> str:
+    folder = Path(command.storage.runs)
     found = sorted(folder.glob("*/config.py"), key=lambda path: path.stat().st_mtime, reverse=True)
     if not found:
         return "Type the work_dir of a run, or run=runs:/ID"

@@ -1,14 +1,22 @@
-"""The last thing that a command prints: what came out, where it lies, and what to type next."""
+"""Prints the summary of a run at the end of the `train` command."""
 
 from __future__ import annotations
 
-from vision_research.flow.outcome import Outcome
 from vision_research.flow.prepare import PreparedRun
 from vision_research.flow.record import Recorder
+from vision_research.launch.outcome import Outcome
+
+SHOWN = ("coco/bbox_mAP", "coco/bbox_mAP_50", "coco/bbox_mAP_75", "coco/segm_mAP")
 
 
 def print_summary(run: PreparedRun, outcome: Outcome, recorder: Recorder) -> None:
-    """Print a few lines about a run that has ended, however it did."""
+    """Print status, scores and files of a run.
+
+    Args:
+        run: the run.
+        outcome: how it ended.
+        recorder: of its MLflow run.
+    """
     lines = [("status", outcome.status + (f" ({outcome.cause})" if outcome.cause else ""))]
     lines += [(name, f"{value:.4f}") for name, value in outcome.metrics.items() if name in SHOWN]
     if outcome.best:
@@ -25,6 +33,3 @@ def print_summary(run: PreparedRun, outcome: Outcome, recorder: Recorder) -> Non
         lines.append(("go on", f"python -m vision_research.train resume={run.work_dir.root}"))
     width = max(len(name) for name, _ in lines)
     print("\n" + "\n".join(f"{name:<{width}}  {value}" for name, value in lines), flush=True)
-
-
-SHOWN = ("coco/bbox_mAP", "coco/bbox_mAP_50", "coco/bbox_mAP_75", "coco/segm_mAP")

@@ -1,4 +1,4 @@
-"""The `train` command's flow: prepare, record, launch, export, sum up."""
+"""The steps of the `train` command: prepare, record, launch, export, print a summary."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ import sys
 from vision_research.config.compose import Composition
 from vision_research.config.errors import UserError
 from vision_research.config.schema import TrainConfig
-from vision_research.flow.copy_in_s3 import copied
+from vision_research.flow.copy_in_s3 import mirrored
 from vision_research.flow.export import export_best
-from vision_research.flow.outcome import Outcome, read_outcome
 from vision_research.flow.prepare import PreparedRun, prepare
 from vision_research.flow.record import recording
-from vision_research.flow.run_folder import owned
 from vision_research.flow.summary import print_summary
 from vision_research.flow.write import write_folder
+from vision_research.launch.outcome import Outcome, read_outcome
 from vision_research.launch.process import run_plan
+from vision_research.launch.run_folder import owned
 
 logger = logging.getLogger(__name__)
 
 
 class RunFailed(UserError):
-    """The run was launched and failed; the message is its first cause."""
+    """The ranks or the export failed; the message is the first cause."""
 
 
 def train(composition: Composition[TrainConfig]) -> float | None:
     """Run one training, from its composition to its exported model.
 
     Returns:
-        The best value of `schedule.monitor`, which a sweeper maximizes; None where nothing was validated.
+        The best value of `schedule.monitor`, which a sweeper maximizes; None without validation.
 
     Raises:
-        UserError: what a person can mend, before anything is launched.
+        UserError: the configuration, the data or the machine is wrong.
         RunFailed: the ranks or the export failed.
-        SystemExit: the run was stopped; the code is the shell's for that signal.
+        SystemExit: the run was stopped; the exit code is 128 plus the signal.
     """
     run = prepare(composition)
     if run.hardware.node_rank > 0:
         return follow(run)
-    with owned(run.work_dir), copied(run) as copy, recording(run) as recorder:
+    with owned(run.work_dir), mirrored(run) as copy, recording(run) as recorder:
         write_folder(run)
         recorder.add_inputs()
         outcome = copy.complete(_launch(run))
@@ -49,12 +49,12 @@ def train(composition: Composition[TrainConfig]) -> float | None:
 
 
 def follow(run: PreparedRun) -> float | None:
-    """Run the ranks of a machine that is not the first: no folder, no record, no export."""
-    return conclude(read_outcome(run, run_plan(run.plan, run.work_dir.stop_request)))
+    """Run the ranks of a machine other than the first, which alone writes the folder, records and exports."""
+    return conclude(read_outcome(run.work_dir, run_plan(run.plan, run.work_dir.stop_request)))
 
 
 def conclude(outcome: Outcome) -> float | None:
-    """Turn how a run ended into a return value or an exit."""
+    """Return the best value of a finished run; raise for a failed one, exit for a stopped one."""
     if outcome.status == "KILLED":
         sys.exit(128 + (outcome.signal or 15))
     if outcome.status == "FAILED":
@@ -64,7 +64,7 @@ def conclude(outcome: Outcome) -> float | None:
 
 def _launch(run: PreparedRun) -> Outcome:
     run.work_dir.outcome.unlink(missing_ok=True)
-    outcome = read_outcome(run, run_plan(run.plan, run.work_dir.stop_request))
+    outcome = read_outcome(run.work_dir, run_plan(run.plan, run.work_dir.stop_request))
     if outcome.status == "FINISHED" and run.config.export.formats:
         outcome = export_best(run, outcome)
     return outcome

@@ -1,4 +1,4 @@
-"""Writes the folder of a run: from here on it is the only input of every step."""
+"""Writes the files of a run's folder, which later steps read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def write_folder(run: PreparedRun) -> None:
 
 
 def config_text(tree: dict[str, Any]) -> str:
-    """Write a lowered config as an MMEngine config file, tuples and all."""
+    """Return a lowered config as the text of an MMEngine config file, including its tuples."""
     from mmengine.config import Config
 
     text: str = Config(tree).pretty_text
@@ -29,6 +29,6 @@ def config_text(tree: dict[str, Any]) -> str:
 
 
 def installed_packages() -> list[str]:
-    """List what is installed, as `pip freeze` does."""
+    """List the installed packages, like `pip freeze`."""
     found = {(dist.metadata["Name"] or "").lower(): dist.version for dist in distributions()}
     return [f"{name}=={version}" for name, version in sorted(found.items()) if name]

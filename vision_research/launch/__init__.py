@@ -1,1 +1,1 @@
-"""Starts ranks: how many, with which command, and how they are stopped."""
+"""Starts the ranks of a run, and stops them (README.md in this folder)."""

@@ -1,4 +1,4 @@
-"""What this machine has, and what `hw` asks of it."""
+"""Determines the ranks and devices of a run from the `hw` group and this machine."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Hardware:
 
     Attributes:
         num_procs: ranks on each machine.
-        num_nodes: machines.
-        node_rank: number of this machine.
+        num_nodes: number of machines.
+        node_rank: number of this machine, from 0 on.
         on_gpu: whether ranks compute on GPUs.
         num_threads: CPU threads per rank.
     """
@@ -29,12 +29,12 @@ class Hardware:
 
     @property
     def world_size(self) -> int:
-        """Ranks over all machines."""
+        """Number of ranks on all machines."""
         return self.num_procs * self.num_nodes
 
 
 def num_gpus() -> int:
-    """Count the GPUs that torch can use, without making a CUDA context."""
+    """Count the GPUs that torch can use, without creating a CUDA context."""
     import torch
 
     return torch.cuda.device_count()
@@ -46,10 +46,10 @@ def num_cpus() -> int:
 
 
 def resolve_hardware(hw: HwConfig) -> Hardware:
-    """Turn what `hw` asks for into what this machine gives.
+    """Determine the ranks and devices of a run.
 
     Raises:
-        ConfigError: more GPUs are asked for than there are, or a precision that the device lacks.
+        ConfigError: this machine has fewer GPUs than requested, or the device does not support the precision.
     """
     gpus = 0 if hw.device is Device.cpu else num_gpus()
     on_gpu = hw.device is Device.cuda or (hw.device is Device.auto and gpus > 0)

@@ -1,12 +1,9 @@
-"""Runs a LaunchPlan, and passes a person's wish to stop on to it."""
+"""Runs a LaunchPlan, and forwards signals to it."""
 
 from __future__ import annotations
 
-import ctypes
 import logging
-import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,20 +12,20 @@ from pathlib import Path
 from types import FrameType
 
 from vision_research.launch.plan import LaunchPlan
+from vision_research.processes.command import Command, start_command
 
 logger = logging.getLogger(__name__)
 
-PR_SET_PDEATHSIG = 1
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass
 class Finished:
-    """How a launched command ended.
+    """The exit of a launched command.
 
     Attributes:
-        returncode: its exit code; negative is the signal that ended it.
-        stopped_by: the signal by which a person or a scheduler asked it to stop, or None.
+        returncode: its exit code; a negative one is the signal that ended it.
+        stopped_by: the signal by which the user or a scheduler stopped it, or None.
     """
 
     returncode: int
@@ -36,24 +33,20 @@ class Finished:
 
 
 def run_plan(plan: LaunchPlan, stop_request: Path | None = None) -> Finished:
-    """Run the command to its end.
+    """Run a command to its end.
 
-    The first Ctrl-C or SIGTERM asks the ranks, by a file, to save a checkpoint and leave; a second one makes torchrun
-    end them (it kills after 30 seconds); a third kills at once.
+    On the first Ctrl-C or SIGTERM, the ranks save a checkpoint and exit; on the second, torchrun terminates them (and
+    kills them after 30 seconds); on the third, it is killed.
 
     Args:
-        plan: what to run.
-        stop_request: the file by which ranks are asked to stop; None for a command that has nothing to save, and
-            gets the signal.
+        plan: the command.
+        stop_request: file that is created to ask the ranks to stop; None sends the first signal to the command.
     """
     if stop_request is not None:
         stop_request.unlink(missing_ok=True)
-    # A session of its own: Ctrl-C on the terminal reaches this process alone, which then asks politely.
-    process = subprocess.Popen(
-        plan.command, env={**os.environ, **plan.env}, start_new_session=True, preexec_fn=_end_with_parent
-    )
+    process = start_command(plan.command, plan.env)
     finished = Finished(0, None)
-    with _passing_on(process, stop_request, finished):
+    with _forward_signals(process, stop_request, finished):
         finished.returncode = process.wait()
     if stop_request is not None:
         stop_request.unlink(missing_ok=True)
@@ -61,28 +54,22 @@ def run_plan(plan: LaunchPlan, stop_request: Path | None = None) -> Finished:
 
 
 @contextmanager
-def _passing_on(process: subprocess.Popen[bytes], stop_request: Path | None, finished: Finished) -> Iterator[None]:
-    harder = iter((signal.SIGTERM,))
+def _forward_signals(process: Command, stop_request: Path | None, finished: Finished) -> Iterator[None]:
+    stronger = iter((signal.SIGTERM,))
 
-    def pass_on(number: int, frame: FrameType | None) -> None:
+    def forward(number: int, stack: FrameType | None) -> None:
         first = finished.stopped_by is None
         finished.stopped_by = finished.stopped_by or signal.Signals(number)
         if first and stop_request is not None:
             stop_request.touch()
-            # Not logged: a signal may arrive in the middle of a log call.
+            # Not logged, because the signal may arrive during a log call.
             sys.stderr.write("\nstopping after this iteration, with a checkpoint; once more to stop without one\n")
         elif process.poll() is None:
-            process.send_signal(next(harder, signal.SIGKILL))
+            process.send_signal(next(stronger, signal.SIGKILL))
 
-    previous = {number: signal.signal(number, pass_on) for number in STOP_SIGNALS}
+    previous = {number: signal.signal(number, forward) for number in STOP_SIGNALS}
     try:
         yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def _end_with_parent() -> None:
-    """Ask Linux to send SIGTERM to this process when its parent dies, so that no training outlives its command."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The parent run of a Hydra sweep: opened before its first job, closed after its last, however that ends."""
+"""The MLflow parent run of a Hydra sweep: opened before the first job, closed after the last one."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from omegaconf import DictConfig
 
 from vision_research.config.schema import Tracker
 
-# What the train command exits with after a Ctrl-C or a SIGTERM.
+# Exit codes of the train command after Ctrl-C and SIGTERM.
 STOPPED_CODES = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 _unfinished: list[SweepRun] = []
 
 
 class SweepRun(Callback):
-    """Opens one MLflow run per sweep; each job's own run becomes its child.
+    """Opens one MLflow run per sweep, of which the runs of the jobs are children.
 
-    It works with every sweeper and launcher, since jobs find the parent through a file in the sweep's folder.
+    Jobs find the parent through a file in the sweep's folder, so every sweeper and launcher works.
     """
 
     def __init__(self) -> None:
@@ -32,11 +32,16 @@ class SweepRun(Callback):
         self._open: Path | None = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Open the parent run."""
+        """Open the parent run.
+
+        Args:
+            config: of the sweep.
+            **kwargs: ignored.
+        """
         tracking = config.tracking
         if Tracker(tracking.kind) is Tracker.none:
             return
-        # Imported here: `--cfg job` makes this callback too, and should not wait for the tracker.
+        # Imported here: `--cfg job` creates this callback too, and importing the tracker takes seconds.
         from vision_research.tracking.params import flat_params, run_tags
         from vision_research.tracking.run import TrackingSettings
         from vision_research.tracking.source_version import source_version
@@ -52,18 +57,29 @@ class SweepRun(Callback):
         _unfinished.append(self)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Count what failed."""
+        """Count the failed jobs.
+
+        Args:
+            config: not used.
+            job_return: result of the job.
+            **kwargs: not used.
+        """
         self._failed += job_return.status is not JobStatus.COMPLETED
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Close the parent run."""
+        """Close the parent run.
+
+        Args:
+            config: of the sweep.
+            **kwargs: ignored.
+        """
         self.close()
 
     def close(self, *, stopped: bool = False) -> None:
         """Close the parent run, if it is open.
 
         Args:
-            stopped: whether a person ended the sweep.
+            stopped: whether the user stopped the sweep.
         """
         if self._open is None:
             return
@@ -77,7 +93,7 @@ class SweepRun(Callback):
 
 @contextmanager
 def sweep_closed() -> Iterator[None]:
-    """Close the parent run of a sweep that ends in a failed or a stopped job: Hydra tells no callback of those."""
+    """Close the parent run of a sweep that ends by a failed or stopped job, for which Hydra calls no callback."""
     stopped = False
     try:
         yield

@@ -1,1 +1,1 @@
-"""Storage back ends of `mmengine.fileio`: how bytes reach a disk or an object store."""
+"""Storage back ends of `mmengine.fileio`: how bytes reach a disk or an object store (README.md in this folder)."""

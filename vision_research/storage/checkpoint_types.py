@@ -1,8 +1,7 @@
-"""Reads MMEngine checkpoints without running what is in them.
+"""Reads MMEngine checkpoints without running code that they may contain.
 
-Since torch 2.6 `torch.load` refuses every type it does not know, MMEngine's own `HistoryBuffer` among them. The few
-types that MMEngine writes are allowed here, by name; nothing else is ever unpickled unless the person says so.
-Knows the file, not what its weights belong to.
+Since torch 2.6 `torch.load` refuses every type that it does not know, among them MMEngine's own `HistoryBuffer`. This
+module allows the few types that MMEngine writes, by name. Nothing else is unpickled unless the person allows it.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ from vision_research.config.errors import UserError
 
 
 class CheckpointError(UserError):
-    """A checkpoint that is absent, truncated, unsafe or no MMEngine checkpoint at all."""
+    """A checkpoint that is absent, truncated, unsafe, or not a checkpoint of MMEngine."""
 
 
 def allow_checkpoint_types() -> None:
-    """Allow `torch.load(weights_only=True)` the types that MMEngine's own checkpoints hold. Idempotent."""
+    """Let `torch.load(weights_only=True)` accept the types that MMEngine's own checkpoints contain. Idempotent."""
     import numpy as np
     import torch
     from mmengine.logging.history_buffer import HistoryBuffer
 
     scalars = (np.float64, np.float32, np.float16, np.int64, np.int32, np.uint8, np.bool_, np.str_)
-    # What numpy calls to rebuild an array and a scalar, asked of numpy itself: its module is private, and numpy 1 and 2
-    # spell it differently, so a file may hold either name.
+    # The functions with which numpy rebuilds an array and a scalar. Their module is private and has different names in
+    # numpy 1 and 2, so a file may contain either name.
     rebuilds = {"_reconstruct": np.zeros(1).__reduce__()[0], "scalar": np.float64(0).__reduce__()[0]}
     renamed: list[tuple[Any, str]] = [
         (rebuild, f"numpy.{core}.multiarray.{name}") for name, rebuild in rebuilds.items() for core in ("core", "_core")
@@ -51,16 +50,16 @@ def load_checkpoint_safely(path: Path, trust: bool = False, *, remedy: str = TRU
     """Read a checkpoint on the CPU.
 
     Args:
-        path: a file written by MMEngine's runner, or a published one of the model zoo.
-        trust: unpickle anything in the file, which runs code that the file brings; only for files of known origin.
-        remedy: what to type where it holds more than that.
+        path: a file that MMEngine's runner wrote, or a published one of the model zoo.
+        trust: unpickle everything in the file, which runs code that it contains; only for files of known origin.
+        remedy: end of the error message: what to type if the file contains more than the allowed types.
 
     Returns:
-        The checkpoint; `state_dict` holds the weights (the averaged ones where EMA was on: MMEngine's EMAHook swaps
-        them in before it saves) and `meta` what MMEngine recorded.
+        The checkpoint. `state_dict` holds the weights, with EMA the averaged ones (MMEngine's EMAHook swaps them in
+        before it saves); `meta` holds what MMEngine recorded.
 
     Raises:
-        CheckpointError: the file is absent, truncated, holds types that are not allowed, or has no `state_dict`.
+        CheckpointError: the file is absent or truncated, contains types that are not allowed, or has no `state_dict`.
     """
     import torch
 
@@ -81,7 +80,7 @@ def load_checkpoint_safely(path: Path, trust: bool = False, *, remedy: str = TRU
 
 
 def _statistics_method(owner: Any, name: str) -> Any:
-    """The one use that MMEngine makes of getattr: to name a statistic of HistoryBuffer. A free one would be a hole."""
+    """Replace `getattr` in a checkpoint: return a statistic of HistoryBuffer and nothing else."""
     from mmengine.logging.history_buffer import HistoryBuffer
 
     if owner is not HistoryBuffer or name not in {"min", "max", "current", "mean"}:
@@ -95,14 +94,14 @@ def _refusal(path: Path, error: pickle.UnpicklingError) -> str:
     try:
         refused = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
     except (RuntimeError, ValueError, pickle.UnpicklingError):
-        # Not a zip archive: the old format or no checkpoint; torch's own words are all there is.
+        # Not a zip archive: a checkpoint in the old format, or none. Only torch's own message is available.
         refused = []
     named = ", ".join(refused) if refused else _first_line(error)
     return f"{path} holds more than weights and MMEngine's own records, and was not unpickled: {named}."
 
 
 def _first_sentence(error: BaseException) -> str:
-    """Without the advice that torch gives those who wrote the file themselves."""
+    """Return the message without torch's advice, which is for people who wrote the file themselves."""
     return _first_line(error).partition(". ")[0] + "."
 
 

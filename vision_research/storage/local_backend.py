@@ -1,7 +1,7 @@
 """Replaces MMEngine's local back end by one whose writes are atomic.
 
-Importing this module is what registers it: every checkpoint, JSON or text file that MMEngine or MMDetection then writes
-through `mmengine.fileio` appears whole under its name or not at all. Knows nothing of runs or checkpoints.
+Importing this module registers the back end. Every checkpoint, JSON or text file that MMEngine or MMDetection then
+writes through `mmengine.fileio` is either complete under its name or absent.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from vision_research.work_dir import write_atomic
 
 
 class LocalBackend(MMEngineLocalBackend):
-    """MMEngine's local back end, writing beside the target and renaming over it.
+    """MMEngine's local back end, which writes to a temporary file beside the target and renames it.
 
-    MMEngine 0.10.7 opens the target itself with `wb` (mmengine/fileio/backends/local_backend.py), so that a kill in the
-    middle of a checkpoint leaves half a file under the name of a whole one.
+    MMEngine 0.10.7 opens the target itself with `wb` (mmengine/fileio/backends/local_backend.py). A kill while a
+    checkpoint is written would leave a truncated file under the name of a complete one.
     """
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write bytes; a reader sees the old content or the new, never a part.
+        """Write bytes. A reader sees either the old content or the new one.
 
         Args:
             obj: the whole content.
-            filepath: target; missing folders are made. A symbolic link stays one: the file it points at is replaced.
+            filepath: target; missing folders are made. Of a symbolic link, the file that it points to is replaced.
 
         Raises:
-            OSError: the disk is full, or the folder cannot be written; the old file is untouched.
+            OSError: the disk is full, or the folder cannot be written; the old file is unchanged.
         """
         target = _resolve_target(filepath)
         if target.exists() and not target.is_file():
-            # A device or a pipe (/dev/stdout) cannot be renamed over, and as root it would be destroyed.
+            # A device or a pipe (/dev/stdout) must not be replaced by a file, which root could do.
             super().put(obj, target)
             return
         write_atomic(target, obj)
@@ -51,23 +51,23 @@ class LocalBackend(MMEngineLocalBackend):
             encoding: of the file.
 
         Raises:
-            OSError: the disk is full, or the folder cannot be written; the old file is untouched.
+            OSError: the disk is full, or the folder cannot be written; the old file is unchanged.
         """
         self.put(obj.encode(encoding), filepath)
 
     def copyfile(self, src: str | Path, dst: str | Path) -> str:
-        """Copy a file with its permissions; `copyfile_from_local` and `copyfile_to_local` come here too.
+        """Copy a file with its permissions; `copyfile_from_local` and `copyfile_to_local` call this too.
 
         Args:
             src: file to copy.
-            dst: target file, or an existing folder that gets a file of the same name.
+            dst: target file, or an existing folder in which the copy keeps its name.
 
         Returns:
             The path of the copy.
 
         Raises:
             shutil.SameFileError: `src` and `dst` are the same file.
-            OSError: `src` cannot be read or `dst` not be written; an old `dst` is untouched.
+            OSError: `src` cannot be read, or `dst` cannot be written; an old `dst` is unchanged.
         """
         copy = Path(dst, Path(src).name) if Path(dst).is_dir() else Path(dst)
         if copy.exists() and copy.samefile(src):
@@ -76,7 +76,7 @@ class LocalBackend(MMEngineLocalBackend):
         return str(copy)
 
     def copytree(self, src: str | Path, dst: str | Path) -> str:
-        """Copy a folder; each file of it appears whole or not at all.
+        """Copy a folder; each of its files is either complete or absent.
 
         Args:
             src: folder to copy.
@@ -98,7 +98,7 @@ def _resolve_target(filepath: str | Path) -> Path:
 
 
 def _copy_atomic(src: str | Path, dst: str | Path) -> str:
-    """Copy content and permissions in chunks (a checkpoint may be larger than the memory left)."""
+    """Copy content and permissions in chunks, because a checkpoint may be larger than the free memory."""
     target = _resolve_target(dst)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
@@ -115,10 +115,10 @@ def _copy_atomic(src: str | Path, dst: str | Path) -> str:
 
 
 def register() -> None:
-    """Make this the back end of plain paths and of `backend_args=dict(backend='local')`. Safe to call again.
+    """Make this the back end of plain paths and of `backend_args=dict(backend='local')`. Idempotent.
 
-    MMEngine keeps one instance per signature for `fileio.get` and its like; those made before are forgotten, or they
-    would go on writing in place.
+    MMEngine caches one instance per signature for `fileio.get` and similar functions. Cached instances of its own class
+    are removed, because they would still write in place.
     """
     register_backend("local", LocalBackend, force=True, prefixes="")
     for key, instance in list(backend_instances.items()):

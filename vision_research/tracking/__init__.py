@@ -1,5 +1,5 @@
-"""Records a training run in MLflow without MLflow ever touching the training.
+"""Records runs in MLflow; no process of a training waits for an MLflow server (README.md in this folder).
 
-Ranks append to a spool on disk (`spool`, `spool_backend`); the command owning the run delivers it (`run`, `delivery`).
-Only `client`, `connection` and `store_errors` import mlflow, and only when something is to be sent.
+Ranks append to a spool on disk (`spool`, `spool_backend`). The command that owns the run sends the spool to the store
+(`run`, `delivery`). MLflow is imported inside functions, and only when something is sent or read.
 """

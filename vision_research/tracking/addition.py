@@ -1,6 +1,7 @@
 """Adds results to a run that has ended: an evaluation, an export, thresholds.
 
-The same way as a training's own: on disk first, then delivered. With the server away nothing is lost and nothing waits.
+Results are written to the spool on disk first and then delivered, as those of a training are. If the server does not
+answer, nothing is lost and the command does not wait.
 """
 
 from __future__ import annotations
@@ -20,34 +21,44 @@ logger = logging.getLogger(__name__)
 
 
 class RunAddition:
-    """Takes results of one command; `adding_to` delivers them."""
+    """Records the results of one command; `adding_to` makes it and delivers them."""
 
     def __init__(self, spool: Path) -> None:
-        """Use `adding_to`."""
+        """Call `adding_to` instead."""
         self._writer = SpoolWriter(spool)
 
     def log_metrics(self, values: Mapping[str, float], step: int) -> None:
-        """Record values under names whose levels are parted by `/`; other signs are escaped."""
+        """Record metrics.
+
+        Args:
+            values: by name, with `/` between levels; characters that MLflow refuses are escaped.
+            step: training iterations done.
+        """
         self._writer.metrics({metric_name(name): float(value) for name, value in values.items()}, step, essential=True)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Set notes on the run."""
+        """Set tags of the run."""
         self._writer.tags({metric_name(key): str(value) for key, value in tags.items()})
 
     def log_artifact(self, path: Path, artifact_path: str | None = None) -> None:
-        """Copy a file into a folder of the run; it must stay until it is delivered."""
+        """Record that a file is to be copied into the run. It must not be removed before it is delivered.
+
+        Args:
+            path: the file.
+            artifact_path: folder inside the run; None is its root.
+        """
         self._writer.artifact(path, artifact_path or "")
 
     def close(self) -> None:
-        """End the records of this command."""
+        """End this command's segment of the spool."""
         self._writer.close()
 
 
 @contextmanager
 def adding_to(work_dir: WorkDir) -> Iterator[RunAddition]:
-    """Add results to the tracked run of a work_dir, and deliver them at the end of the block.
+    """Add results to the MLflow run of a work_dir, and deliver them at the end of the block.
 
-    Nothing is delivered where the block raises; what it had recorded by then stays recorded.
+    If the block raises, nothing is delivered now, but what it recorded stays in the spool.
     """
     addition = RunAddition(work_dir.spool)
     try:

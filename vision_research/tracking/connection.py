@@ -1,6 +1,6 @@
-"""Opens MLflow clients: its environment, its import, and the first creation of a SQLite file.
+"""Opens MLflow clients: sets MLflow's environment variables, and creates a SQLite file once.
 
-MLflow reads its time limits from the environment at every call, so they are set there.
+MLflow reads its time limits from environment variables at every call.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def new_client(uri: str) -> Any:
     """Make the MlflowClient of a resolved address."""
     from mlflow import MlflowClient
 
-    # Both report what is no problem of the person's: every migration of a new file, and the traceback of a busy
-    # database (which is retried, and reported by whoever delivers).
+    # These loggers report every migration of a new file, and the traceback of a busy database, which delivery reports
+    # itself and retries.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     client = MlflowClient(tracking_uri=uri)
@@ -34,21 +34,21 @@ def new_client(uri: str) -> Any:
 
 
 def prepare_environment(timeout_s: float) -> None:
-    """Set what MLflow reads at every call; telemetry before its import."""
-    quiet_import()
+    """Set MLflow's time limits, and switch off its own retries, telemetry and progress bars."""
+    prepare_import()
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(max(1, round(timeout_s)))
 
 
-def quiet_import() -> None:
-    """Turn off, before MLflow is imported, what it sends home and what it draws."""
+def prepare_import() -> None:
+    """Switch off MLflow's telemetry and progress bars; to be called before MLflow is imported."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 @contextmanager
 def request_timeout(timeout_s: float) -> Iterator[None]:
-    """Let requests take longer inside of the block."""
+    """Use another time limit for requests inside the block, in seconds."""
     name = "MLFLOW_HTTP_REQUEST_TIMEOUT"
     with _environment_lock:
         before = os.environ[name]
@@ -61,7 +61,7 @@ def request_timeout(timeout_s: float) -> Iterator[None]:
 
 @contextmanager
 def first_creation_lock(uri: str) -> Iterator[None]:
-    """Let one process at a time make a SQLite file: MLflow's migrations fail when two run at once."""
+    """Let only one process at a time create a SQLite file, because two of MLflow's migrations at once fail."""
     path = sqlite_path(uri)
     if path is None:
         yield

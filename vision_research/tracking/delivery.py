@@ -1,8 +1,7 @@
-"""Brings a spool to MLflow: one pass, in the foreground.
+"""Delivers a spool to MLflow in one pass, in the calling thread.
 
-Owns the order: records as they were written, then artifacts, then the status. A pass that the store interrupts leaves
-everything that it did not take; one that the store refuses for good is counted and passed over, so that nothing blocks
-the rest. Knows neither threads nor commands.
+The order is: records as they were written, then artifacts, then the status. If the store stops answering, the rest
+stays in the spool. A record that the store refuses for good is counted and skipped, so that it does not block others.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from vision_research.tracking.records import (
 )
 from vision_research.tracking.run_record import RunRecord
 from vision_research.tracking.spool import read_status
-from vision_research.tracking.spool_reader import Position, SpoolReader, Unreadable, exclusive
+from vision_research.tracking.spool_reader import Position, SpoolReader, Unreadable, delivery_lock
 from vision_research.tracking.store_errors import StoreError, StoreRefused
 
 logger = logging.getLogger(__name__)
@@ -37,12 +36,12 @@ MISSING_TAG = "spool.missing_artifacts"
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a pass brought.
+    """The result of a pass.
 
     Attributes:
-        delivered: records, artifacts and statuses that the store took.
-        pending: those that still wait.
-        problem: why they wait; None when nothing does.
+        delivered: number of records, artifacts and statuses that the store accepted.
+        pending: number of those that are still in the spool.
+        problem: why they are; None if nothing is pending.
     """
 
     delivered: int
@@ -62,29 +61,32 @@ def deliver(
     record_limit: int | None = None,
     on_progress: Callable[[], None] = lambda: None,
 ) -> Delivery:
-    """Make one pass over a spool; what the store does is reported, never raised.
+    """Make one pass over a spool. Errors of the store are returned, not raised.
 
     Args:
         run: the run to deliver to.
         folder: its spool.
-        store: where the run is.
-        record_limit: how many records this pass may take, so that a long backlog can be shared out; None is all.
-        on_progress: called whenever the store took something.
+        store: the store that holds the run.
+        record_limit: most records of this pass, so that a long backlog can be delivered in portions; None is all.
+        on_progress: called whenever the store accepted something.
+
+    Returns:
+        What was delivered, and what is still pending.
     """
-    with exclusive(folder) as mine:
+    with delivery_lock(folder) as mine:
         reader = SpoolReader(folder)
         if not mine:
             return Delivery(0, reader.num_pending(), "another command is delivering it")
-        one_pass = _Pass(run.run_id, run.resumes, reader, store, record_limit, on_progress)
+        delivery_pass = _DeliveryPass(run.run_id, run.resumes, reader, store, record_limit, on_progress)
         problem = None
         try:
-            one_pass.run()
+            delivery_pass.run()
         except StoreError as error:
             problem = str(error)
-        return Delivery(one_pass.delivered, reader.num_pending(), problem)
+        return Delivery(delivery_pass.delivered, reader.num_pending(), problem)
 
 
-class _Pass:
+class _DeliveryPass:
     def __init__(
         self,
         run_id: str,
@@ -109,7 +111,7 @@ class _Pass:
             self._deliver_status()
 
     def _deliver_records(self) -> bool:
-        """Deliver records in order; False where the limit of a pass was met."""
+        """Deliver records in order; return False if the limit of the pass was reached."""
         position: Position | None = None
         for record, next_position in self._reader.records():
             if self._flush_before(record, next_position, position):
@@ -118,7 +120,7 @@ class _Pass:
                 self._batch.append(record)
             else:
                 self._deliver_record(record)
-                self._taken(0 if next_position.is_end else 1, next_position)
+                self._commit(0 if next_position.is_end else 1, next_position)
             position = next_position
             if self._limit is not None and self.delivered + len(self._batch) >= self._limit:
                 self._flush(position)
@@ -127,7 +129,7 @@ class _Pass:
         return True
 
     def _flush_before(self, record: Record | Unreadable, here: Position, before: Position | None) -> bool:
-        """Whether the gathered metrics must go out first: another kind, another segment, or a full batch."""
+        """Tell whether the gathered metrics must be sent first: another kind of record, or segment, or a full batch."""
         if not isinstance(record, Metrics) or (before is not None and here.segment != before.segment):
             return True
         return sum(len(item.values) for item in self._batch) + len(record.values) > MAX_METRICS_PER_BATCH
@@ -136,7 +138,7 @@ class _Pass:
         if not self._batch:
             return
         self._deliver_metrics(self._batch)
-        self._taken(len(self._batch), position)
+        self._commit(len(self._batch), position)
         self._batch = []
 
     def _deliver_metrics(self, batch: Sequence[Metrics]) -> None:
@@ -171,10 +173,12 @@ class _Pass:
             self._refuse(str(error))
 
     def _deliver_params(self, values: Mapping[str, str]) -> None:
-        """Log what is new; what a resumed run changed becomes a tag, because MLflow refuses to change params."""
+        """Log new params. MLflow refuses to change a param, so one that a resumed run changed becomes a tag."""
         stored = self._store.params(self._run_id)
         new = {key: value for key, value in values.items() if key not in stored}
-        changed = {key: value for key, value in values.items() if key in stored and not _same(stored[key], value)}
+        changed = {
+            key: value for key, value in values.items() if key in stored and not _is_same_value(stored[key], value)
+        }
         if new:
             self._store.log_params(self._run_id, new)
         if changed:
@@ -195,7 +199,7 @@ class _Pass:
                 self._store.set_tags(self._run_id, {MISSING_TAG: ", ".join(missing)})
                 progress.missing = missing
             progress.artifacts.pop(0)
-            self._taken(1)
+            self._commit(1)
 
     def _upload(self, artifact: Artifact, path: Path) -> None:
         try:
@@ -210,11 +214,11 @@ class _Pass:
             return
         self._store.set_status(self._run_id, status)
         self._reader.progress.status = status
-        self._taken(1)
+        self._commit(1)
         if status.status in FINAL_STATUSES:
             self._reader.clear()
 
-    def _taken(self, num_records: int, position: Position | None = None) -> None:
+    def _commit(self, num_records: int, position: Position | None = None) -> None:
         self._reader.commit(position)
         self.delivered += num_records
         self._on_progress()
@@ -225,6 +229,6 @@ class _Pass:
         self._store.set_tags(self._run_id, {REFUSED_TAG: str(self._reader.progress.refused)})
 
 
-def _same(stored: str, value: str) -> bool:
-    # A stored value may have been cut to MLflow's longest.
+def _is_same_value(stored: str, value: str) -> bool:
+    # A stored value may have been cut to the length that MLflow stores.
     return stored == value or (stored.endswith("...") and value.startswith(stored[:-3]))

@@ -1,6 +1,9 @@
-"""Delivers a spool while the training runs: one daemon thread in the command that owns the run.
+"""Delivers a spool while the training runs, from a daemon thread of the command that owns the run.
 
-Whatever the store does only delays delivery. One line says that it stopped, one that it goes on.
+Problems of the store only delay delivery. They are reported by one line when they begin, and one when they end.
+
+This is a schedule of passes and not the repetition of one call: a pass may deliver a part, a new pass may start early,
+and draining has another rhythm. A library for retries such as tenacity has no place for these rules.
 """
 
 from __future__ import annotations
@@ -23,24 +26,24 @@ logger = logging.getLogger(__name__)
 INTERVAL_S = 5.0
 _LONGEST_INTERVAL_S = 60.0
 _RETRY_S = 1.0
-# How much of an earlier run's backlog goes between two passes of this run's own.
+# Records of an earlier run's backlog that are delivered between two passes of this run.
 _EARLIER_RECORDS = 1000
 
 
 class DeliveryThread(threading.Thread):
-    """Makes a pass every few seconds, rarer while the store is away."""
+    """Makes a pass every few seconds, and less often while the store does not answer."""
 
     def __init__(
         self, run: RunRecord, folder: Path, store: Store, earlier: Sequence[Path] = (), interval_s: float = INTERVAL_S
     ) -> None:
-        """Prepare; `start` starts it.
+        """Prepare the thread; `start` starts it.
 
         Args:
             run: the run to deliver to.
             folder: its spool.
-            store: where the run is.
-            earlier: folders of earlier runs that have something undelivered.
-            interval_s: seconds between two passes while all is well.
+            store: the store that holds the run.
+            earlier: folders of earlier runs with undelivered records.
+            interval_s: seconds between two passes while the store answers.
         """
         super().__init__(name="mlflow-delivery", daemon=True)
         self._run_record = run
@@ -71,16 +74,16 @@ class DeliveryThread(threading.Thread):
             self._wake.clear()
 
     def drain(self, patience_s: float) -> Delivery:
-        """Deliver everything now, and end.
+        """Deliver everything now, and end the thread.
 
-        Goes on as long as the store takes something; gives up when it took nothing for `patience_s` and the last pass
-        failed. That ends, because every request has a time limit.
+        Continues while the store accepts something. Gives up if the last pass failed and the store has accepted nothing
+        for `patience_s`. Every request has a time limit, so this ends.
 
         Args:
             patience_s: seconds without progress after which to give up.
 
         Returns:
-            What was delivered since the thread started, and what still waits.
+            What was delivered since the thread started, and what is still pending.
         """
         self._patience_s = patience_s
         self._last_progress = time.monotonic()
@@ -95,7 +98,7 @@ class DeliveryThread(threading.Thread):
     def _make_pass(self) -> Delivery:
         try:
             return deliver(self._run_record, self._folder, self._store, on_progress=self._note_progress)
-        except Exception as error:  # nothing that happens here may end the training: it waits on disk
+        except Exception as error:  # a failure must not end the training; the records stay on disk
             logger.exception("Delivery to MLflow failed; it is tried again")
             return Delivery(0, 1, f"{type(error).__name__}: {error}")
 
@@ -106,7 +109,7 @@ class DeliveryThread(threading.Thread):
         folder = self._earlier.popleft()
         try:
             outcome = deliver_run(folder, record_limit=_EARLIER_RECORDS)
-        except Exception:  # an unreadable folder of another run is no concern of this one
+        except Exception:  # an unreadable folder of another run must not stop this one
             logger.exception("%s could not be delivered. Look at it with: python -m vision_research.track sync", folder)
             return
         if outcome.complete:

@@ -1,4 +1,4 @@
-"""Brings a run of MLflow to this machine, as a work_dir that every command takes."""
+"""Downloads a run from MLflow as a work_dir that every command accepts."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import tempfile
 from pathlib import Path
 
 from vision_research.config.errors import ConfigError, EnvironmentProblem
-from vision_research.tracking.client import Store, StoredRun, store_of_run
+from vision_research.tracking.client import Store, store_of_run
 from vision_research.tracking.records import FINAL_STATUSES
 from vision_research.tracking.run import connect
 from vision_research.tracking.run_record import RunRecord
 from vision_research.tracking.spool import RunStatus, write_status
 from vision_research.tracking.spool_reader import SpoolReader
 from vision_research.tracking.store_errors import RunGone, StoreError, StoreRefused
+from vision_research.tracking.stored_run import StoredRun, describe_run, download_file, list_files
 from vision_research.tracking.uri import remedy
 from vision_research.work_dir import WorkDir, write_json
 
@@ -29,14 +30,14 @@ _BEST = re.compile(r"(?P<name>.+), epoch (?P<epoch>\d+), iteration (?P<iteration
 
 
 def download_run(run_id: str, uri: str, timeout_s: float, runs: Path) -> Path:
-    """Make a work_dir of a run in MLflow: its config, its best checkpoint, and the record that results are added to.
+    """Download a run as a work_dir: its config, its best checkpoint, and the record with which results are added to it.
 
-    A run that was trained into `runs`, or brought there before, is taken as it lies.
+    A run that was trained into `runs`, or downloaded there before, is used unchanged.
 
     Args:
         run_id: MLflow's id of the run.
         uri: resolved tracking address.
-        timeout_s: how long one request may take, in seconds.
+        timeout_s: time limit of one request, in seconds.
         runs: folder in which the work_dir is made.
 
     Returns:
@@ -46,36 +47,36 @@ def download_run(run_id: str, uri: str, timeout_s: float, runs: Path) -> Path:
         ConfigError: there is no such run, it is still running, or it holds no config or checkpoint.
         EnvironmentProblem: the store does not answer.
     """
-    if here := _already_here(run_id, runs):
+    if here := _existing_work_dir(run_id, runs):
         return here
     typed = f"run=runs:/{run_id}"
     try:
         store = connect(store_of_run, uri, timeout_s)
-        run = store.describe_run(run_id)
+        run = describe_run(store, run_id)
         if run.status not in FINAL_STATUSES:
             raise ConfigError(f"{typed} is {run.status}: its checkpoint is uploaded at its end. Wait for it")
-        return _bring(store, run, _files(store, run, typed), runs)
+        return _download(store, run, _choose_files(store, run, typed), runs)
     except (RunGone, StoreRefused) as error:
         raise ConfigError(f"{typed}: no such run is in {uri}. Type tracking.uri=URI for another store") from error
     except StoreError as error:
         raise EnvironmentProblem(f"tracking.uri={uri}: MLflow does not answer ({error}). {remedy(uri)}") from error
 
 
-def _already_here(run_id: str, runs: Path) -> Path | None:
+def _existing_work_dir(run_id: str, runs: Path) -> Path | None:
     for path in runs.glob("*/run.json"):
         try:
             if RunRecord.read(path).run_id == run_id and WorkDir(path.parent).config_py.is_file():
                 logger.info("runs:/%s lies in %s", run_id, path.parent)
                 return path.parent
         except ValueError:
-            continue  # another program's file of that name
+            continue  # a file of another program with the same name
     return None
 
 
-def _files(store: Store, run: StoredRun, typed: str) -> list[str]:
-    """Choose what is needed of a run: its files at the root, and the best checkpoint or else the last."""
-    names = store.list_files(run.run_id)
-    checkpoints = store.list_files(run.run_id, CHECKPOINTS)
+def _choose_files(store: Store, run: StoredRun, typed: str) -> list[str]:
+    """Choose the files to download: those at the root of the run, and the best checkpoint or else the last."""
+    names = list_files(store, run.run_id)
+    checkpoints = list_files(store, run.run_id, CHECKPOINTS)
     best = [name for name in checkpoints if Path(name).name.startswith("best_")]
     if "config.py" not in names or not checkpoints:
         lacking = "config.py" if "config.py" not in names else "checkpoint (tracking.log_checkpoints was false?)"
@@ -83,15 +84,15 @@ def _files(store: Store, run: StoredRun, typed: str) -> list[str]:
     return [*names, (best or checkpoints)[-1]]
 
 
-def _bring(store: Store, run: StoredRun, files: list[str], runs: Path) -> Path:
-    """Download into a folder beside the target, and rename it, so that no half of a run is ever taken for one."""
+def _download(store: Store, run: StoredRun, files: list[str], runs: Path) -> Path:
+    """Download into a temporary folder and rename it, so that a partial download is never used as a run."""
     runs.mkdir(parents=True, exist_ok=True)
     target = runs / run.run_id
     logger.info("downloading runs:/%s to %s", run.run_id, target)
     temporary = Path(tempfile.mkdtemp(dir=runs, prefix=f".{run.run_id}."))
     try:
         for name in files:
-            path = store.download(run.run_id, name, temporary)
+            path = download_file(store, run.run_id, name, temporary)
             if path.parent != temporary:
                 path.rename(temporary / path.name)
         _write_record(WorkDir(temporary), store.uri, run)
@@ -104,7 +105,7 @@ def _bring(store: Store, run: StoredRun, files: list[str], runs: Path) -> Path:
 
 
 def _write_record(work_dir: WorkDir, uri: str, run: StoredRun) -> None:
-    """Write the record as the run's own command left it: ended, with nothing to deliver."""
+    """Write the files that the run's own command leaves behind: the run has ended, and nothing is undelivered."""
     RunRecord(
         run_id=run.run_id,
         uri=uri,

@@ -1,6 +1,7 @@
 """Makes an MLflow model of an exported detector: signature, input example, requirements, and the code that runs it.
 
-Everything is made on disk and logged file by file as other results are, so that a server that is away loses nothing.
+The model is written to disk, and its files are delivered through the spool like other artifacts. So nothing is lost if
+the server does not answer; `mlflow.log_model` would wait for the server, and store the artifact twice.
 """
 
 from __future__ import annotations
@@ -16,27 +17,27 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from vision_research.tracking.connection import quiet_import
+from vision_research.tracking.connection import prepare_import
 
-# What runs an artifact where it is loaded; OpenCV decodes the images that are sent.
+# Packages that the loaded model needs; OpenCV decodes the images that are sent to it.
 REQUIREMENTS = ("torch", "numpy", "opencv-python-headless")
 
 
 def write_model_files(artifact: Path, manifest: Path, folder: Path, example: bytes) -> list[Path]:
-    """Write what makes an MLflow model of a folder that holds the artifact and its manifest too.
+    """Write the files that make an MLflow model of a folder with an artifact and its manifest.
 
-    The model is run on the example while it is written: one that could not be served raises.
+    MLflow runs the model on the example while it writes it, so that a model that cannot be served raises.
 
     Args:
         artifact: a TorchScript file.
-        manifest: as it lies beside it.
-        folder: where to write; replaced if it exists.
-        example: the file of an image, as a caller would send it.
+        manifest: its manifest.
+        folder: target; replaced if it exists.
+        example: the bytes of an image file, as a caller would send them.
 
     Returns:
         The files, to be logged beside the artifact and its manifest.
     """
-    quiet_import()  # and not the time limits: a delivery may be under way in another thread
+    prepare_import()  # but no time limits: another thread may be delivering
     import mlflow.pyfunc
 
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -50,15 +51,15 @@ def write_model_files(artifact: Path, manifest: Path, folder: Path, example: byt
                 input_example=[base64.b64encode(example).decode("ascii")],
                 pip_requirements=[*_requirements()],
             )
-        _point_beside(made, {"model": artifact.name, "manifest": manifest.name})
+        _use_logged_files(made, {"model": artifact.name, "manifest": manifest.name})
         if folder.exists():
             shutil.rmtree(folder)
         made.rename(folder)
     return sorted(path for path in folder.iterdir() if path.is_file())
 
 
-def _point_beside(made: Path, names: dict[str, str]) -> None:
-    """Let the model find its files beside its description, where they are logged anyway, in place of copies."""
+def _use_logged_files(made: Path, names: dict[str, str]) -> None:
+    """Let the model find artifact and manifest beside its description, where they are logged, instead of copies."""
     import yaml
 
     path = made / "MLmodel"
@@ -71,18 +72,18 @@ def _point_beside(made: Path, names: dict[str, str]) -> None:
 
 
 def _requirements() -> list[str]:
-    # "+cpu" names a build that another machine need not have.
+    # "+cpu" names a build that another machine may not have.
     installed = {name: version(name.removesuffix("-headless")).partition("+")[0] for name in REQUIREMENTS}
     return [f"{name}=={number}" for name, number in installed.items()]
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Leave out MLflow's hints: they are for those who write models by hand. What is wrong raises."""
+    """Suppress MLflow's hints, which are for people who write models by hand; problems raise."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        # MLflow prints its colourful warnings past every filter.
+        # MLflow prints its coloured warnings to stderr, past Python's filters.
         with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield

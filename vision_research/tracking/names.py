@@ -1,6 +1,6 @@
-"""Names that MLflow accepts: one reversible spelling for every metric, param and tag key.
+"""Names that MLflow accepts: a unique spelling for every metric, param and tag key.
 
-Pure functions. The escape is the `_xHHHH_` of ISO 9075-14: MLflow refuses `%` and every other usual escape sign.
+Refused characters are escaped as `_xHHHH_` (ISO 9075-14), because MLflow refuses `%` and all other usual escapes too.
 """
 
 from __future__ import annotations
@@ -13,17 +13,16 @@ MAX_KEY_LENGTH = 250
 
 _REFUSED = re.compile(r"[^A-Za-z0-9_\-. :/]")
 _LOOKS_ESCAPED = re.compile(r"_(?=x[0-9A-F]{4,6}_)")
-_ESCAPE = re.compile(r"_x([0-9A-F]{4,6})_")
 
 
 def metric_name(text: str) -> str:
-    """Spell a name as MLflow accepts it; two different names never become one.
+    """Spell a name as MLflow accepts it; two different names never become the same.
 
-    Letters, digits and `_ - . space : /` stay; everything else, and path parts that MLflow would fold together
-    (`a//b`, `.`, `..`), are escaped. A name that is too long ends in a digest of the whole.
+    Letters, digits and `_ - . space : /` are kept. All other characters are escaped, and so are path parts that MLflow
+    would merge (`a//b`, `.`, `..`). A name that is too long is cut and ends in a digest of all of it.
 
     Args:
-        text: any name; `/` parts its levels.
+        text: any name, with `/` between its levels.
 
     Returns:
         At most `MAX_KEY_LENGTH` ASCII characters.
@@ -32,20 +31,23 @@ def metric_name(text: str) -> str:
 
 
 def name_below(prefix: str, text: str) -> str:
-    """Spell a name as one level below a prefix that MLflow accepts: its own `/` is escaped too (class names)."""
+    """Spell a name, such as that of a class, as one level below a prefix: a `/` in it is escaped too.
+
+    Args:
+        prefix: as MLflow accepts it.
+        text: any name.
+
+    Returns:
+        At most `MAX_KEY_LENGTH` ASCII characters.
+    """
     return _shorten(f"{prefix}/{_path_part(text).replace('/', _escape('/'))}")
-
-
-def original_name(name: str) -> str:
-    """Undo `metric_name` (names that were not shortened)."""
-    return _ESCAPE.sub(lambda match: chr(int(match.group(1), 16)) if int(match.group(1), 16) else "", name)
 
 
 def _path_part(part: str) -> str:
     safe = _LOOKS_ESCAPED.sub(_escape("_"), part)
     safe = _REFUSED.sub(lambda match: _escape(match.group()), safe)
     if not safe:
-        # NUL stands for "nothing": posixpath.normpath would drop an empty part.
+        # An empty part is written as an escaped NUL, because posixpath.normpath would drop it.
         return _escape("\0")
     if set(safe) == {"."}:
         return "".join(_escape(dot) for dot in safe)

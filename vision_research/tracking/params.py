@@ -1,7 +1,4 @@
-"""What identifies a run in MLflow's tables: a flat set of params, and tags that say where it came from.
-
-Pure functions: a mapping in, strings out. Which settings are worth a column is the caller's choice.
-"""
+"""Builds the params and tags that identify a run in MLflow's tables: its settings, and where it came from."""
 
 from __future__ import annotations
 
@@ -28,11 +25,11 @@ def flat_params(settings: Mapping[str, Any]) -> dict[str, str]:
     """Write settings as MLflow params.
 
     Args:
-        settings: what the run shall be compared by; a nested mapping becomes dotted keys.
+        settings: by which runs are compared; a nested mapping becomes dotted keys.
 
     Returns:
-        One short string a setting: `true`/`false`, `none`, numbers as Python prints them, lists as JSON without spaces
-        (`[640,640]`). Longer than MLflow stores is cut and ends in `...`.
+        One short string per setting: `true`/`false`, `none`, numbers as Python prints them, lists as JSON without
+        spaces (`[640,640]`). A value that is longer than MLflow stores is cut and ends in `...`.
     """
     flat: dict[str, str] = {}
     for key, value in settings.items():
@@ -46,12 +43,12 @@ def flat_params(settings: Mapping[str, Any]) -> dict[str, str]:
 def run_tags(
     argv: Sequence[str], source: SourceVersion | None, environ: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Write where a run comes from as tags; those that MLflow knows carry its own names and show up in its tables.
+    """Write where a run comes from as tags. Tags that MLflow knows have its own names, so that its tables show them.
 
     Args:
         argv: the command as it was typed, interpreter first (`sys.orig_argv`).
-        source: state of the checkout; None outside of git.
-        environ: environment to read; None is this process's.
+        source: state of the git checkout; None outside of one.
+        environ: environment to read; None is that of this process.
 
     Returns:
         User, host, command line, git commit and dirty flag, Python and package versions.
@@ -61,7 +58,7 @@ def run_tags(
         "mlflow.source.type": "LOCAL",
         "mlflow.source.name": _program(argv),
         "host": socket.gethostname(),
-        # Without the folder of the interpreter, which says nothing and hides the rest in a table.
+        # Without the folder of the interpreter, which would fill the column of a table.
         "command": shlex.join([Path(argv[0]).name, *argv[1:]]),
         "version.python": platform.python_version(),
     }

@@ -1,7 +1,4 @@
-"""What a spool holds: one record a line, as JSON.
-
-Pure functions and types. A record says what MLflow shall know, in MLflow's words, without importing MLflow.
-"""
+"""The records of a spool, one per line, as JSON: what is to be sent to MLflow. Imports no MLflow."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ class Metrics:
     Attributes:
         values: by MLflow metric name.
         step: training iterations done when they were measured.
-        timestamp_ms: when, since the epoch. Kept, because MLflow tells a repeated value from a new one by it.
+        timestamp_ms: time of the measurement, in ms since the epoch; MLflow recognises a repeated value by it.
     """
 
     values: Mapping[str, float]
@@ -37,7 +34,7 @@ class Params:
 
 @dataclass(frozen=True)
 class Tags:
-    """Notes on the run; the last value of a key holds."""
+    """Tags of the run; the last value of a key is kept."""
 
     values: Mapping[str, str]
 
@@ -48,7 +45,7 @@ class Artifact:
 
     Attributes:
         path: absolute path of the file, read when it is delivered.
-        artifact_path: folder inside of the run; empty is its root.
+        artifact_path: folder inside the run; empty is its root.
     """
 
     path: str
@@ -60,9 +57,9 @@ class DatasetRecord:
     """The data set that the run trains on, as an MLflow input.
 
     Attributes:
-        name: the team's name of it, such as `digits`.
-        digest: of annotations and images; MLflow keeps 36 characters.
-        source: where it lies: a folder or an address.
+        name: such as `digits`.
+        digest: of annotations and images; MLflow stores 36 characters.
+        source: folder or address of the data.
         num_train: training images.
         num_val: validation images.
         classes: in the order of the labels.
@@ -78,14 +75,14 @@ class DatasetRecord:
 
 @dataclass(frozen=True)
 class Dropped:
-    """How many training-metric records were left out because the spool was full."""
+    """The number of records of training metrics that were dropped because the spool was full."""
 
     count: int
 
 
 @dataclass(frozen=True)
 class End:
-    """The last record of a segment: nothing follows, so that it can be deleted once it is delivered."""
+    """The last record of a segment. Nothing follows, so the segment can be deleted when it is delivered."""
 
 
 Record: TypeAlias = Metrics | Params | Tags | Artifact | DatasetRecord | Dropped | End
@@ -112,7 +109,7 @@ def decode(line: bytes) -> Record:
     """Read a record from its line.
 
     Raises:
-        ValueError: the line is no record, or one of a kind that this version does not know.
+        ValueError: the line is not a record, or is one of a kind that this version does not know.
     """
     try:
         fields = json.loads(line)
@@ -126,5 +123,5 @@ def decode(line: bytes) -> Record:
 
 
 def _fields(record: Record) -> dict[str, Any]:
-    # dataclasses.asdict deep-copies every value: 15 us of the 25 that a training record would then cost.
+    # dataclasses.asdict deep-copies every value, which takes 15 of the 25 microseconds of a training record.
     return record.__dict__ if not isinstance(record, DatasetRecord) else asdict(record)

@@ -1,4 +1,4 @@
-"""The MLflow model registry: a new version challenges the champion, and takes its place only if it is better."""
+"""Registers models: a new version becomes the champion only if it is better than the current one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vision_research.config.errors import ConfigError, EnvironmentProblem
-from vision_research.tracking.client import Store, store_of_run
+from vision_research.tracking.client import store_of_run
+from vision_research.tracking.registered_models import RegisteredModels
 from vision_research.tracking.run import connect
 from vision_research.tracking.run_record import RunRecord
 from vision_research.tracking.store_errors import RunGone, StoreError, StoreRefused
@@ -19,15 +20,15 @@ DATA_TAG = "test_data"
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model that shall be registered.
+    """A model to register.
 
     Attributes:
         name: of the registered model.
-        digest: of the artifact; versions of equal artifacts of a run share their files.
-        metric: name of the value that decides.
-        value: of it, on the test images.
-        data: digest of these images: values on other images do not compare.
-        margin: by how much the champion has to be beaten.
+        digest: of the artifact; versions with equal artifacts of one run share their files.
+        metric: name of the metric that is compared.
+        value: value of the metric on the test images.
+        data: digest of the test images; values on other images are not comparable.
+        margin: how much better than the champion the model has to be.
     """
 
     name: str
@@ -40,12 +41,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Registered:
-    """A version that was registered.
+    """A registered version.
 
     Attributes:
         version: its number.
-        is_champion: whether it is the champion now.
-        reason: why, or why not.
+        is_champion: whether it became the champion.
+        reason: why it did, or did not.
     """
 
     version: str
@@ -54,14 +55,17 @@ class Registered:
 
 
 def register(record: RunRecord, files: Sequence[Path], candidate: Candidate) -> Registered:
-    """Register an MLflow model as a new version, and let it challenge the champion.
+    """Register an MLflow model as a new version, and make it the champion if it is better.
 
-    Unlike all else that is recorded this waits for the server: the answer is what was asked for.
+    Unlike everything else that is recorded, this waits for the server, because the caller needs the answer.
 
     Args:
         record: the run that the model comes from.
-        files: all files of the MLflow model, which are copied into a folder of their own in the run.
-        candidate: what it is, and how good.
+        files: all files of the MLflow model; they are copied into a separate folder of the run.
+        candidate: the model and its score.
+
+    Returns:
+        The version, and whether it is the champion.
 
     Raises:
         ConfigError: the registry refuses the name.
@@ -73,29 +77,33 @@ def register(record: RunRecord, files: Sequence[Path], candidate: Candidate) -> 
         for path in files:
             store.log_artifact(record.run_id, path, folder)
         tags = {candidate.metric: repr(candidate.value), DATA_TAG: candidate.data, "sha256": candidate.digest}
-        version = store.create_version(candidate.name, record.run_id, folder, tags)
-        store.set_alias(candidate.name, CHALLENGER, version)
-        return _challenge(store, candidate, version)
+        models = RegisteredModels(store)
+        version = models.create_version(candidate.name, record.run_id, folder, tags)
+        models.set_alias(candidate.name, CHALLENGER, version)
+        return _challenge(models, candidate, version)
     except StoreRefused as error:
         raise ConfigError(f"tracking.register_as={candidate.name}: {error}") from error
     except (RunGone, StoreError) as error:
         raise EnvironmentProblem(f"tracking.register_as={candidate.name}: {error}. {remedy(record.uri)}") from error
 
 
-def _challenge(store: Store, candidate: Candidate, version: str) -> Registered:
-    champion = store.version_tags(candidate.name, CHAMPION)
+def _challenge(models: RegisteredModels, candidate: Candidate, version: str) -> Registered:
+    champion = models.version_tags(candidate.name, CHAMPION)
     is_better, reason = decide(champion, candidate)
     if is_better:
-        store.set_alias(candidate.name, CHAMPION, version)
+        models.set_alias(candidate.name, CHAMPION, version)
     return Registered(version, is_better, reason)
 
 
 def decide(champion: dict[str, str] | None, candidate: Candidate) -> tuple[bool, str]:
-    """Say whether a candidate takes the champion's place, and why.
+    """Decide whether a candidate replaces the champion.
 
     Args:
-        champion: tags of the champion's version; None where there is none.
-        candidate: the challenger.
+        champion: tags of the champion's version; None where there is no champion.
+        candidate: the new version.
+
+    Returns:
+        Whether it does, and why.
     """
     if champion is None:
         return True, "there was no champion"

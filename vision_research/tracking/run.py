@@ -1,6 +1,7 @@
-"""Opens the one MLflow run that a command owns, or opens it again.
+"""Opens the MLflow run that a command owns, or reopens it.
 
-The only step that needs the store to answer: a run that cannot be opened stops the command before anything is launched.
+This is the only step that needs an answer of the store. If the run cannot be opened, the command ends before anything
+is launched.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ class TrackingSettings:
         uri: resolved address (`uri.resolve_uri`).
         experiment: MLflow experiment; made if absent.
         run_name: name of the run; None is the name of its folder.
-        spool_limit_mb: how much may wait on disk before training metrics are thinned, in units of 10**6 bytes.
-        request_timeout_s: how long one request to the store may take, in seconds.
-        tags: the person's own.
+        spool_limit_mb: size of the spool beyond which training metrics are dropped, in units of 10**6 bytes.
+        request_timeout_s: time limit of one request to the store, in seconds.
+        tags: tags that the person chose.
     """
 
     uri: str
@@ -58,20 +59,23 @@ def start_run(
     parent_run_id: str | None = None,
     resume: bool = False,
 ) -> TrackedRun:
-    """Open a run, or the same run again, and write `run.json`.
+    """Open a run, or reopen the run of the folder, and write `run.json`.
 
     Args:
-        settings: where and how.
+        settings: where and how to record.
         work_dir: folder of the run; it exists.
-        params: what runs are compared by (`params.flat_params`).
-        tags: where it comes from (`params.run_tags`).
+        params: settings by which runs are compared (`params.flat_params`).
+        tags: where the run comes from (`params.run_tags`).
         dataset: what it trains on.
         parent_run_id: run of the sweep that it belongs to.
-        resume: take the run of `run.json` up again. Where there is none, a new one is opened.
+        resume: reopen the run that `run.json` names. Without a `run.json`, a new run is opened.
+
+    Returns:
+        The open run.
 
     Raises:
         ConfigError: the folder is recorded in a run already, or the experiment was deleted.
-        EnvironmentProblem: the store does not answer, or lost the run; the message holds what to type.
+        EnvironmentProblem: the store does not answer, or no longer has the run; the message says what to type.
     """
     own = {**tags, **settings.tags, **({PARENT_TAG: parent_run_id} if parent_run_id else {})}
     if work_dir.run_json.is_file():
@@ -83,25 +87,28 @@ def start_run(
         run = _reopen(settings, work_dir, own)
     else:
         run = open_run(settings, work_dir.run_json, work_dir.spool, settings.run_name or work_dir.root.name, own)
-    run.announce(params, dataset)
+    run.log_start(params, dataset)
     return run
 
 
 def open_run(
     settings: TrackingSettings, record_path: Path, spool: Path, run_name: str, tags: Mapping[str, str]
 ) -> TrackedRun:
-    """Open a new run and write its record.
+    """Open a new run and write its `run.json`.
 
     Args:
-        settings: where and how.
+        settings: where and how to record.
         record_path: `run.json`.
         spool: folder for its records.
         run_name: its name.
-        tags: all tags that it starts with.
+        tags: its initial tags.
+
+    Returns:
+        The open run.
 
     Raises:
         ConfigError: the experiment was deleted.
-        EnvironmentProblem: the store does not answer; the message holds what to type.
+        EnvironmentProblem: the store does not answer; the message says what to type.
     """
     try:
         store = connect(Store, settings.uri, settings.request_timeout_s)
@@ -156,12 +163,20 @@ def _reopen(settings: TrackingSettings, work_dir: WorkDir, tags: Mapping[str, st
 
 
 def connect(open_store: Callable[[str, float], Store], uri: str, timeout_s: float) -> Store:
-    """Open a store, or say what to type when nothing answers there.
+    """Open a store after a check that something listens at its address.
+
+    Args:
+        open_store: opens it, such as `Store`.
+        uri: resolved tracking address.
+        timeout_s: time limit of one request, in seconds.
+
+    Returns:
+        The store.
 
     Raises:
-        EnvironmentProblem: nothing listens.
+        EnvironmentProblem: nothing listens; the message says what to type.
     """
-    problem = unreachable(uri, timeout_s)  # its text is whole already
+    problem = unreachable(uri, timeout_s)  # a complete message
     if problem:
         raise EnvironmentProblem(problem)
     return open_store(uri, timeout_s)

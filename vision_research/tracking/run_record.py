@@ -1,4 +1,4 @@
-"""`run.json`: which MLflow run a folder is recorded in. Reads and writes it; talks to no store."""
+"""`run.json`: the MLflow run in which a folder is recorded. Makes no request to a store."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class RunRecord:
         experiment_id: MLflow's id of the experiment.
         experiment: its name.
         run_name: name of the run.
-        timeout_s: how long one request may take, in seconds.
-        resumes: how many times the run was taken up again.
-        host: machine of the owning command.
-        pid: process of the owning command.
+        timeout_s: time limit of one request, in seconds.
+        resumes: how many times the run was resumed.
+        host: machine of the command that owns the run.
+        pid: process id of that command.
     """
 
     run_id: str
@@ -40,7 +40,7 @@ class RunRecord:
         """Read `run.json`.
 
         Raises:
-            ValueError: the file is no run record.
+            ValueError: the file is not a run record.
         """
         try:
             return cls(**json.loads(path.read_text()))

@@ -1,6 +1,6 @@
-"""The MLflow model of an exported detector: this file is copied into it and run where the model is loaded or served.
+"""The code of an exported detector's MLflow model: MLflow copies this file into the model, and runs it to serve it.
 
-Self-contained: it needs mlflow, numpy, OpenCV (to decode images) and torch, and nothing of this project.
+It needs mlflow, numpy, OpenCV (to decode images) and torch, and imports nothing of this package.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import numpy as np
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
-# Where the model takes any number: what a request may send is not bounded, memory is.
-_MOST_AT_ONCE = 16
+# Images at once, for a model that accepts any number of them: a request may contain more than the memory can hold.
+_MAX_BATCH = 16
 
 
 class ServedDetector(PythonModel):
-    """Detects in images, each an (H, W, 3) uint8 BGR array or nested list, a path, or the base64 text of a file."""
+    """Detects objects in images: (H, W, 3) uint8 BGR arrays or nested lists, paths, or base64 texts of image files."""
 
     def load_context(self, context: Any) -> None:
-        """Load the TorchScript file, the names of its classes, and how many images it takes at once."""
+        """Load the TorchScript file, the names of its classes, and its batch size."""
         import torch
 
         path = context.artifacts["model"]
@@ -33,29 +33,33 @@ class ServedDetector(PythonModel):
         manifest = json.loads(Path(context.artifacts["manifest"]).read_text(encoding="utf-8"))
         self._classes, self._batch = manifest["classes"], manifest.get("batch", 1)
 
-    # The type hints are what MLflow makes the signature of; the context may be left out, unlike in its own base class.
+    # MLflow derives the signature from the type hints. The context of its base class is optional.
     def predict(  # type: ignore[override]
         self, model_input: list[Any], params: dict[str, Any] | None = None
     ) -> list[dict[str, Any]]:
-        """Detect.
+        """Detect the objects in images.
+
+        Args:
+            model_input: the images.
+            params: unused; part of MLflow's interface.
 
         Returns:
-            For each image `boxes` (xyxy, pixels of the image), `scores` (falling), `labels` and `classes` (names); and
-            `masks`, where the detector gives them, as COCO writes them: `size` (height, width), and `counts` of pixels
-            outside and inside by turns, column after column.
+            For each image `boxes` (xyxy, pixels of the image), `scores` (in descending order), `labels` and `classes`
+            (names). A detector of masks adds `masks` in COCO's format: `size` (height, width), and `counts`, the
+            lengths of alternating runs of pixels outside and inside the object, in column-major order.
         """
         images = [read_image(item) for item in model_input]
-        groups = neighbours_of_one_size(images, self._batch or _MOST_AT_ONCE)
+        groups = consecutive_of_one_size(images, self._batch or _MAX_BATCH)
         return [self._describe(*outputs) for group in groups for outputs in self._detect(group)]
 
     def _detect(self, images: list[Any]) -> list[list[Any]]:
-        """Run the module on images of one size: for each its boxes, scores, labels, and masks where there are."""
+        """Run the module on images of one size; return boxes, scores, labels, and masks if it has them, of each."""
         import torch
 
         with torch.no_grad():
             if self._batch == 1:
                 return [list(self._module(torch.from_numpy(images[0])))]
-            # A model for a number of images takes no fewer.
+            # A model with a fixed batch size does not accept fewer images.
             filled = images + images[-1:] * ((self._batch or 0) - len(images))
             *padded, counts = self._module(torch.from_numpy(np.stack(filled)))
         found = enumerate(counts[: len(images)].tolist())
@@ -67,8 +71,16 @@ class ServedDetector(PythonModel):
         return found if masks is None else found | {"masks": [run_lengths(mask) for mask in masks.numpy()]}
 
 
-def neighbours_of_one_size(images: Sequence[Any], most: int) -> Iterator[list[Any]]:
-    """Split images, in their order, into groups of one size, of no more than so many."""
+def consecutive_of_one_size(images: Sequence[Any], most: int) -> Iterator[list[Any]]:
+    """Split images into groups of consecutive images of the same size.
+
+    Args:
+        images: (H, W, 3) arrays.
+        most: largest number of images in a group.
+
+    Yields:
+        The groups, in the order of the images.
+    """
     group: list[Any] = []
     for image in images:
         if group and (len(group) == most or image.shape != group[0].shape):
@@ -80,27 +92,27 @@ def neighbours_of_one_size(images: Sequence[Any], most: int) -> Iterator[list[An
 
 
 def run_lengths(mask: Any) -> dict[str, list[int]]:
-    """Describe an (H, W) bool mask as COCO's uncompressed run lengths, which `pycocotools` and JSON both take."""
+    """Encode an (H, W) bool mask as COCO's uncompressed run lengths, which `pycocotools` and JSON both accept."""
     flat = mask.ravel(order="F")
     ends = [*(np.flatnonzero(flat[1:] != flat[:-1]) + 1).tolist(), flat.size]
-    # The first run lies outside of the object, and may be of no pixel.
+    # The first run is outside the object, and may be empty.
     starts = [0, 0, *ends[:-1]] if flat[0] else [0, *ends[:-1]]
     ends = [0, *ends] if flat[0] else ends
     return {"size": list(mask.shape), "counts": [end - start for start, end in zip(starts, ends, strict=True)]}
 
 
 def read_image(item: Any) -> Any:
-    """Turn what a caller sent into an (H, W, 3) uint8 BGR array.
+    """Convert what a caller sent into an (H, W, 3) uint8 BGR array.
 
     Raises:
-        ValueError: it is no image.
+        ValueError: it is not an image.
     """
     if not isinstance(item, str):
         image = np.asarray(item)
         if image.ndim != 3 or image.shape[2] != 3 or not image.size or image.min() < 0 or image.max() > 255:
             raise ValueError(f"an image is (H, W, 3) with values 0 to 255, not {image.dtype} of shape {image.shape}")
         return np.ascontiguousarray(image.astype(np.uint8))
-    # A path is short; asking the file system for the base64 text of an image raises.
+    # A path is short. For a long base64 text, `is_file` would raise.
     if len(item) < 1024 and Path(item).is_file():
         content = Path(item).read_bytes()
     else:

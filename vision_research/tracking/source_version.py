@@ -1,4 +1,4 @@
-"""The git state of the checkout that ran. Never fails a run: no git, no tags."""
+"""Reads the git state of the checkout from which a command runs. Without git a run has no such tags."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class SourceVersion:
     Attributes:
         commit: full hash of HEAD.
         branch: its name, or `detached`.
-        dirty: whether tracked files differ from HEAD; untracked files (runs, data) do not count.
+        dirty: whether tracked files differ from HEAD; untracked files (runs, data) are ignored.
     """
 
     commit: str
@@ -26,15 +26,15 @@ class SourceVersion:
 
 
 def source_version(folder: Path) -> SourceVersion | None:
-    """Read the state of the checkout that a folder is in.
+    """Read the state of a checkout.
 
     Args:
-        folder: any folder of it.
+        folder: any folder in it.
 
     Returns:
-        Its state; None outside of a checkout, before the first commit, or where git is not installed.
+        Its state; None outside of a checkout, before the first commit, or if git is not installed.
     """
-    # GitPython raises at import where there is no git program, unless told not to.
+    # Without this setting GitPython raises at import if there is no git program.
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     from git import Repo
     from git.exc import GitError

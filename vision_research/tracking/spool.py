@@ -1,9 +1,9 @@
-"""The spool: what MLflow shall know, appended on disk by the training, so that no MLflow server can slow it down.
+"""The spool: files to which a training appends its records, so that no MLflow server can slow it down.
 
-Owns the writing side and the file names. Every writing process has segments of its own, `<time>-<pid>-<count>.jsonl`,
-append-only; one record is one `os.write` of one line, so a kill loses nothing that was written and leaves at most one
-torn line at the end. There is no fsync per record: only a power cut can lose the last seconds. How the run ended is no
-event but a state: `status.json`, replaced as a whole.
+Owns the file names and the writing side. Every writing process has its own append-only segments,
+`<time>-<pid>-<count>.jsonl`. One record is one line, written by one `os.write`. So a kill loses nothing that was
+written, and leaves at most one incomplete line at the end. Records are not synced to the disk one by one: a power cut
+may lose those of the last seconds. The status of the run is not a record but a file, `status.json`, that is replaced.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ logger = logging.getLogger(__name__)
 
 SEGMENT_SUFFIX = ".jsonl"
 SEGMENT_BYTES = 1 << 20
-# How full the spool is costs one scandir (0.1 to 0.5 ms); asked once in this many training records.
+# Measuring the spool takes one scandir (0.1 to 0.5 ms); it is done once per this many records of training metrics.
 _CHECK_EVERY = 100
 _THINNED_KEEPS = 10
 
 
 @dataclass(frozen=True)
 class RunStatus:
-    """How the run stands, as it shall be shown.
+    """The status of the run, as MLflow is to show it.
 
     Attributes:
         status: `RUNNING`, `FINISHED`, `FAILED` or `KILLED`.
-        cause: why it ended so; None for a run that finished.
-        end_time_ms: when it ended, since the epoch; None while it runs.
+        cause: why it failed or was killed; None for a run that finished.
+        end_time_ms: when it ended, in milliseconds since the epoch; None while it runs.
     """
 
     status: str
@@ -56,17 +56,22 @@ class RunStatus:
 
 
 def now_ms() -> int:
-    """The time, in milliseconds since the epoch, as MLflow counts it."""
+    """Return the time in milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
 
 
 def write_status(folder: Path, status: RunStatus) -> None:
-    """Set how the run stands; delivered after everything else."""
+    """Set the status of the run, which is delivered after everything else.
+
+    Args:
+        folder: the spool.
+        status: the new status.
+    """
     write_json(folder / "status.json", asdict(status))
 
 
 def read_status(folder: Path) -> RunStatus | None:
-    """Read how the run stands; None before it started."""
+    """Read the status of the run; None before it started."""
     path = folder / "status.json"
     return RunStatus(**json.loads(path.read_text())) if path.is_file() else None
 
@@ -77,14 +82,14 @@ def segments(folder: Path) -> list[Path]:
 
 
 def read_offsets(folder: Path) -> dict[str, int]:
-    """Read up to which byte each segment was delivered."""
+    """Read how many bytes of each segment were delivered."""
     path = folder / "delivered.json"
     offsets: dict[str, int] = json.loads(path.read_text())["offsets"] if path.is_file() else {}
     return offsets
 
 
 def undelivered_bytes(folder: Path) -> int:
-    """Measure what waits in a spool, in bytes."""
+    """Return the number of undelivered bytes in a spool."""
     offsets = read_offsets(folder)
     total = 0
     with os.scandir(folder) as entries:
@@ -98,18 +103,18 @@ def undelivered_bytes(folder: Path) -> int:
 
 
 class SpoolWriter:
-    """Appends records to a spool. One per process; safe between threads.
+    """Appends records to a spool. A process uses one writer, from any thread.
 
-    Beyond half of the limit only every tenth record of training metrics is kept, beyond the limit none; how many were
-    left out is recorded. Validation metrics, params, tags and artifacts are always kept.
+    Beyond half of the size limit only every tenth record of training metrics is written, and beyond the limit none; the
+    number of dropped records is recorded. Validation metrics, params, tags and artifacts are always written.
     """
 
     def __init__(self, folder: Path, limit_mb: float = 256, segment_bytes: int = SEGMENT_BYTES) -> None:
-        """Open nothing yet; the first record makes the first segment.
+        """Make the folder; the first record makes the first segment.
 
         Args:
             folder: the spool; made if absent.
-            limit_mb: how much may wait on disk before training metrics are thinned, in units of 10**6 bytes.
+            limit_mb: undelivered size beyond which training metrics are dropped, in units of 10**6 bytes.
             segment_bytes: size from which a new segment is begun.
         """
         self.folder = folder
@@ -128,13 +133,13 @@ class SpoolWriter:
     def metrics(
         self, values: Mapping[str, float], step: int, essential: bool = False, timestamp_ms: int | None = None
     ) -> None:
-        """Record values measured at a step.
+        """Record values that were measured at a step.
 
         Args:
-            values: by metric name (`names.metric_name` makes one).
+            values: by the name that MLflow accepts (`names.metric_name`).
             step: training iterations done.
-            essential: keep it however full the spool is (validation metrics).
-            timestamp_ms: when, since the epoch; None is now.
+            essential: never drop them (validation metrics).
+            timestamp_ms: time of the measurement, in milliseconds since the epoch; None is now.
         """
         stamp = now_ms() if timestamp_ms is None else timestamp_ms
         with self._lock:
@@ -146,15 +151,15 @@ class SpoolWriter:
         self._append_locked(Params(dict(values)))
 
     def tags(self, values: Mapping[str, str]) -> None:
-        """Record notes on the run."""
+        """Record tags of the run."""
         self._append_locked(Tags(dict(values)))
 
     def artifact(self, path: Path, artifact_path: str = "") -> None:
-        """Record that a file shall be copied into the run.
+        """Record that a file is to be copied into the run.
 
         Args:
-            path: the file; it must stay until it is delivered.
-            artifact_path: folder inside of the run; empty is its root.
+            path: the file; it must not be removed before it is delivered.
+            artifact_path: folder inside the run; empty is its root.
         """
         self._append_locked(Artifact(str(path.absolute()), artifact_path))
 
@@ -163,7 +168,7 @@ class SpoolWriter:
         self._append_locked(dataset)
 
     def close(self) -> None:
-        """End the open segment, so that it can be deleted once it is delivered; a later record begins another."""
+        """End the open segment, so that it can be deleted when it is delivered; a later record begins a new one."""
         with self._lock:
             self._record_dropped()
             if self._handle is not None:
@@ -184,7 +189,7 @@ class SpoolWriter:
     @staticmethod
     def _write(handle: int, line: bytes) -> None:
         written = os.write(handle, line)
-        while written < len(line):  # a nearly full disk takes a part; the next call raises or finishes it
+        while written < len(line):  # a nearly full disk may write a part only; the next call finishes it or raises
             written += os.write(handle, line[written:])
 
     def _open_segment(self) -> int:

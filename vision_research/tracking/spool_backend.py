@@ -1,7 +1,7 @@
-"""The visualization back end of rank 0: what MMEngine's LoggerHook logs goes to the spool.
+"""MMEngine's visualization back end of rank 0: it writes what LoggerHook logs to the spool.
 
-Runs in a rank, so it never imports MLflow and never waits for anything but a write to the page cache. Hooks reach the
-spool as MMEngine means it: `runner.visualizer.get_backend("SpoolVisBackend").experiment`.
+It runs in a rank, so it imports no MLflow, and a record costs no more than a write to the page cache. Hooks get the
+writer from MMEngine: `runner.visualizer.get_backend("SpoolVisBackend").experiment`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from mmengine.visualization.vis_backend import BaseVisBackend, force_init_env
 from vision_research.tracking.names import metric_name, name_below
 from vision_research.tracking.spool import SpoolWriter
 
-# LoggerHook's names that lack their unit; MMEngine's memory is in units of 2^20 bytes (LogProcessor._get_max_memory).
+# LoggerHook's names, and ours with the unit; the memory is in units of 2^20 bytes (LogProcessor._get_max_memory).
 _UNITS = {"time": "iter_time_s", "data_time": "data_time_s", "memory": "memory_mb"}
-# The axes of a record, not its values.
+# Entries of a record that are not values but its position.
 _AXES = ("iter", "epoch", "step")
 _CLASS_SUFFIX = "_precision"
 _COCO_PREFIX = "coco/"
@@ -30,13 +30,13 @@ _COCO_PREFIX = "coco/"
 class SpoolVisBackend(BaseVisBackend):
     """Append every logged scalar to a spool.
 
-    The step of every metric, of training and of validation, is the number of training iterations done; the epoch,
-    counted from 1, is a metric of its own. MMEngine gives validations in epochs, which no chart can lay over losses.
+    The step of every metric, in training and in validation, is the number of training iterations done. The epoch,
+    counted from 1, is a separate metric. MMEngine logs validations by epoch; no chart could show those over the losses.
 
     Args:
         save_dir: MMEngine's folder for visualization; unused.
         spool_dir: the spool.
-        limit_mb: how much may wait on disk before training metrics are thinned, in units of 10**6 bytes.
+        limit_mb: undelivered size beyond which training metrics are dropped, in units of 10**6 bytes.
     """
 
     def __init__(self, save_dir: str, spool_dir: str, limit_mb: float = 256) -> None:
@@ -50,12 +50,12 @@ class SpoolVisBackend(BaseVisBackend):
     @property
     @force_init_env  # type: ignore[untyped-decorator]
     def experiment(self) -> SpoolWriter:
-        """The writer of the spool: for tags, artifacts and metrics of hooks."""
+        """The writer of the spool, with which hooks record tags, artifacts and metrics."""
         assert self._writer is not None
         return self._writer
 
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
-        """Record one value under its own name.
+        """Record one value.
 
         Args:
             name: name of the metric.
@@ -71,12 +71,12 @@ class SpoolVisBackend(BaseVisBackend):
         """Record what the LoggerHook logged after an iteration or a validation.
 
         Args:
-            scalar_dict: values by LogProcessor's names; what is no number is left out.
-            step: LoggerHook's step; taken where MMEngine's message hub knows no iteration.
+            scalar_dict: values by LogProcessor's names; entries that are not numbers are left out.
+            step: LoggerHook's step; used if MMEngine's message hub has no iteration.
             file_path: ignored.
             **kwargs: ignored.
         """
-        # LogProcessor adds `iter` to what it logs after an iteration, and nowhere else.
+        # LogProcessor adds `iter` only to what it logs after a training iteration.
         is_train = "iter" in scalar_dict
         runtime = MessageHub.get_current_instance().runtime_info
         step = int(runtime["iter"]) + 1 if "iter" in runtime else step
@@ -98,7 +98,7 @@ class SpoolVisBackend(BaseVisBackend):
         self._writer = SpoolWriter(self._spool_dir, self._limit_mb)
 
 
-@lru_cache(maxsize=4096)  # 4 us a name otherwise: most of what a log line would cost
+@lru_cache(maxsize=4096)  # a name takes 4 microseconds, which would be most of the time of a record
 def _name(key: str, prefix: str) -> str:
     plain = key.removeprefix(f"{prefix}/").removeprefix(_COCO_PREFIX)
     if prefix == "val" and plain.endswith(_CLASS_SUFFIX):
@@ -113,6 +113,6 @@ def _numbers(scalars: Mapping[str, Any]) -> dict[str, float]:
             continue
         try:
             numbers[key] = float(value)
-        except (TypeError, ValueError):  # LogProcessor lets lists and texts of metrics through
+        except (TypeError, ValueError):  # metrics may return lists and texts
             continue
     return numbers

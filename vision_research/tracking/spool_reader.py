@@ -1,8 +1,8 @@
-"""The reading side of the spool: what is undelivered, in order, and how far delivery has come.
+"""The reading side of the spool: the undelivered records in their order, and the progress of delivery.
 
-Owns `delivered.json`, replaced as a whole after every batch that MLflow took. A kill between MLflow's answer and that
-write makes the batch go out again; MLflow drops a metric that it already holds (same key, step, timestamp and value),
-and every other record is a state that may be set twice. So what arrives is exactly what was written.
+Owns `delivered.json`, which is replaced after every batch that MLflow accepted. After a kill between MLflow's answer
+and that write the batch is sent again. MLflow ignores a metric that it already has (same key, step, timestamp and
+value), and every other record may be set twice. So MLflow receives exactly what was written.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _END_LINE = encode(End())
 
 @dataclass(frozen=True)
 class Position:
-    """The end of a record: everything before it in its segment has been delivered once this is committed."""
+    """The end of a record in a segment. After `commit`, everything before it counts as delivered."""
 
     segment: str
     offset: int
@@ -33,16 +33,16 @@ class Position:
 
 @dataclass
 class Progress:
-    """How far delivery has come; the content of `delivered.json`.
+    """The progress of delivery, as `delivered.json` stores it.
 
     Attributes:
-        offsets: by segment, the byte up to which it was delivered.
-        artifacts: files met in the spool and not uploaded yet. They wait here, so that a slow or broken artifact store
-            never holds up the metrics behind them.
-        missing: files that were gone when their turn came.
-        dropped: training-metric records that the full spool left out.
-        refused: records that MLflow will never take, and lines that are no record.
-        status: the last status that MLflow was told.
+        offsets: number of delivered bytes of each segment.
+        artifacts: files that were recorded in the spool and not uploaded yet. They are uploaded after all metrics, so
+            that a slow or broken artifact store does not delay these.
+        missing: files that no longer existed when they were to be uploaded.
+        dropped: number of records of training metrics that were dropped because the spool was full.
+        refused: number of records that MLflow refused for good, and of unreadable lines.
+        status: the last status that was sent to MLflow.
     """
 
     offsets: dict[str, int] = field(default_factory=dict)
@@ -55,21 +55,21 @@ class Progress:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A whole line that is no record (disk fault, or written by a later version): counted, and passed over."""
+    """A complete line that is not a record (disk fault, or written by a later version). It is counted and skipped."""
 
     problem: str
 
 
 class SpoolReader:
-    """Reads one spool and remembers what was delivered. Use it while `exclusive` is held."""
+    """Reads one spool and records what was delivered. To be used while `delivery_lock` is held."""
 
     def __init__(self, folder: Path) -> None:
-        """Read the progress so far; the spool may be empty or absent."""
+        """Read the progress; the spool may be empty or absent."""
         self.folder = folder
         self.progress = _load(folder / "delivered.json")
 
     def records(self) -> Iterator[tuple[Record | Unreadable, Position]]:
-        """Yield every undelivered whole record, oldest segment first; a torn last line is left where it is."""
+        """Yield every complete undelivered record, oldest segment first; an incomplete last line is not read."""
         for segment in segments(self.folder):
             offset = self.progress.offsets.get(segment.name, 0)
             with segment.open("rb") as file:
@@ -82,9 +82,9 @@ class SpoolReader:
                     yield record, Position(segment.name, offset, isinstance(record, End))
 
     def commit(self, position: Position | None = None) -> None:
-        """Remember that everything up to a position (and all of `progress`) holds; a finished segment is deleted."""
+        """Save `progress`, with everything up to a position as delivered; a complete segment is deleted."""
         if position is not None and position.is_end:
-            # Deleted first: a kill in between leaves an offset of a file that is gone, which `_load` forgets.
+            # The segment is deleted first. After a kill in between, `_load` ignores the offset of the deleted file.
             (self.folder / position.segment).unlink(missing_ok=True)
             self.progress.offsets.pop(position.segment, None)
         elif position is not None:
@@ -92,24 +92,24 @@ class SpoolReader:
         write_json(self.folder / "delivered.json", asdict(self.progress))
 
     def num_pending(self) -> int:
-        """Count the records, artifacts and status that MLflow does not have yet."""
+        """Count the records, artifacts and statuses that MLflow does not have yet."""
         waiting = sum(self._num_lines(segment) for segment in segments(self.folder))
         return waiting + len(self.progress.artifacts) + self.status_pending()
 
     def _num_lines(self, segment: Path) -> int:
-        # Counted, not decoded: with a server away for hours this is 256 MB, once a minute, beside a training.
+        # Lines are counted, not decoded: after hours without a server these are 256 MB, once a minute in a training.
         with segment.open("rb") as file:
             file.seek(self.progress.offsets.get(segment.name, 0))
             content = file.read()
         return content.count(b"\n") - content.endswith(_END_LINE)
 
     def status_pending(self) -> bool:
-        """Whether the run stands otherwise than MLflow was told."""
+        """Tell whether the status of the run differs from the last one that was sent to MLflow."""
         wanted = read_status(self.folder)
         return wanted is not None and wanted != self.progress.status
 
     def clear(self) -> None:
-        """Delete the delivered segments of a run that ended: a killed writer could not end its own."""
+        """Delete the delivered segments of a run that has ended; a writer that was killed did not end its own."""
         waiting = {position.segment for _, position in self.records()}
         for segment in segments(self.folder):
             if segment.name not in waiting:
@@ -119,8 +119,8 @@ class SpoolReader:
 
 
 @contextmanager
-def exclusive(folder: Path) -> Iterator[bool]:
-    """Hold the right to deliver a spool; yields False at once where another process holds it."""
+def delivery_lock(folder: Path) -> Iterator[bool]:
+    """Lock a spool for delivery; yield False at once if another process holds the lock."""
     handle = os.open(folder / ".deliver.lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:

@@ -1,7 +1,4 @@
-"""Why a store did not take something: later, never, or because the run is gone.
-
-Owns the three kinds of failure and which of MLflow's error codes is which.
-"""
+"""The three ways in which a store fails to accept something, and MLflow's error codes for each."""
 
 from __future__ import annotations
 
@@ -10,15 +7,15 @@ from contextlib import contextmanager
 
 
 class StoreError(Exception):
-    """The store did not take it."""
+    """The store did not accept it."""
 
 
 class StoreUnavailable(StoreError):
-    """It may take it later: away, hung, overloaded, or the credentials are wrong."""
+    """The store may accept it later: it does not answer, is overloaded, or the credentials are wrong."""
 
 
 class StoreRefused(StoreError):
-    """It will never take this value."""
+    """The store will never accept this value."""
 
 
 class RunGone(StoreError):
@@ -27,7 +24,7 @@ class RunGone(StoreError):
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Raise MLflow's and the network's errors as one of ours."""
+    """Raise errors of MLflow and of the network as a `StoreError`."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -43,7 +40,7 @@ def store_errors() -> Iterator[None]:
 
 
 def _short(message: str) -> str:
-    """Say in a few words what MLflow says of a server that is away in five lines."""
+    """Shorten MLflow's message of five lines about a server that does not answer."""
     if "Read timed out" in message or "timeout exception" in message:
         return "the server does not answer: timed out"
     if "Connection refused" in message or "NewConnectionError" in message:

@@ -1,4 +1,4 @@
-"""The parent run of a sweep: the jobs' runs hang below it. Known to every job through a file in the sweep's folder."""
+"""The parent run of a sweep, which groups the runs of its jobs. Jobs find it by a file in the folder of the sweep."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def open_parent(settings: TrackingSettings, sweep_dir: Path, params: Mapping[str
     """Open the parent run and write `parent_run.json`.
 
     Args:
-        settings: where and how; `run_name` None names it after the folder.
+        settings: where and how to record; without a `run_name` it is named after the folder.
         sweep_dir: folder of the sweep; made if absent.
-        params: what all jobs share.
+        params: settings that all jobs share.
         tags: where it comes from (`params.run_tags`).
 
     Returns:
@@ -27,23 +27,23 @@ def open_parent(settings: TrackingSettings, sweep_dir: Path, params: Mapping[str
 
     Raises:
         ConfigError: the experiment was deleted.
-        EnvironmentProblem: the store does not answer; the message holds what to type.
+        EnvironmentProblem: the store does not answer; the message says what to type.
     """
     sweep_dir.mkdir(parents=True, exist_ok=True)
     name = settings.run_name or f"sweep {sweep_dir.parent.name} {sweep_dir.name}"
     own = {**tags, **settings.tags, "sweep": "parent"}
     run = open_run(settings, sweep_dir / PARENT_RUN_JSON, WorkDir(sweep_dir).spool, name, own)
-    run.announce(params, None)
+    run.log_start(params, None)
     return run.run_id
 
 
 def close_parent(sweep_dir: Path, status: str, cause: str | None = None) -> Delivery | None:
-    """End the parent run; never fails for what the store does: `track sync` delivers it later.
+    """End the parent run. Errors of the store are not raised; `track sync` delivers later.
 
     Args:
         sweep_dir: folder of the sweep.
         status: `FINISHED`, `FAILED` or `KILLED`.
-        cause: why, for a sweep that did not finish.
+        cause: why the sweep did not finish.
 
     Returns:
         What was delivered; None for a sweep without a parent run.

@@ -1,6 +1,6 @@
-"""Delivers what earlier commands left undelivered, and tells the truth about those that were killed.
+"""Delivers the records of earlier commands, and sets the status of runs whose command was killed.
 
-Owns how such runs are found. A run is left over when its command is gone and MLflow lacks something of it.
+Owns how such runs are found: their command has ended, and MLflow does not have all of their records.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ logger = logging.getLogger(__name__)
 
 PARENT_RUN_JSON = "parent_run.json"
 KILLED_CAUSE = "the command was killed"
-# A run of another machine has ended when it has written nothing for so long and nobody holds its lock.
+# A run of another machine counts as ended if it has written nothing for so long and nobody holds its lock.
 _SILENCE_S = 3600
 
 
 def record_path(folder: Path) -> Path | None:
-    """Name the file that says which MLflow run a folder is recorded in; None for a folder that is no run."""
+    """Return the file that names the MLflow run of a folder; None if the folder is not a run."""
     for path in (WorkDir(folder).run_json, folder / PARENT_RUN_JSON):
         if path.is_file():
             return path
@@ -40,26 +40,26 @@ def record_path(folder: Path) -> Path | None:
 
 
 def find_runs(root: Path) -> list[Path]:
-    """Find the folders of all runs (and sweeps) below a root, oldest first; other files of that name are skipped."""
+    """Find the folders of all runs and sweeps below a root, oldest first; other files of that name are skipped."""
     files = [*root.rglob(WorkDir(root).run_json.name), *root.rglob(PARENT_RUN_JSON)]
     files = [path for path in files if _is_run_record(path)]
     return sorted({path.parent for path in files}, key=lambda folder: (folder.stat().st_mtime, str(folder)))
 
 
-def left_over(root: Path) -> list[Path]:
-    """Find the runs below a root whose command is gone and of which MLflow lacks something."""
+def find_undelivered(root: Path) -> list[Path]:
+    """Find the runs below a root whose command has ended and whose records MLflow does not have completely."""
     return [folder for folder in find_runs(root) if not is_running(folder) and needs_delivery(folder)]
 
 
 def needs_delivery(folder: Path) -> bool:
-    """Whether MLflow lacks something of a run, its end included. Reads files only."""
+    """Tell whether MLflow lacks records of a run, or its final status. Reads files only."""
     status = read_status(WorkDir(folder).spool)
     unfinished = status is None or status.status not in FINAL_STATUSES
     return unfinished or SpoolReader(WorkDir(folder).spool).num_pending() > 0
 
 
 def is_running(folder: Path) -> bool:
-    """Whether the command that owns a run is alive, as far as this machine can tell."""
+    """Tell whether the command that owns a run is alive, as far as this machine can know."""
     work_dir = WorkDir(folder)
     if _is_locked(work_dir.owner_lock):
         return True
@@ -69,12 +69,12 @@ def is_running(folder: Path) -> bool:
     run = RunRecord.read(path)
     if run.host != socket.gethostname():
         return time.time() - _last_sign_of_life(folder) < _SILENCE_S
-    # A command that locks its work_dir and does not hold the lock is gone, whoever has its process id now.
+    # A command with a lock file that it does not hold has ended, even if another process has its process id now.
     return not work_dir.owner_lock.exists() and _is_alive(run.pid)
 
 
 def mark_if_killed(folder: Path) -> None:
-    """Write down how a run ended whose command could not: as its ranks said, or KILLED."""
+    """Write the final status of a run whose command was killed: the one that its ranks wrote, or KILLED."""
     work_dir = WorkDir(folder)
     status = read_status(work_dir.spool)
     if is_running(folder) or (status is not None and status.status in FINAL_STATUSES):
@@ -85,15 +85,18 @@ def mark_if_killed(folder: Path) -> None:
 
 
 def deliver_run(folder: Path, store: Store | None = None, record_limit: int | None = None) -> Delivery:
-    """Deliver what one run left undelivered; a run whose command was killed is marked so.
+    """Deliver the undelivered records of a run. A run whose command was killed gets its final status.
 
     Args:
         folder: its work_dir, or the folder of a sweep.
-        store: where it is; None connects.
-        record_limit: how many records at most; None is all.
+        store: the store that holds it; None connects to it.
+        record_limit: most records to deliver; None is all.
+
+    Returns:
+        What was delivered, and what is still pending.
 
     Raises:
-        ValueError: the folder is no run.
+        ValueError: the folder is not a run.
     """
     path = record_path(folder)
     if path is None:
@@ -110,7 +113,7 @@ def deliver_run(folder: Path, store: Store | None = None, record_limit: int | No
 
 
 def deliver_runs(folders: Iterable[Path]) -> Iterator[tuple[Path, Delivery]]:
-    """Deliver many runs, each store asked once: one that is away is not waited for again for every run."""
+    """Deliver many runs. A store that does not answer is tried once, not once per run."""
     stores: dict[str, Store] = {}
     problems: dict[str, str] = {}
     for folder in folders:
@@ -143,7 +146,7 @@ def _is_locked(path: Path) -> bool:
         return False
     handle = os.open(path, os.O_RDONLY)
     try:
-        # Shared and for an instant only, so that two who look do not see each other.
+        # A shared lock, held for an instant, so that two processes that check do not block each other.
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

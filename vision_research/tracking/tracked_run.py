@@ -1,6 +1,6 @@
-"""One open MLflow run, as the command that owns it sees it.
+"""One open MLflow run, as the command that owns it uses it.
 
-Everything that it is told goes through the spool, so that a store that goes away in the middle costs nothing but time.
+All records go through the spool, so that a store that stops answering only delays them.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _PATIENCE_S = 20.0
 
 
 class TrackedRun:
-    """One open run. What it is told is on disk when the call returns, and in MLflow seconds later."""
+    """One open run. A record is on disk when the call returns, and in MLflow seconds later."""
 
     def __init__(self, record: RunRecord, spool: Path, store: Store, limit_mb: float) -> None:
-        """Use `start_run`."""
+        """Call `start_run` instead."""
         self.record = record
         self._spool = spool
         self._store = store
@@ -42,55 +42,55 @@ class TrackedRun:
 
     @property
     def how_to_open(self) -> str:
-        """What to type, or where to click, to see the run."""
+        """What to type, or which page to open, to see the run."""
         return how_to_open(self.record.uri, self.record.experiment_id, self.record.run_id)
 
     def start_delivery(self, earlier: Sequence[Path] = (), interval_s: float = INTERVAL_S) -> None:
-        """Deliver from a thread from now on.
+        """Start a thread that delivers from now on.
 
         Args:
-            earlier: folders of earlier runs that wait (`sync.left_over`); delivered when this run has nothing waiting.
-            interval_s: seconds between two deliveries.
+            earlier: folders of earlier runs (`sync.find_undelivered`), delivered while this run has nothing pending.
+            interval_s: seconds between two passes.
         """
         assert self._thread is None, "delivery was started before"
         self._thread = DeliveryThread(self.record, self._spool, self._store, earlier, interval_s)
         self._thread.start()
 
     def log_artifact(self, path: Path, artifact_path: str | None = None) -> None:
-        """Copy a file into the run; it must stay until it is delivered.
+        """Record that a file is to be copied into the run. It must not be removed before it is delivered.
 
         Args:
             path: the file.
-            artifact_path: folder inside of the run; None is its root.
+            artifact_path: folder inside the run; None is its root.
         """
         self._writer.artifact(path, artifact_path or "")
 
     def log_metrics(self, values: Mapping[str, float], step: int) -> None:
-        """Record values that must not be lost (a final mAP, export tolerances).
+        """Record metrics that must not be dropped (a final mAP, export tolerances).
 
         Args:
-            values: by name; names that MLflow refuses are escaped.
+            values: by name; characters that MLflow refuses are escaped.
             step: training iterations done.
         """
         self._writer.metrics({metric_name(name): float(value) for name, value in values.items()}, step, essential=True)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Set notes on the run."""
+        """Set tags of the run."""
         self._writer.tags({metric_name(key): str(value) for key, value in tags.items()})
 
     def finish(self, status: str, cause: str | None = None, patience_s: float = _PATIENCE_S) -> Delivery:
         """End the run and deliver the rest.
 
-        Waits while the store takes something, at most `patience_s` while it does not. What is not delivered stays in
-        the spool, the status included.
+        Waits as long as the store accepts something, and at most `patience_s` while it does not. What is not delivered
+        then stays in the spool, including the status.
 
         Args:
             status: `FINISHED`, `FAILED` or `KILLED`.
-            cause: why, for a run that did not finish; becomes the tag `status_cause`.
+            cause: why the run did not finish; becomes the tag `status_cause`.
             patience_s: seconds without progress after which to give up.
 
         Returns:
-            What was delivered since `start_delivery`, and what still waits.
+            What was delivered since `start_delivery`, and what is still pending.
         """
         assert status in FINAL_STATUSES, status
         self._writer.close()
@@ -111,8 +111,13 @@ class TrackedRun:
             )
         return delivery
 
-    def announce(self, params: Mapping[str, str], dataset: DatasetRecord | None) -> None:
-        """Record that the run runs, with what, and on what."""
+    def log_start(self, params: Mapping[str, str], dataset: DatasetRecord | None) -> None:
+        """Record that the run has started.
+
+        Args:
+            params: settings by which runs are compared.
+            dataset: what the run trains on; None for a sweep's parent run.
+        """
         write_status(self._spool, RunStatus("RUNNING"))
         if params:
             self._writer.params({metric_name(key): value for key, value in params.items()})

@@ -1,6 +1,6 @@
-"""Tracking addresses: what a person may type, where artifacts lie, and whether the store answers.
+"""Tracking addresses: which ones a person may type, where artifacts are stored, and whether something listens there.
 
-Needs no MLflow to refuse a bad address or to see that nothing listens, so both are said within a second.
+Imports no MLflow, so that a bad address or a server that is down is reported within a second.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ _WAYS_OUT = "record into a file here: tracking.uri=sqlite:///mlflow.db; or train
 
 
 def resolve_uri(text: str | None, base: Path, environ: Mapping[str, str] | None = None) -> str:
-    """Turn what a person typed into an address that means the same from every folder.
+    """Turn what a person typed into an address that means the same in every working directory.
 
     Args:
-        text: `tracking.uri`; None takes `MLFLOW_TRACKING_URI`, and without that `sqlite:///mlflow.db`.
-        base: absolute folder that a relative SQLite path is relative to: where the command was typed.
-        environ: environment to read; None is this process's.
+        text: `tracking.uri`; None uses `MLFLOW_TRACKING_URI`, or else `sqlite:///mlflow.db`.
+        base: absolute folder that a relative SQLite path is relative to: the one in which the command was typed.
+        environ: environment to read; None is that of this process.
 
     Returns:
         `sqlite:////absolute/path.db`, or a server's or database's address as it was typed.
 
     Raises:
-        ConfigError: a bare path, a `file:` address (MLflow refuses both since 3.14), or a scheme that it does not know.
+        ConfigError: a plain path or a `file:` address (MLflow has refused both since 3.14), or an unknown scheme.
     """
     env = os.environ if environ is None else environ
     key, value = ("tracking.uri", text) if text else ("MLFLOW_TRACKING_URI", env.get("MLFLOW_TRACKING_URI"))
@@ -55,41 +55,46 @@ def resolve_uri(text: str | None, base: Path, environ: Mapping[str, str] | None 
 
 
 def sqlite_path(uri: str) -> Path | None:
-    """The database file of a resolved SQLite address; None for every other store."""
+    """Return the database file of a resolved SQLite address; None for every other store."""
     return Path(uri[len(_SQLITE) :].partition("?")[0]) if uri.startswith(_SQLITE) else None
 
 
 def artifact_location(uri: str) -> str | None:
-    """Where a new experiment keeps its artifacts: `mlartifacts` beside a SQLite file; None leaves it to the server.
+    """Return where a new experiment stores its artifacts: `mlartifacts` beside a SQLite file; None: the server decides.
 
-    MLflow's own answer for SQLite is `mlruns` in whatever folder the command was typed, and such a folder turns every
-    later MLflow command there to the file store that it refuses.
+    By default MLflow uses `mlruns` in the working directory for SQLite. In a directory with such a folder every later
+    MLflow command selects the file store, which it then refuses.
     """
     path = sqlite_path(uri)
     return (path.parent / "mlartifacts").as_uri() if path else None
 
 
 def how_to_open(uri: str, experiment_id: str, run_id: str) -> str:
-    """Say what to type, or where to click, to see a run."""
+    """Return what to type, or which page to open, to see a run.
+
+    Args:
+        uri: as `resolve_uri` returned it.
+        experiment_id: MLflow's id of the experiment.
+        run_id: MLflow's id of the run.
+
+    Returns:
+        The address of the run's page, or the command that serves it.
+    """
     page = f"#/experiments/{experiment_id}/runs/{run_id}"
     if urlsplit(uri).scheme in ("http", "https"):
         return f"{uri}/{page}"
     return f"mlflow ui --backend-store-uri {shlex.quote(uri)}   # then open http://127.0.0.1:5000/{page}"
 
 
-SIGN_IN = "Type export MLFLOW_TRACKING_USERNAME=NAME MLFLOW_TRACKING_PASSWORD=PASSWORD"
-"""What to type when a server does not know who is asking."""
-
-
 def unreachable(uri: str, timeout_s: float) -> str | None:
-    """Look whether something listens at a resolved address, without importing MLflow.
+    """Check whether something listens at an address, without importing MLflow.
 
     Args:
         uri: as `resolve_uri` returned it.
-        timeout_s: how long to wait for a connection, in seconds.
+        timeout_s: time limit of the connection, in seconds.
 
     Returns:
-        The problem with its remedy, or None.
+        The problem and its remedy, or None.
     """
     path = sqlite_path(uri)
     if path is not None:
@@ -102,12 +107,18 @@ def unreachable(uri: str, timeout_s: float) -> str | None:
     try:
         socket.create_connection((parts.hostname, port), timeout_s).close()
     except OSError as error:
-        return f"tracking.uri={_without_password(parts)}: nothing answers there ({error}). {remedy(uri)}"
+        return f"tracking.uri={hide_password(uri)}: nothing answers there ({error}). {remedy(uri)}"
     return None
 
 
+def hide_password(uri: str) -> str:
+    """Replace the password in an address by `***`, for messages."""
+    password = urlsplit(uri).password
+    return uri.replace(f":{password}@", ":***@") if password else uri
+
+
 def remedy(uri: str) -> str:
-    """What to type when a store does not answer."""
+    """Return what to type when a store does not answer."""
     parts = urlsplit(uri)
     if parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost"):
         start = f"mlflow server --host {parts.hostname} --port {parts.port or 80} --backend-store-uri {DEFAULT_URI}"
@@ -115,32 +126,6 @@ def remedy(uri: str) -> str:
     if sqlite_path(uri):
         return "Choose another file: tracking.uri=sqlite:///FILE.db; or train without a record: tracking=none"
     return f"Mend the address or the server; or {_WAYS_OUT}"
-
-
-def check_store(uri: str, timeout_s: float) -> str | None:
-    """Say what keeps a store from taking a run: for the doctor and before a training.
-
-    A SQLite file is looked at and not created. A database that is empty gets MLflow's tables.
-
-    Args:
-        uri: as `resolve_uri` returned it.
-        timeout_s: how long one request may take, in seconds.
-
-    Returns:
-        The problem with its remedy, or None.
-    """
-    problem = unreachable(uri, timeout_s)
-    if problem or sqlite_path(uri):
-        return problem
-    from vision_research.tracking.client import Store  # here, because it imports mlflow (and this module)
-    from vision_research.tracking.store_errors import StoreError
-
-    try:
-        Store(uri, timeout_s).ping()
-    except StoreError as error:
-        way_out = SIGN_IN if "401" in str(error) or "not authenticated" in str(error) else remedy(uri)
-        return f"tracking.uri={_without_password(urlsplit(uri))}: {error}. {way_out}"
-    return None
 
 
 def _sqlite_problem(path: Path) -> str | None:
@@ -175,8 +160,3 @@ def _suggest(value: str, scheme: str) -> str:
     if scheme in ("", "file"):
         return _SQLITE + value.removeprefix("file://").removeprefix("file:")
     return DEFAULT_URI
-
-
-def _without_password(parts: SplitResult) -> str:
-    text = parts.geturl()
-    return text.replace(f":{parts.password}@", ":***@") if parts.password else text

@@ -1,1 +1,1 @@
-"""Pipeline transforms that MMDetection lacks, one file each."""
+"""Pipeline transforms that MMDetection does not have, one file each."""

@@ -1,4 +1,4 @@
-"""Loads an image, or leaves it out of the training: one broken file among a million does not stop a run, many do.
+"""Loads an image, or leaves it out of the training if it is broken; a few broken files do not stop a run.
 
 Importing this module registers `LoadImageOrSkip`.
 """
@@ -17,18 +17,18 @@ from mmdet.registry import TRANSFORMS
 
 logger = logging.getLogger(__name__)
 
-# What a missing or broken file raises in LoadImageFromFile: AssertionError is its own "failed to load image". Others (a
-# disk error, too many open files, a server away) are no fault of one image and stop the run.
+# What LoadImageFromFile raises for a missing or broken file; AssertionError is its own "failed to load image". Other
+# errors (of the disk, too many open files, an unreachable server) do not concern a single image and stop the run.
 _BROKEN_IMAGE = (FileNotFoundError, IsADirectoryError, PermissionError, AssertionError, cv2.error)
 
 
 @TRANSFORMS.register_module()
 class LoadImageOrSkip(LoadImageFromFile):
-    """Load an image; in training, let the data set draw another in place of one that cannot be decoded.
+    """Load an image; in training, return None for an image that cannot be decoded.
 
-    A transform that returns None makes MMEngine's data set draw again (`BaseDataset.__getitem__`), also below Repeat-,
-    Concat- and ClassBalancedDataset, and before a cached mosaic has seen the image. What was left out is written to one
-    file that all loader processes and ranks share, and counted there.
+    MMEngine's data set then draws another image (`BaseDataset.__getitem__`), also below Repeat-, Concat- and
+    ClassBalancedDataset, and before a cached mosaic uses the image. The paths of images that are left out are written
+    to a file that all loader processes and ranks share.
     """
 
     def __init__(
@@ -37,11 +37,11 @@ class LoadImageOrSkip(LoadImageFromFile):
         """Make the transform.
 
         Args:
-            *args: of `LoadImageFromFile`.
-            skip: leave broken images out (training); False raises (validation: the score would be of other images).
-            skipped_file: file that gets one line an image left out; its folder exists. Needed with `skip`.
-            max_skipped: different images that may be left out in one run before it stops.
-            **kwargs: of `LoadImageFromFile`.
+            *args: arguments of `LoadImageFromFile`.
+            skip: leave broken images out, for training; False raises, for validation.
+            skipped_file: file that lists the images that are left out; its folder exists. Needed with `skip`.
+            max_skipped: number of different images that may be left out before the run stops.
+            **kwargs: arguments of `LoadImageFromFile`.
 
         Raises:
             ValueError: `skip` without `skipped_file`.
@@ -63,7 +63,7 @@ class LoadImageOrSkip(LoadImageFromFile):
             The sample, or None to leave it out.
 
         Raises:
-            RuntimeError: the image cannot be read in validation, or too many in training.
+            RuntimeError: an image cannot be read in validation, or too many in training.
         """
         path = str(results["img_path"])
         try:
@@ -95,11 +95,11 @@ class LoadImageOrSkip(LoadImageFromFile):
 
 
 def _append_once(file: Path, line: str) -> tuple[list[str], bool]:
-    """Append a line that is not there yet; processes that do so at the same time take turns.
+    """Append a line unless the file contains it, under a lock.
 
     Args:
         file: made when missing.
-        line: without line break; one inside of it is written as a blank.
+        line: a line break in it is written as a blank.
 
     Returns:
         All lines of the file, and whether `line` is new.

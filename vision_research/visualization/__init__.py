@@ -1,1 +1,1 @@
-"""Draws: curves of a threshold search, detections in images."""
+"""Draws curves of a threshold search, objects on images, and contact sheets."""

@@ -1,4 +1,4 @@
-"""Draws detections and annotated objects into an image."""
+"""Draws detections or annotated objects on an image."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def draw_boxes(
     """Draw boxes with class and score, the best on top.
 
     Args:
-        image: (H, W, 3) uint8 BGR; stays as it is.
+        image: (H, W, 3) uint8 BGR; not changed.
         boxes: (N, 4) float32, xyxy, pixels.
-        scores: (N,) float32; None where there are none, for annotated objects.
+        scores: (N,) float32; None for annotated objects.
         labels: (N,) int64.
         classes: names, in the order of the labels.
-        masks: (N, H, W) bool, laid over the image at half strength.
+        masks: (N, H, W) bool, blended with the image half and half.
 
     Returns:
         A new image of the same size.
@@ -49,6 +49,6 @@ def draw_boxes(
 
 
 def class_colour(label: int) -> tuple[int, int, int]:
-    """Choose a colour, BGR: neighbouring labels lie far apart on the colour circle."""
+    """Return the BGR colour of a label; consecutive labels have very different colours."""
     red, green, blue = colorsys.hsv_to_rgb(label * _GOLDEN % 1, 0.9, 1.0)
     return round(255 * blue), round(255 * green), round(255 * red)

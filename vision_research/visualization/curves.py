@@ -1,4 +1,4 @@
-"""Draws precision and recall of each class, over each other and over the score threshold."""
+"""Draws precision-recall curves, and precision, recall and F1 over the score threshold."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ import numpy as np
 
 from vision_research.evaluation.threshold import Curve
 
+# The legend of more lines would not be legible.
+_MAX_LINES = 20
+
 
 def draw_curves(path: Path, name: str, curve: Curve, threshold: float) -> None:
     """Draw one class: precision over recall, and precision, recall and F1 over the score.
 
     Args:
         path: PNG file to write.
-        name: of the class.
-        curve: as measured.
-        threshold: the one that was chosen; marked in both.
+        name: name of the class.
+        curve: its measured values.
+        threshold: the chosen threshold, which is marked in both plots.
     """
-    # The object interface: pyplot would choose a window system and keep every figure.
+    # Not pyplot, which would choose a window system and keep every figure in memory.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 4), layout="constrained")
@@ -27,7 +30,7 @@ def draw_curves(path: Path, name: str, curve: Curve, threshold: float) -> None:
     figure.suptitle(f"{name}: {curve.support} objects, threshold {threshold:.3f}")
     over_recall.step(curve.recall, curve.precision, where="pre", color="tab:blue")
     for label, values in (("precision", curve.precision), ("recall", curve.recall), ("F1", curve.f1)):
-        # What holds at a score holds down to the next lower one.
+        # The values of a score apply down to the next lower score.
         over_score.step(curve.scores, values, where="pre", label=label)
     if given := int((curve.scores >= threshold).sum()):
         over_recall.plot(curve.recall[given - 1], curve.precision[given - 1], "o", color="tab:red")
@@ -40,7 +43,13 @@ def draw_curves(path: Path, name: str, curve: Curve, threshold: float) -> None:
 
 
 def draw_summary(path: Path, names: Sequence[str], curves: Sequence[Curve]) -> None:
-    """Draw precision over recall of all classes in one picture; of many, only those with the most objects."""
+    """Draw precision over recall of all classes in one picture, or of the 20 classes with the most objects.
+
+    Args:
+        path: PNG file to write.
+        names: names of the classes.
+        curves: measured values of each class.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 5), layout="constrained")
@@ -54,7 +63,3 @@ def draw_summary(path: Path, names: Sequence[str], curves: Sequence[Curve]) -> N
     if axes.lines:
         axes.legend(fontsize="small")
     figure.savefig(path, dpi=100, format="png")
-
-
-# A legend that can be read.
-_MAX_LINES = 20

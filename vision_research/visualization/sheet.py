@@ -1,4 +1,4 @@
-"""Puts pictures side by side, each with a line of text under it."""
+"""Makes contact sheets: pictures side by side, each with a caption."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def contact_sheet(
     """Lay pictures out on a white sheet, row by row.
 
     Args:
-        pictures: caption and (H, W, 3) uint8 BGR image of each, one at least; none is made larger.
+        pictures: caption and (H, W, 3) uint8 BGR image of each, at least one; images are only reduced, not enlarged.
         columns: pictures in a row; None makes the sheet about square.
-        side: longest side that a picture may have on the sheet, pixels.
+        side: largest height and width of a picture on the sheet, pixels.
 
     Returns:
         The sheet, (H, W, 3) uint8 BGR.
@@ -32,7 +32,8 @@ def contact_sheet(
     tiles = [_tile(caption, _fitted(image, side)) for caption, image in pictures]
     width = max(tile.shape[1] for tile in tiles)
     rows = [tiles[first : first + columns] for first in range(0, len(tiles), columns)]
-    return _bordered(np.vstack([_row(row, columns, width) for row in rows]))
+    sheet = np.vstack([_row(row, columns, width) for row in rows])
+    return np.asarray(cv2.copyMakeBorder(sheet, _GAP, 0, _GAP, 0, cv2.BORDER_CONSTANT, value=_WHITE), np.uint8)
 
 
 def _row(tiles: Sequence[NDArray[np.uint8]], columns: int, width: int) -> NDArray[np.uint8]:
@@ -43,17 +44,13 @@ def _row(tiles: Sequence[NDArray[np.uint8]], columns: int, width: int) -> NDArra
 
 
 def _tile(caption: str, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Put a line of text under an image, cut off where the image ends, and a gap around both."""
+    """Add a caption below an image, shortened to its width, and a gap to the right and below."""
     while len(caption) > 1 and cv2.getTextSize(caption, _FONT, 0.42, 1)[0][0] > image.shape[1]:
         caption = caption[:-1]
     tile = cv2.copyMakeBorder(image, 0, _CAPTION + _GAP, 0, _GAP, cv2.BORDER_CONSTANT, value=_WHITE)
     return np.asarray(
         cv2.putText(tile, caption, (0, image.shape[0] + 15), _FONT, 0.42, _BLACK, 1, cv2.LINE_AA), np.uint8
     )
-
-
-def _bordered(sheet: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.asarray(cv2.copyMakeBorder(sheet, _GAP, 0, _GAP, 0, cv2.BORDER_CONSTANT, value=_WHITE), np.uint8)
 
 
 def _fitted(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -16,6 +16,12 @@ from vision_research.config.addresses import absolute, is_s3, join
         ("s3://b/coco", "images/", "s3://b/coco/images"),
         ("s3://b/coco/", "", "s3://b/coco"),
         ("s3://b", "s3://c/k", "s3://c/k"),
+        ("s3://b/coco", "/local/test", "/local/test"),
+        ("s3://b/coco", "../lvis/images", "s3://b/lvis/images"),
+        ("s3://b/coco/", "./images", "s3://b/coco/images"),
+        ("s3://b/coco", "../../..", "s3://b"),
+        ("s3:/b/coco", "images", "s3://b/coco/images"),
+        ("s3://b/coco", "a..b/.hidden", "s3://b/coco/a..b/.hidden"),
     ],
 )
 def test_addresses_are_joined(folder: str, address: str, joined: str) -> None:

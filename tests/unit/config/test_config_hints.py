@@ -10,10 +10,11 @@ from hydra import compose, initialize_config_dir
 from vision_research.config.compose import conf_dir, register
 from vision_research.config.hints import explain, unknown_keys
 from vision_research.config.schema import TrainConfig
+from vision_research.registry import monitor_of
 
 
 def refusal(word: str) -> str:
-    register()
+    register(monitor_of)
     with initialize_config_dir(str(conf_dir()), version_base="1.3"), pytest.raises(Exception) as caught:  # noqa: PT011
         compose("train", overrides=[word])
     explained = explain(caught.value, [word])

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from vision_research.checks.validation import validate
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import TrainConfig
-from vision_research.config.validate import validate
+from vision_research.registry import specify
 
 # The examples of AWS' own documentation.
 ACCESS_KEY = "AKIAIOSFODNN7" + "EXAMPLE"
@@ -28,7 +29,7 @@ SECRET = "wJalrXUtnFEMI/K7MDENG/" + "bPxRfiCYEXAMPLEKEY"
 def test_a_credential_is_refused_and_not_repeated(word: str, typed: Callable[..., TrainConfig]) -> None:
     key, _, value = word.lstrip("+").partition("=")
     with pytest.raises(ConfigError) as caught:
-        validate(typed(word))
+        validate(specify(typed(word)))
 
     assert f"{key}: its value looks like a credential" in str(caught.value)
     assert value.strip("'") not in str(caught.value)
@@ -44,13 +45,13 @@ def test_a_credential_is_refused_and_not_repeated(word: str, typed: Callable[...
     ],
 )
 def test_words_hashes_and_paths_are_no_credentials(value: str, typed: Callable[..., TrainConfig]) -> None:
-    validate(typed(f"+tracking.tags.note='{value}'"))
+    validate(specify(typed(f"+tracking.tags.note='{value}'")))
 
 
 def test_what_storage_cannot_be_is_said_in_one_go(typed: Callable[..., TrainConfig]) -> None:
     words = ("storage=s3", "storage.give_up_after_s=0", "storage.endpoint_url=host:9000", "data.root=s3://bucket/x")
     with pytest.raises(ConfigError) as caught:
-        validate(typed(*words, "storage.prefetch=-1"))
+        validate(specify(typed(*words, "storage.prefetch=-1")))
 
     assert [problem.partition("=")[0] for problem in caught.value.problems] == [
         "storage.prefetch",

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from vision_research.config.errors import ConfigError
-from vision_research.datasets.digits import make_digits
+from vision_research.config.schema import DataConfig, DataKind
 from vision_research.datasets.facts import DatasetFacts, gather_facts
+from vision_research.datasets.formats import all_split_files
+from vision_research.registry import make_embedded
 
 BCCD = Path(__file__).parents[4] / "shared" / "data" / "bccd"
 CATEGORIES = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
@@ -42,15 +44,18 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def gather(root: Path, **changes: Any) -> DatasetFacts:
-    typed: dict[str, Any] = {
+def gather(root: Path, num_samples: int = 8, **changes: Any) -> DatasetFacts:
+    typed = {
         "kind": "coco",
-        "root": root,
+        "root": str(root),
         "train_ann": "annotations/train.json",
         "val_ann": "annotations/val.json",
         "img_prefix": "images/",
     }
-    return gather_facts(**(typed | changes))
+    given = typed | changes
+    data = DataConfig(**given | {"kind": DataKind[given["kind"]]})
+    splits = all_split_files(data, ("train", "val", "test"))
+    return gather_facts(Path(data.root), splits, data.classes, data.strict, num_samples)
 
 
 def problems_of(root: Path, **changes: Any) -> list[str]:
@@ -63,10 +68,10 @@ def test_the_facts_of_a_sound_data_set(root: Path) -> None:
     facts = gather(root, test_ann="annotations/test.json")
 
     assert facts.classes == ("cat", "dog")
-    assert (facts.num_train, facts.num_val, facts.num_test) == (6, 3, 2)
+    assert (facts.num_train, facts.num_val, facts.counts.get("test")) == (6, 3, 2)
     assert facts.warnings == ()
     assert len(facts.digest) == 16
-    assert gather(root).num_test is None
+    assert "test" not in gather(root).counts
 
 
 def test_the_digest_tells_another_state_of_the_data(root: Path) -> None:
@@ -162,12 +167,12 @@ def test_classes_can_be_chosen_and_keep_the_order_of_the_file(root: Path) -> Non
 
 
 def test_the_embedded_digits_pass_strictly(tmp_path: Path) -> None:
-    paths = make_digits(tmp_path / "digits", num_train=3, num_val=2, num_test=2)
+    root = make_embedded("digits", tmp_path / "digits", train=3, val=2, test=2)
 
-    facts = gather(paths.root, kind="digits", test_ann=paths.test_ann, strict=True)
+    facts = gather(root, kind="digits", test_ann="annotations/test.json", strict=True)
 
     assert facts.classes == tuple("0123456789")
-    assert (facts.num_train, facts.num_val, facts.num_test) == (3, 2, 2)
+    assert (facts.num_train, facts.num_val, facts.counts.get("test")) == (3, 2, 2)
 
 
 @pytest.mark.skipif(not BCCD.exists(), reason="needs the blood cell images beside the checkout")
@@ -175,7 +180,7 @@ def test_blood_cells_are_sound() -> None:
     facts = gather(BCCD, test_ann="annotations/test.json")
 
     assert facts.classes == ("RBC", "WBC", "Platelets")
-    assert (facts.num_train, facts.num_val, facts.num_test) == (205, 87, 72)
+    assert (facts.num_train, facts.num_val, facts.counts.get("test")) == (205, 87, 72)
 
 
 def test_looking_at_annotations_loads_no_heavy_library() -> None:

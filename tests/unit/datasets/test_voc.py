@@ -11,9 +11,11 @@ import pytest
 from mmdet.registry import DATASETS
 from mmdet.utils import register_all_modules
 
-import vision_research.datasets.voc_dataset  # noqa: F401  # registers VOCFolderDataset
+import vision_research.datasets.voc.dataset  # noqa: F401  # registers VOCFolderDataset
 from vision_research.config.errors import ConfigError
+from vision_research.config.schema import DataConfig, DataKind
 from vision_research.datasets.facts import DatasetFacts, gather_facts
+from vision_research.datasets.formats import all_split_files
 
 OBJECT = (
     "<object><name>{name}</name><difficult>{difficult}</difficult><bndbox>"
@@ -48,14 +50,15 @@ def root(tmp_path: Path) -> Path:
 
 
 def gather(root: Path, **changes: Any) -> DatasetFacts:
-    typed: dict[str, Any] = {
-        "kind": "voc",
-        "root": root,
+    typed = {
+        "kind": DataKind.voc,
+        "root": str(root),
         "train_ann": "ImageSets/Main/train.txt",
         "val_ann": "ImageSets/Main/val.txt",
         "img_prefix": "JPEGImages/",
     }
-    return gather_facts(**(typed | changes))
+    data = DataConfig(**(typed | changes))
+    return gather_facts(Path(data.root), all_split_files(data, ("train", "val", "test")), data.classes, data.strict)
 
 
 def problems_of(root: Path, **changes: Any) -> list[str]:
@@ -68,7 +71,7 @@ def test_classes_are_read_from_the_training_annotations_and_sorted(root: Path) -
     facts = gather(root)
 
     assert facts.classes == ("cat", "dog")
-    assert (facts.num_train, facts.num_val, facts.num_test) == (3, 2, None)
+    assert (facts.num_train, facts.num_val, facts.counts.get("test")) == (3, 2, None)
     assert facts.warnings == ()
     assert len(facts.digest) == 16
 

@@ -7,15 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 
+from vision_research.deploy.artifact.manifest import Manifest, manifest_path, sha256
 from vision_research.deploy.errors import ExportError
 from vision_research.deploy.export import export_detector
-from vision_research.deploy.formats import torchscript
-from vision_research.deploy.manifest import Manifest, manifest_path, sha256
+from vision_research.deploy.formats.registry import format_of
+from vision_research.deploy.formats.torchscript import writer
 from vision_research.deploy.request import ExportRequest
+from vision_research.detectors.weights import WeightsError
 
 Trained = Callable[..., tuple[Path, Path]]
 
@@ -30,7 +33,9 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
-@pytest.mark.parametrize("family", ["rtmdet", "retinanet", "faster_rcnn"])
+@pytest.mark.parametrize(
+    "family", ["retinanet", *(pytest.param(name, marks=pytest.mark.slow) for name in ("rtmdet", "faster_rcnn"))]
+)
 def test_a_detector_becomes_a_verified_file_with_its_manifest(family: str, trained: Trained, tmp_path: Path) -> None:
     config, checkpoint = trained(family)
     output = tmp_path / "export" / "model.ts"
@@ -62,14 +67,14 @@ def test_nothing_is_left_when_the_artifact_differs(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, checkpoint = trained("retinanet")
-    build = torchscript.build_exported
+    build = writer.build_exported
 
     def build_shifted(*args: Any) -> torch.jit.ScriptModule:
         module = build(*args)
         module.preprocess.mean.add_(1.0)
         return module
 
-    monkeypatch.setattr(torchscript, "build_exported", build_shifted)
+    monkeypatch.setattr(writer, "build_exported", build_shifted)
 
     with pytest.raises(ExportError, match="does not predict what the detector does") as error:
         export_detector(ExportRequest(config, checkpoint, tmp_path / "export" / "model.ts", num_images=1), read)
@@ -89,11 +94,34 @@ def test_a_fixed_shape_and_a_threshold_are_built_in_and_verified(trained: Traine
     assert manifest.thresholds == {"score_thr": 0.3, "nms_iou": 0.5, "max_per_img": 100}
 
 
-def test_a_shape_that_does_not_divide_names_the_nearest(trained: Trained, tmp_path: Path) -> None:
+@pytest.mark.parametrize("preprocess", [True, False])
+def test_a_shape_that_the_network_cannot_take_is_padded_inside(
+    preprocess: bool, trained: Trained, tmp_path: Path
+) -> None:
     config, checkpoint = trained("rtmdet")
+    request = ExportRequest(
+        config,
+        checkpoint,
+        tmp_path / "m.ts",
+        formats=("torchscript", "onnx"),
+        shape=(100, 150),
+        preprocess=preprocess,
+        num_images=3,
+    )
 
-    with pytest.raises(ExportError, match=r"multiples of 32 .* export.shape=\[96,160\] or export.shape=\[128,192\]"):
-        export_detector(ExportRequest(config, checkpoint, tmp_path / "m.ts", shape=(100, 170)), read)
+    script, graph = export_detector(request, read)
+
+    assert graph.manifest.verification is not None and graph.manifest.verification["num_detections"] > 100
+    tensor = torch.rand(1, 3, 100, 150)
+    for one in (script, graph):
+        taken = tensor.numpy() if not preprocess else np.full((100, 150, 3), 90, np.uint8)
+        boxes = format_of(one.path).load(str(one.path), 1).run({"input": taken})[0]
+        assert len(boxes) > 10
+        # Clipped at the canvas, and not at the 128 x 160 pixels that the network sees.
+        assert boxes.min() >= 0 and boxes[:, 0::2].max() <= 150 and boxes[:, 1::2].max() <= 100
+    if not preprocess:
+        size = script.manifest.input["size"]
+        assert size["smallest"] == size["largest"] == [100, 150] and size["divisor"] == 1
 
 
 def test_another_class_list_is_refused_by_name_and_nothing_else_is_printed(
@@ -101,7 +129,7 @@ def test_another_class_list_is_refused_by_name_and_nothing_else_is_printed(
 ) -> None:
     config, checkpoint = trained("retinanet", classes=("ring", "bar", "disc"))
 
-    with pytest.raises(ExportError, match="trained on the classes ring, bar, disc, but .* has ring, disc, bar"):
+    with pytest.raises(WeightsError, match="trained on the classes ring, bar, disc, but .* has ring, disc, bar"):
         export_detector(ExportRequest(config, checkpoint, tmp_path / "export" / "m.ts"), read)
     assert files(tmp_path / "export") == []
     assert capsys.readouterr().out == ""
@@ -112,7 +140,9 @@ def test_the_checkpoint_of_another_detector_is_refused_by_its_keys(trained: Trai
     foreign = foreign.rename(tmp_path / "foreign.pth")
     config, _ = trained("retinanet")
 
-    with pytest.raises(ExportError, match="not a checkpoint of the config's RetinaNet: it lacks backbone.conv1.weight"):
+    with pytest.raises(
+        WeightsError, match="not a checkpoint of the config's RetinaNet: it lacks backbone.conv1.weight"
+    ):
         export_detector(ExportRequest(config, foreign, tmp_path / "m.ts"), read)
 
 

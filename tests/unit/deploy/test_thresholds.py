@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from vision_research.deploy.build.modules import ClassThresholds
 from vision_research.deploy.errors import ExportError
-from vision_research.deploy.modules import ClassThresholds
 from vision_research.deploy.thresholds import read_thresholds, thresholds_of
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,20 @@ from mmdet.utils import register_all_modules
 from mmengine.config import ConfigDict
 
 from vision_research.config.compose import conf_dir
-from vision_research.config.lowering import LoweringInputs, lower
 from vision_research.config.schema import TrainConfig
+from vision_research.lowering import LoweringInputs, lower
+from vision_research.registry import specify
 
 AUGMENTATIONS = sorted(file.stem for file in (conf_dir() / "aug").glob("*.yaml"))
+# The quick round sees these alone.
+MARKS = {"none": [], "mosaic_mixup": [], "albu": [pytest.mark.extras("albumentations"), pytest.mark.slow]}
+CASES = [
+    pytest.param(model, aug, marks=MARKS.get(aug, [pytest.mark.slow]))
+    for model in ("rtmdet_tiny", "rtmdet_ins_s")
+    for aug in AUGMENTATIONS
+    # Its RandomAffine moves no masks, so that it is refused: tests/unit/config/test_config_validate.py.
+    if (model, aug) != ("rtmdet_ins_s", "yolox")
+]
 
 
 @pytest.fixture
@@ -27,7 +36,7 @@ def samples(typed: Callable[..., TrainConfig], few_digits: Path, tmp_path: Path)
 
     def load(*overrides: str) -> list[Any]:
         config = typed(f"data.root={few_digits}", "data.kind=coco", "data.flip_prob=0.5", "schedule=1x", *overrides)
-        tree = lower(config, LoweringInputs(tmp_path, tuple("0123456789"), num_train=12))
+        tree = lower(specify(config), LoweringInputs(tmp_path, tuple("0123456789"), num_train=12))
         np.random.seed(0)  # noqa: NPY002  # what MMDetection's transforms draw from
         dataset = DATASETS.build(ConfigDict(tree["train_dataloader"]["dataset"]))
         return [dataset[index] for index in range(3)]
@@ -35,13 +44,8 @@ def samples(typed: Callable[..., TrainConfig], few_digits: Path, tmp_path: Path)
     return load
 
 
-@pytest.mark.parametrize("aug", AUGMENTATIONS)
-@pytest.mark.parametrize("model", ["rtmdet_tiny", "rtmdet_ins_s"])
+@pytest.mark.parametrize(("model", "aug"), CASES)
 def test_boxes_and_masks_fit_the_image(samples: Callable[..., list[Any]], model: str, aug: str) -> None:
-    if aug == "albu" and find_spec("albumentations") is None:
-        pytest.skip("albumentations is not installed")
-    if aug == "yolox" and model == "rtmdet_ins_s":
-        pytest.skip("RandomAffine moves no masks: refused, see the test of the rules")
     boxes = 0
     for sample in samples(f"model={model}", f"aug={aug}", "image_size=[224,224]"):
         height, width = sample["inputs"].shape[1:]

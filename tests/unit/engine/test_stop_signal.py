@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from vision_research.engine.stop_signal import catch_stop_signals, stop_signal, survive_stop_signals
+from vision_research.engine.stop_signal import catch_stop_signals, ignore_stop_signals_of_parent, stop_signal
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -33,7 +33,7 @@ def test_a_forked_worker_survives_while_its_parent_catches_and_dies_afterwards()
     with catch_stop_signals():
         child = os.fork()
         if child == 0:
-            survive_stop_signals()
+            ignore_stop_signals_of_parent()
             for number in (signal.SIGTERM, signal.SIGINT):
                 os.kill(os.getpid(), number)
             os.write(report, b"1")

@@ -1,4 +1,4 @@
-"""faster-coco-eval gives pycocotools' numbers, to the last bit that a mean of them has."""
+"""hotcoco gives pycocotools' numbers: its whole precision array to the last bit."""
 
 from __future__ import annotations
 
@@ -6,81 +6,22 @@ import contextlib
 import copy
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from pycocotools import mask as mask_api
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from random_coco import as_masks, ellipse, make_dataset, perturb
 
 from vision_research.evaluation.coco_score import CocoScores, IouType, score
 
 BCCD = Path(__file__).parents[4] / "shared" / "data" / "bccd" / "annotations" / "val.json"
-IMAGE_SIZE = 300
 PROPOSAL_NUMS = [(1, 10, 100), (100, 300, 1000)]
-
-
-def make_dataset(rng: np.random.Generator, num_images: int = 30, num_classes: int = 4) -> dict[str, Any]:
-    """Draw boxes of every area range, some of them crowds; every fifth image is empty, the last class has no box."""
-    annotations: list[dict[str, Any]] = []
-    for image_id in range(1, num_images + 1):
-        for _ in range(0 if image_id % 5 == 0 else int(rng.integers(1, 12))):
-            width, height = rng.uniform(4, 200, size=2)
-            left, top = rng.uniform(0, IMAGE_SIZE - width), rng.uniform(0, IMAGE_SIZE - height)
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": int(rng.integers(1, num_classes)),
-                    "bbox": [left, top, width, height],
-                    "area": width * height * rng.uniform(0.5, 1),
-                    "iscrowd": int(rng.random() < 0.1),
-                }
-            )
-    return {
-        "images": [{"id": number, "width": IMAGE_SIZE, "height": IMAGE_SIZE} for number in range(1, num_images + 1)],
-        "categories": [{"id": number, "name": f"class {number}"} for number in range(1, num_classes + 1)],
-        "annotations": annotations,
-    }
-
-
-def perturb(rng: np.random.Generator, dataset: dict[str, Any], num_noise: int) -> list[dict[str, Any]]:
-    """Detect most boxes a little wrong, some twice, some as another class; add noise; scores have ties."""
-    detections = []
-    categories = [category["id"] for category in dataset["categories"]]
-    for annotation in dataset["annotations"]:
-        for _ in range(int(rng.integers(0, 3))):
-            box = np.array(annotation["bbox"]) * rng.normal(1, 0.07, size=4)
-            label = annotation["category_id"] if rng.random() < 0.9 else int(rng.choice(categories))
-            detections.append(make_detection(rng, annotation["image_id"], label, box))
-    for image in dataset["images"]:
-        for _ in range(num_noise):
-            box = np.concatenate([rng.uniform(0, 200, size=2), rng.uniform(2, 150, size=2)])
-            detections.append(make_detection(rng, image["id"], int(rng.choice(categories)), box))
-    return detections
-
-
-def make_detection(rng: np.random.Generator, image_id: int, label: int, box: np.ndarray[Any, Any]) -> dict[str, Any]:
-    value = round(float(rng.random()), 2)
-    return {"image_id": image_id, "category_id": label, "bbox": np.maximum(box, 0.5).tolist(), "score": value}
-
-
-def as_masks(detections: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Replace boxes by the masks of ellipses in them."""
-    return [
-        {key: value for key, value in detection.items() if key != "bbox"} | {"segmentation": ellipse(detection["bbox"])}
-        for detection in detections
-    ]
-
-
-def ellipse(box: list[float]) -> dict[str, Any]:
-    left, top, width, height = box
-    rows, columns = np.mgrid[:IMAGE_SIZE, :IMAGE_SIZE] + 0.5
-    inside = ((columns - left) / width - 0.5) ** 2 + ((rows - top) / height - 0.5) ** 2 <= 0.25
-    run_length = mask_api.encode(np.asfortranarray(inside, dtype=np.uint8))
-    return {"size": run_length["size"], "counts": run_length["counts"].decode()}
 
 
 def pycocotools_scores(
@@ -100,7 +41,7 @@ def pycocotools_scores(
 
 def assert_equal(scores: CocoScores, expected: tuple[list[float], np.ndarray[Any, Any]]) -> None:
     stats, precision = expected
-    np.testing.assert_allclose(scores.precision, precision, rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(scores.precision, precision)
     np.testing.assert_allclose(list(scores.stats.values()), stats, rtol=0, atol=1e-12)
     for category in range(precision.shape[2]):
         valid = precision[:, :, category, 0, -1]
@@ -203,6 +144,52 @@ def test_a_class_without_ground_truth_has_no_score() -> None:
     scores = score(dataset, perturb(rng, dataset, num_noise=1), "bbox")
 
     assert np.isnan(scores.mean_precision(3))
+
+
+def test_keys_that_are_not_scored_may_hold_anything() -> None:
+    rng = np.random.default_rng(0)
+    dataset = make_dataset(rng)
+    detections = perturb(rng, dataset, num_noise=1)
+    expected = score(dataset, detections, "bbox").stats
+    for image in dataset["images"]:
+        image |= {"file_name": None, "license": "x"}
+    for annotation in dataset["annotations"]:
+        annotation |= {"segmentation": {}, "attributes": None}
+
+    assert score(dataset, detections, "bbox").stats == expected
+
+
+def test_detections_and_ground_truth_stay_as_they_are() -> None:
+    rng = np.random.default_rng(0)
+    dataset = make_dataset(rng)
+    detections = perturb(rng, dataset, num_noise=1)
+    before = copy.deepcopy((dataset, detections))
+
+    score(dataset, detections, "bbox")
+
+    assert (dataset, detections) == before
+
+
+@pytest.mark.parametrize("num_threads", ["1", "3"])
+def test_scores_do_not_depend_on_the_number_of_threads(num_threads: str) -> None:
+    rng = np.random.default_rng(3)
+    dataset = make_dataset(rng)
+    detections = perturb(rng, dataset, num_noise=20)
+    program = (
+        "import json, sys; from vision_research.evaluation.coco_score import score; "
+        "print(json.dumps(score(*json.load(sys.stdin), 'bbox').stats))"
+    )
+
+    printed = subprocess.run(
+        [sys.executable, "-c", program],
+        input=json.dumps([dataset, detections]),
+        env={**os.environ, "RAYON_NUM_THREADS": num_threads},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+
+    assert json.loads(printed) == score(dataset, detections, "bbox").stats
 
 
 def test_one_iou_threshold_can_be_asked_for() -> None:

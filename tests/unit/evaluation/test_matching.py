@@ -7,9 +7,19 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from vision_research.evaluation.matching import Matches, Truths, match_image, overlaps, pool
+from vision_research.evaluation.matching import FoundBoxes, Matches, TrueBoxes, match, pool
 
-NOTHING = Truths(np.zeros((0, 4)), np.zeros(0, bool))
+
+def truths_of(boxes: np.ndarray, is_crowd: np.ndarray) -> TrueBoxes:
+    return TrueBoxes(boxes, np.zeros(len(boxes), np.int64), is_crowd)
+
+
+def match_image(boxes: np.ndarray, scores: np.ndarray, truths: TrueBoxes, iou_thr: float) -> Matches:
+    """The matches of one image, all of one class."""
+    return match([FoundBoxes(boxes, np.zeros(len(boxes), np.int64), scores)], [truths], 1, iou_thr)[0]
+
+
+NOTHING = truths_of(np.zeros((0, 4)), np.zeros(0, bool))
 
 
 def random_boxes(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -18,10 +28,10 @@ def random_boxes(rng: np.random.Generator, count: int) -> np.ndarray:
     return np.concatenate([corner, corner + rng.integers(1, 5, (count, 2)) * 4.0], axis=1)
 
 
-def coco_judgement(
-    boxes: np.ndarray, scores: np.ndarray, truths: Truths, iou_thr: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """What pycocotools says of each detection: matched, ignored."""
+def coco_matches(
+    boxes: np.ndarray, scores: np.ndarray, truths: TrueBoxes, iou_thr: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What pycocotools says of each detection, best score first: its number, matched, ignored."""
     to_xywh = lambda box: [box[0], box[1], box[2] - box[0], box[3] - box[1]]  # noqa: E731
     annotations = [
         {"id": number, "image_id": 1, "category_id": 1, "bbox": to_xywh(box), "area": 1, "iscrowd": int(crowd)}
@@ -43,49 +53,69 @@ def coco_judgement(
     evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
     evaluation.evaluate()
     judged = evaluation.evalImgs[0]
-    is_true, is_ignored = np.zeros(len(scores), bool), np.zeros(len(scores), bool)
-    numbers = np.array(judged["dtIds"], dtype=int) - 1
-    is_ignored[numbers] = judged["dtIgnore"][0].astype(bool)
-    is_true[numbers] = (judged["dtMatches"][0] > 0) & ~judged["dtIgnore"][0].astype(bool)
-    return is_true, is_ignored
+    is_ignored = judged["dtIgnore"][0].astype(bool)
+    return np.array(judged["dtIds"], dtype=int) - 1, (judged["dtMatches"][0] > 0) & ~is_ignored, is_ignored
 
 
 @pytest.mark.parametrize("seed", range(150))
-def test_every_detection_is_judged_as_coco_judges_it(seed: int) -> None:
+def test_every_detection_is_matched_as_coco_matches_it(seed: int) -> None:
     rng = np.random.default_rng(seed)
     boxes, scores = random_boxes(rng, int(rng.integers(1, 12))), np.zeros(0)
     scores = rng.integers(1, 6, len(boxes)) / 8  # ties
-    truths = Truths(random_boxes(rng, int(rng.integers(1, 8))), np.zeros(0, bool))
-    truths = Truths(truths.boxes, rng.random(len(truths.boxes)) < 0.3)
+    true_boxes = random_boxes(rng, int(rng.integers(1, 8)))
+    truths = truths_of(true_boxes, rng.random(len(true_boxes)) < 0.3)
     for iou_thr in (0.3, 0.5, 1.0):
         ours = match_image(boxes, scores, truths, iou_thr)
-        theirs = coco_judgement(boxes, scores, truths, iou_thr)
-        np.testing.assert_array_equal(ours[0], theirs[0])
-        np.testing.assert_array_equal(ours[1], theirs[1])
+        numbers, is_true, is_ignored = coco_matches(boxes, scores, truths, iou_thr)
+        np.testing.assert_array_equal(ours.scores, scores[numbers][~is_ignored])
+        np.testing.assert_array_equal(ours.is_true, is_true[~is_ignored])
+        assert ours.support == (~truths.is_crowd).sum()
 
 
 @pytest.mark.parametrize("seed", range(30))
 def test_what_the_better_ones_match_does_not_depend_on_the_others(seed: int) -> None:
     rng = np.random.default_rng(seed)
     boxes, scores = random_boxes(rng, 10), rng.permutation(10) / 10
-    truths = Truths(random_boxes(rng, 6), np.zeros(6, bool))
-    whole, _ = match_image(boxes, scores, truths, 0.5)
+    truths = truths_of(random_boxes(rng, 6), np.zeros(6, bool))
+    whole = match_image(boxes, scores, truths, 0.5)
     for threshold in scores:
         kept = scores >= threshold
-        part, _ = match_image(boxes[kept], scores[kept], truths, 0.5)
-        np.testing.assert_array_equal(part, whole[kept])
+        part = match_image(boxes[kept], scores[kept], truths, 0.5)
+        np.testing.assert_array_equal(part.is_true, whole.is_true[whole.scores >= threshold])
 
 
-def test_an_overlap_is_the_intersection_over_the_union() -> None:
-    truths = Truths(np.array([[0, 0, 10, 10], [0, 0, 10, 10], [5, 5, 5, 9.0]]), np.array([False, True, False]))
-    found = overlaps(np.array([[5, 0, 15, 10], [3, 3, 3, 3.0]]), truths)
-    np.testing.assert_allclose(found, [[1 / 3, 1 / 2, 0], [0, 0, 0]])
+@pytest.mark.parametrize(("overlap", "is_crowd"), [(1 / 3, False), (1 / 2, True)])
+def test_an_overlap_is_the_intersection_over_the_union_and_over_a_crowd_the_share_of_the_detection(
+    overlap: float, is_crowd: bool
+) -> None:
+    truths = truths_of(np.array([[0, 0, 10, 10.0]]), np.array([is_crowd]))
+    boxes, scores = np.array([[5, 0, 15, 10.0]]), np.array([0.9])
+    above, below = (match_image(boxes, scores, truths, overlap + step) for step in (1e-6, -1e-6))
+    assert above.is_true.tolist() == [False]
+    assert below.is_true.tolist() == ([] if is_crowd else [True]), "on a crowd it is left out"
+
+
+def test_what_has_no_area_overlaps_nothing() -> None:
+    truths = truths_of(np.array([[0, 0, 10, 10], [5, 5, 5, 9.0]]), np.zeros(2, bool))
+    boxes = np.array([[3, 3, 3, 3], [5, 5, 5, 9.0]])
+    assert match_image(boxes, np.array([0.9, 0.8]), truths, 1e-6).is_true.tolist() == [False, False]
 
 
 def test_without_objects_every_detection_is_false_and_without_detections_there_is_nothing() -> None:
-    is_true, is_ignored = match_image(np.array([[0, 0, 4, 4.0]]), np.array([0.9]), NOTHING, 0.5)
-    assert (is_true.tolist(), is_ignored.tolist()) == ([False], [False])
-    assert match_image(np.zeros((0, 4)), np.zeros(0), NOTHING, 0.5)[0].tolist() == []
+    alone = match_image(np.array([[0, 0, 4, 4.0]]), np.array([0.9]), NOTHING, 0.5)
+    assert (alone.is_true.tolist(), alone.images.tolist(), alone.support) == ([False], [0], 0)
+    assert match_image(np.zeros((0, 4)), np.zeros(0), NOTHING, 0.5).is_true.tolist() == []
+
+
+def test_classes_and_images_are_matched_apart() -> None:
+    box = np.array([[0, 0, 4, 4.0]])
+    cat, dog = np.array([0]), np.array([1])
+    truths = [TrueBoxes(box, cat, np.array([False])), TrueBoxes(box, dog, np.array([False]))]
+    found = [FoundBoxes(box, cat, np.array([0.5])), FoundBoxes(box, cat, np.array([0.7]))]
+    cats, dogs, owls = match(found, truths, 3, 0.5)
+    assert (cats.scores.tolist(), cats.is_true.tolist(), cats.images.tolist()) == ([0.5, 0.7], [True, False], [0, 1])
+    assert (cats.num_truths.tolist(), dogs.num_truths.tolist(), owls.num_truths.tolist()) == ([1, 0], [0, 1], [0, 0])
+    assert len(dogs.scores) == len(owls.scores) == 0
 
 
 def test_classes_are_pooled_image_by_image() -> None:

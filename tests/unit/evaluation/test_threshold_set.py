@@ -9,8 +9,8 @@ import pytest
 
 from vision_research.evaluation.bootstrap import intervals, per_image
 from vision_research.evaluation.matching import Matches
-from vision_research.evaluation.threshold import Counts, Wanted, count
-from vision_research.evaluation.threshold_set import measure, objective, search
+from vision_research.evaluation.threshold import Counts, Objective, count
+from vision_research.evaluation.threshold_set import measure, objective_value, search
 
 
 def matches_of(seed: int, num_images: int, share: float = 0.8) -> Matches:
@@ -30,7 +30,9 @@ def empty(num_images: int, support: int) -> Matches:
 def test_a_class_with_too_few_examples_takes_the_common_threshold_and_says_so() -> None:
     often, seldom, never, unfound = matches_of(0, 40), matches_of(1, 40), empty(40, 0), empty(40, 20)
     seldom = Matches(seldom.scores[:3], seldom.is_true[:3], seldom.images[:3], (np.arange(40) < 3).astype(np.int64))
-    found = search(["often", "seldom", "never", "unfound"], [often, seldom, never, unfound], Wanted(), min_support=10)
+    found = search(
+        ["often", "seldom", "never", "unfound"], [often, seldom, never, unfound], Objective(), min_support=10
+    )
     assert found is not None
     by_name = {chosen.name: chosen for chosen in found.classes}
     assert by_name["often"].note == "" and by_name["often"].support == 40
@@ -42,26 +44,26 @@ def test_a_class_with_too_few_examples_takes_the_common_threshold_and_says_so() 
 
 def test_a_bound_that_no_threshold_reaches_is_said() -> None:
     wrong = Matches(np.array([0.9, 0.5]), np.array([False, True]), np.array([0, 0]), np.array([2]))
-    found = search(["x"], [wrong], Wanted("min_precision", 0.9), min_support=1)
+    found = search(["x"], [wrong], Objective("min_precision", 0.9), min_support=1)
     assert found is not None
     assert found.classes[0].note == found.note == "min_precision=0.9 is not reached by any threshold"
 
 
 def test_nothing_to_choose_from_is_none() -> None:
-    assert search(["x"], [empty(3, 2)], Wanted(), 1) is None
+    assert search(["x"], [empty(3, 2)], Objective(), 1) is None
 
 
 def test_all_classes_together_are_counted_each_at_its_own_threshold() -> None:
     classes = [matches_of(2, 50), matches_of(3, 50, share=0.4)]
-    found = search(["a", "b"], classes, Wanted(), min_support=1)
+    found = search(["a", "b"], classes, Objective(), min_support=1)
     assert found is not None
     a, b, both = measure(found, classes, num_samples=50)
     assert both.name == "all" and math.isnan(both.threshold)
     assert both.counts == Counts(
         *(getattr(a.counts, key) + getattr(b.counts, key) for key in ("found", "false", "missed"))
     )
-    assert objective(both, Wanted()) == both.counts.f1
-    assert objective(both, Wanted("cost", missed_cost=2)) == -(both.counts.false + 2 * both.counts.missed)
+    assert objective_value(both, Objective()) == both.counts.f1
+    assert objective_value(both, Objective("cost", missed_cost=2)) == -(both.counts.false + 2 * both.counts.missed)
     assert both.to_json()["precision_interval"] == list(both.intervals["precision"])
 
 

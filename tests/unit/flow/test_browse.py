@@ -11,13 +11,14 @@ import pytest
 from hydra import compose
 from omegaconf import OmegaConf
 
+from vision_research.browsing.traced_samples import TracedDataset
+from vision_research.checks.data import look_at_data
+from vision_research.checks.preflight import build_dataset, register_types
 from vision_research.config.compose import Composition
 from vision_research.config.errors import ConfigError
-from vision_research.datasets.digits_video import make_digits_video
-from vision_research.engine.preflight import build_dataset, register_types
-from vision_research.engine.traced_samples import TracedDataset
 from vision_research.flow.browse import browse
-from vision_research.flow.prepare import look_at_data, lower, lowering_inputs
+from vision_research.lowering import LoweringInputs, lower
+from vision_research.registry import make_embedded, specify
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.storage.s3.transfer import upload_bytes
 from vision_research.storage.s3.uri import S3Uri
@@ -38,7 +39,7 @@ def composed(in_conf: None, few_digits: Path, tmp_path: Path) -> Callable[..., C
 @pytest.fixture(scope="module")
 def few_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video to train on and one to validate."""
-    return make_digits_video(tmp_path_factory.mktemp("data") / "videos", num_train=1, num_val=1).root
+    return make_embedded("digits_video", tmp_path_factory.mktemp("data") / "videos", train=1, val=1)
 
 
 @pytest.fixture
@@ -47,7 +48,8 @@ def traced(composed: Callable[..., Composition], tmp_path: Path) -> Callable[...
 
     def build(*words: str) -> TracedDataset:
         config = composed(*words).config
-        lowered = lower(config, lowering_inputs(config, look_at_data(config), tmp_path))
+        run = specify(config)
+        lowered = lower(run, LoweringInputs.of(config.data, look_at_data(run), tmp_path))
         register_types(lowered)
         return TracedDataset(build_dataset(lowered, config.browse.phase.value))
 
@@ -147,11 +149,8 @@ def test_a_picture_of_the_steps_holds_them_side_by_side(composed: Callable[..., 
     ("words", "message"),
     [
         (["browse.num=0", "browse.stage=3"], "browse.num=0: has to be 1 or more\nbrowse.stage=3: is 1, or 2"),
-        (["browse.stage=2", "browse.phase=val"], "training alone has stages"),
         (["browse.stage=2", "aug=flip"], "this training has one stage. Type browse.stage=1"),
         (["browse.images=[00003.jpg]"], "00003.jpg is not among the 12 images of browse.phase=train. Did you mean"),
-        (["browse.images=[]"], "names no image"),
-        (["browse.out=s3://bucket/x"], "is a folder of this machine"),
         (["+aug.train.odd={type: RandomFlop}"], "RandomFlop: no such type is registered"),
         (["+aug.train.odd={type: FilterAnnotations, by_mask: true}"], "FilterAnnotations fails on it"),
     ],

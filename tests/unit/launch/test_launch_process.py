@@ -1,4 +1,4 @@
-"""Running a plan: the exit code comes back, and a wish to stop becomes a file, then a signal."""
+"""Running a plan: the exit code is returned, and a signal to stop becomes a file first, and a signal after that."""
 
 from __future__ import annotations
 
@@ -21,9 +21,14 @@ def plan(code: str, *arguments: str) -> LaunchPlan:
 
 
 def send_later(*numbers: int) -> None:
+    """Send signals to this process as soon as `run_plan` handles them, however busy the machine is."""
+    before = signal.getsignal(numbers[0])
+
     def send() -> None:
+        while signal.getsignal(numbers[0]) is before:
+            time.sleep(0.02)
         for number in numbers:
-            time.sleep(0.5)
+            time.sleep(0.2)
             os.kill(os.getpid(), number)
 
     threading.Thread(target=send, daemon=True).start()

@@ -15,7 +15,7 @@ from vision_research.tracking.delivery_thread import DeliveryThread
 from vision_research.tracking.records import Metrics
 from vision_research.tracking.run import TrackedRun, TrackingSettings, start_run
 from vision_research.tracking.spool import SpoolWriter, segments
-from vision_research.tracking.spool_reader import exclusive
+from vision_research.tracking.spool_reader import delivery_lock
 from vision_research.tracking.store_errors import StoreUnavailable
 from vision_research.work_dir import WorkDir
 
@@ -190,7 +190,7 @@ def test_a_spool_that_another_command_delivers_is_left_alone(
     run: TrackedRun, work_dir: WorkDir, store: FlakyStore
 ) -> None:
     write_losses(work_dir, 0, 10)
-    with exclusive(work_dir.spool):
+    with delivery_lock(work_dir.spool):
         outcome = deliver(run.record, work_dir.spool, store)
     assert (outcome.delivered, outcome.problem) == (0, "another command is delivering it")
 

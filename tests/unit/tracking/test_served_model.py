@@ -14,7 +14,8 @@ import torch
 from pycocotools import mask as mask_api
 from torch import Tensor
 
-from vision_research.tracking.served_model import ServedDetector, neighbours_of_one_size, read_image, run_lengths
+from vision_research.evaluation.run_length import decode_mask, encode_mask
+from vision_research.tracking.served_model import ServedDetector, consecutive_of_one_size, read_image, run_lengths
 
 IMAGE = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
 
@@ -51,16 +52,18 @@ def test_masks_are_sent_as_coco_reads_them() -> None:
         sent = json.loads(json.dumps(run_lengths(mask)))
         read = mask_api.decode(mask_api.frPyObjects(sent, *mask.shape))
         assert (read == mask).all(), mask
+        assert (decode_mask(sent, *mask.shape) == mask).all()
+        assert encode_mask(decode_mask(sent, *mask.shape)) == encode_mask(mask), "as the rest of the package encodes it"
     assert run_lengths(np.ones((3, 2), bool))["counts"] == [0, 6]
 
 
 def test_images_are_taken_together_with_neighbours_of_their_size() -> None:
     small, large = np.zeros((2, 2, 3)), np.zeros((3, 2, 3))
 
-    groups = [len(group) for group in neighbours_of_one_size([small, small, small, large, large, small], 2)]
+    groups = [len(group) for group in consecutive_of_one_size([small, small, small, large, large, small], 2)]
 
     assert groups == [2, 1, 2, 1]
-    assert not list(neighbours_of_one_size([], 2))
+    assert not list(consecutive_of_one_size([], 2))
 
 
 class CornerDetector(torch.nn.Module):

@@ -31,7 +31,7 @@ from vision_research.tracking.spool import (
     undelivered_bytes,
     write_status,
 )
-from vision_research.tracking.spool_reader import SpoolReader, Unreadable, exclusive
+from vision_research.tracking.spool_reader import SpoolReader, Unreadable, delivery_lock
 
 DIGITS = DatasetRecord("digits", "abc123", "/data/digits", 300, 100, ("0", "1"))
 
@@ -239,7 +239,7 @@ def test_the_status_is_the_last_one_that_was_set(tmp_path: Path) -> None:
 
 
 def test_only_one_process_delivers_at_a_time(tmp_path: Path) -> None:
-    with exclusive(tmp_path) as first, exclusive(tmp_path) as second:
+    with delivery_lock(tmp_path) as first, delivery_lock(tmp_path) as second:
         assert (first, second) == (True, False)
-    with exclusive(tmp_path) as again:
+    with delivery_lock(tmp_path) as again:
         assert again

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from mmengine.dist import get_rank
 from mmengine.logging import MessageHub
 from mmengine.visualization import Visualizer
 
 from vision_research.tracking.records import End, Metrics, Tags
-from vision_research.tracking.spool_backend import SpoolVisBackend
 from vision_research.tracking.spool_reader import SpoolReader
 
 
@@ -130,7 +128,6 @@ def test_hooks_reach_the_spool_through_the_backend(visualizer: Visualizer, hub: 
 def test_nothing_is_written_before_something_is_logged(visualizer: Visualizer, tmp_path: Path) -> None:
     visualizer.close()
     assert not (tmp_path / "spool").exists()
-    assert get_rank() == 0
 
 
 @pytest.mark.slow
@@ -139,4 +136,3 @@ def test_a_rank_never_imports_mlflow(tmp_path: Path) -> None:
 
     code = "import sys, vision_research.tracking.spool_backend; sys.exit('mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    assert SpoolVisBackend.__name__ == "SpoolVisBackend"

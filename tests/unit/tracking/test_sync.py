@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from vision_research import track
 from vision_research.tracking.run import TrackedRun, TrackingSettings, start_run
 from vision_research.tracking.spool import SpoolWriter
-from vision_research.tracking.sync import deliver_run, find_runs, is_running, left_over, needs_delivery
+from vision_research.tracking.sync import deliver_run, find_runs, find_undelivered, is_running, needs_delivery
 from vision_research.work_dir import WorkDir
 
 MakeRun = Callable[[str], tuple[TrackedRun, WorkDir]]
@@ -76,11 +76,11 @@ def test_all_runs_below_the_root_are_delivered(
     left: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runs = [left("a")[0], left("sweep/0")[0], left("sweep/1")[0]]
-    assert find_runs(tmp_path) == left_over(tmp_path)
-    assert len(left_over(tmp_path)) == 3
+    assert find_runs(tmp_path) == find_undelivered(tmp_path)
+    assert len(find_undelivered(tmp_path)) == 3
     assert track.main(["sync", "--root", str(tmp_path / "runs")]) == 0
     assert [num_losses(run) for run in runs] == [20, 20, 20]
-    assert left_over(tmp_path) == []
+    assert find_undelivered(tmp_path) == []
     for name, text in (("other", '{"a": 1}'), ("torn", "{")):
         (tmp_path / "runs" / name).mkdir()
         (tmp_path / "runs" / name / "run.json").write_text(text)
@@ -96,7 +96,7 @@ def test_a_running_command_is_left_alone(
     with work_dir.owner_lock.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert is_running(work_dir.root)
-        assert left_over(work_dir.root) == []
+        assert find_undelivered(work_dir.root) == []
         assert track.main(["sync", str(work_dir.root)]) == 0
         assert deliver_run(work_dir.root).complete  # its records may go out, its end is not ours to tell
     assert "its command is running and delivers by itself" in capsys.readouterr().out

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from vision_research.config.errors import ConfigError
-from vision_research.tracking.uri import artifact_location, check_store, how_to_open, resolve_uri, unreachable
+from vision_research.tracking.uri import artifact_location, how_to_open, resolve_uri, unreachable
 
 
 @pytest.fixture
@@ -16,14 +15,6 @@ def closed_port() -> int:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
     return port
-
-
-@pytest.fixture
-def open_port() -> Iterator[int]:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()
-        yield listening.getsockname()[1]
 
 
 @pytest.mark.parametrize(
@@ -105,23 +96,3 @@ def test_passwords_stay_out_of_messages(closed_port: int) -> None:
     assert problem is not None
     assert "ada:***@127.0.0.1" in problem
     assert "secret" not in problem
-
-
-def test_something_that_listens_and_never_answers_is_a_problem(open_port: int) -> None:
-    problem = check_store(f"http://127.0.0.1:{open_port}", 1)
-    assert problem is not None
-    assert "timed out" in problem
-    assert "tracking=none" in problem
-
-
-def test_a_sqlite_file_is_looked_at_and_not_made(tmp_path: Path) -> None:
-    assert check_store(f"sqlite:///{tmp_path}/new/mlflow.db", 1) is None
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "mlflow.db").write_text("not a database, but long enough to have a header of one hundred bytes " * 3)
-    problem = check_store(f"sqlite:///{tmp_path}/mlflow.db", 1)
-    assert problem is not None
-    assert "this is no SQLite database" in problem
-    assert "Choose another file: tracking.uri=sqlite:///FILE.db" in problem

@@ -1,1 +1,1 @@
-"""How detectors are exported, family by family: a file each, recognised by how its head decodes."""
+"""How detectors are exported: a module for each family, which is recognised by how its head decodes."""

@@ -1,4 +1,7 @@
-"""Libra R-CNN's balanced pyramid for graphs, whose pooling to a size that is computed no format has an operator for."""
+"""Libra R-CNN's balanced pyramid for graphs.
+
+No format has an operator that pools to a size which the graph computes.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ def balance(pyramid: Any, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
 
     Args:
         pyramid: MMDetection's BFP.
-        inputs: (1, C, h, w) float32 levels, each of half the cells a side of the one before, rounded up.
+        inputs: (1, C, h, w) float32 levels, each with half the rows and columns of the one before, rounded up.
+
+    Returns:
+        The balanced levels.
     """
     middle = pyramid.refine_level
     size = inputs[middle].shape[2:]
@@ -38,14 +44,23 @@ def balance(pyramid: Any, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
 
 
 def pool_to(level: Tensor, size: Sequence[int], halvings: int) -> Tensor:
-    """`F.adaptive_max_pool2d` to a size that is that many halvings away, each rounded up."""
+    """`F.adaptive_max_pool2d` to a size that results from halving, rounded up each time.
+
+    Args:
+        level: (1, C, h, w) float32.
+        size: rows and columns of the result.
+        halvings: how often the level is halved.
+
+    Returns:
+        (1, C, *size) float32.
+    """
     for axis in (0, 1):
         level = _pool_axis(level, axis + 2, size[axis], 2**halvings + 1)
     return level
 
 
 def _pool_axis(level: Tensor, axis: int, bins: int, most_cells: int) -> Tensor:
-    """The largest of each bin along an axis; bins overlap where they do not divide it, by a cell at most."""
+    """The maximum of each bin along an axis; bins overlap by at most a cell where they do not divide the axis."""
     cells = level.shape[axis]
     index = torch.arange(bins)
     first = torch.div(index * cells, bins, rounding_mode="floor")

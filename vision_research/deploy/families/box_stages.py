@@ -1,7 +1,7 @@
-"""The second stage of a detector, once or several times over: pool RoIs, classify them, and move their boxes.
+"""The second stage of a detector, once or several times in a row: pools RoIs, classifies them, and refines their boxes.
 
-A module for each way that MMDetection's RoI heads have. What surrounds them is in `two_stage`. Scripted, but for the
-box heads, which are traced.
+There is a module for each kind of MMDetection's RoI heads; `two_stage` runs them. All is scripted except the box heads,
+which are traced.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from torch import Tensor, nn
 
 from vision_research.deploy.families.coders import build_decoder
 from vision_research.deploy.families.plain_layers import plain_layers
-from vision_research.deploy.families.roi import RoiPooling
 from vision_research.deploy.families.select import to_image
-from vision_research.deploy.tracing import trace
+from vision_research.deploy.families.shared_head import HeadAfterShared
+from vision_research.deploy.families.tracing import trace
+from vision_research.ops.roi_pooling import RoiPooling
 
 
 class BoxStage(nn.Module):
-    """`_bbox_forward` of a standard or a cascade RoI head, and what its box head makes of it.
+    """`_bbox_forward` of a standard or a cascade RoI head, and the decoding of its box head.
 
     Args:
         extractor: MMDetection's RoI extractor.
         bbox_head: MMDetection's box head.
-        shared_head: what RoIs pass before it, if anything.
+        shared_head: what RoIs pass before it; None where there is none.
         num_channels: of the feature maps.
     """
 
@@ -47,19 +48,37 @@ class BoxStage(nn.Module):
         return trace(BoxHead(bbox_head, shared_head), pooled)
 
     def forward(self, features: list[Tensor], rois: Tensor) -> tuple[Tensor, Tensor]:
-        """From (1, C, h, w) levels and (R, 4) RoIs to (R, classes + 1) logits and (R, 4 * boxes) deltas."""
+        """Classify RoIs and predict how their boxes move.
+
+        Args:
+            features: (1, C, h, w) float32 of each level.
+            rois: (R, 4) float32, xyxy, pixels of the network's input.
+
+        Returns:
+            (R, classes + 1) logits and (R, 4 * boxes) deltas.
+        """
         return self._run(self.pooling(features, rois))
 
     def _run(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         if self.convolves and not torch.jit.is_scripting():  # type: ignore[attr-defined]
-            # One RoI more: a graph cannot tell whether there is any, and torch.export wants to know.
+            # One RoI more, since torch.export must know that there is one; its row is dropped.
             logits, deltas = self.box_head(torch.cat([pooled, pooled.new_zeros(1, *pooled.shape[1:])]))
             return logits[:-1], deltas[:-1]
         logits, deltas = self.box_head(pooled)
         return logits, deltas
 
     def refine(self, rois: Tensor, logits: Tensor, deltas: Tensor, clip: tuple[int, int]) -> Tensor:
-        """`regress_by_class`: the (R, 4) RoIs of the next stage, each moved as its best class says."""
+        """`regress_by_class`: move each RoI by the deltas of its best class.
+
+        Args:
+            rois: (R, 4) float32, xyxy, pixels of the network's input.
+            logits: (R, classes + 1) float32.
+            deltas: (R, 4 * boxes) float32.
+            clip: height and width at which boxes are clipped.
+
+        Returns:
+            (R, 4) RoIs of the next stage.
+        """
         boxes = self.decode(rois, deltas, clip)
         if self.num_boxes == 1:
             return boxes[:, 0]
@@ -67,18 +86,35 @@ class BoxStage(nn.Module):
         return boxes[torch.arange(best.size(0), device=best.device), best]
 
     def decode(self, rois: Tensor, deltas: Tensor, clip: tuple[int, int]) -> Tensor:
-        """(R, boxes, 4) xyxy boxes, pixels of the network's input; one for each class, or one for all."""
+        """Decode deltas to boxes, one for each class or one for all classes.
+
+        Args:
+            rois: (R, 4) float32, xyxy, pixels of the network's input.
+            deltas: (R, 4 * boxes) float32.
+            clip: height and width at which boxes are clipped.
+
+        Returns:
+            (R, boxes, 4) xyxy boxes, pixels of the network's input.
+        """
         if not self.moves:
             return rois[:, None]
         boxes: Tensor = self.decoder(rois.repeat_interleave(self.num_boxes, dim=0), deltas.view(-1, 4), clip)
         return boxes.view(-1, self.num_boxes, 4)
 
     def factors(self, deltas: Tensor) -> Tensor | None:
-        """(R,) factors of the scores, where the deltas tell how sure they are."""
+        """(R,) factors of the scores where the deltas hold a confidence, else None."""
         return None
 
     def to_image(self, boxes: Tensor, scale_factor: tuple[float, float]) -> Tensor:
-        """(R, boxes, 4) boxes from pixels of the network's input to pixels of the image."""
+        """Scale boxes to the image.
+
+        Args:
+            boxes: (R, boxes, 4) float32, pixels of the network's input.
+            scale_factor: pixels of the network's input per pixel of the image (x, y).
+
+        Returns:
+            (R, boxes, 4), pixels of the image.
+        """
         return to_image(boxes, scale_factor)
 
 
@@ -88,9 +124,9 @@ class DoubleStage(BoxStage):
     Args:
         extractor: MMDetection's RoI extractor.
         bbox_head: MMDetection's box head.
-        shared_head: what RoIs pass before it, if anything.
+        shared_head: what RoIs pass before it; None where there is none.
         num_channels: of the feature maps.
-        scale: of the box branch's RoIs.
+        scale: by which the box branch's RoIs are widened.
     """
 
     def __init__(
@@ -104,36 +140,29 @@ class DoubleStage(BoxStage):
         return trace(DoubleBoxHead(bbox_head, shared_head), pooled)
 
     def forward(self, features: list[Tensor], rois: Tensor) -> tuple[Tensor, Tensor]:
-        """From (1, C, h, w) levels and (R, 4) RoIs to (R, classes + 1) logits and (R, 4 * boxes) deltas."""
+        """As `BoxStage.forward`, on RoIs of both sizes."""
         pooled = torch.cat([self.pooling(features, rois), self.wide_pooling(features, rois)], dim=1)
         return self._run(pooled)
 
 
-class BoxHead(nn.Module):
-    """The shared head, where there is one, and the box head.
-
-    Args:
-        bbox_head: MMDetection's box head.
-        shared_head: what RoIs pass before it.
-    """
-
-    def __init__(self, bbox_head: Any, shared_head: nn.Module | None) -> None:
-        super().__init__()
-        self.shared_head = nn.Identity() if shared_head is None else shared_head
-        self.bbox_head = bbox_head
+class BoxHead(HeadAfterShared):
+    """The shared head, where there is one, and the box head."""
 
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """From (R, C, rows, columns) to (R, classes + 1) logits and (R, 4 or 4 * classes) deltas, or none of them."""
+        """From (R, C, rows, columns) to (R, classes + 1) logits and (R, 4 or 4 * classes) deltas.
+
+        The deltas of a head that predicts none are (R, 0).
+        """
         with plain_layers():
-            logits, deltas = self.bbox_head(self.shared_head(pooled))
+            logits, deltas = self.head(self.shared_head(pooled))
         return logits, logits[:, :0] if deltas is None else deltas
 
 
 class DoubleBoxHead(BoxHead):
-    """A box head whose two branches see RoIs of their own, laid behind each other along the channels."""
+    """A box head whose two branches have RoIs of their own, which are concatenated along the channels."""
 
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """From (R, 2 * C, rows, columns) to (R, classes + 1) logits and (R, 4 or 4 * classes) deltas."""
         narrow, wide = pooled.chunk(2, dim=1)
-        logits, deltas = self.bbox_head(self.shared_head(narrow), self.shared_head(wide))
+        logits, deltas = self.head(self.shared_head(narrow), self.shared_head(wide))
         return logits, deltas

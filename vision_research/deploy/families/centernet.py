@@ -1,6 +1,6 @@
-"""CenterNet as it was first published: objects are the peaks of a heat map, each with a size and an offset.
+"""CenterNet as first published: objects are the peaks of a heat map, each with a size and an offset.
 
-The image stays as large as it is and lies in the middle of its padding (`InputSpec.centred`). Nothing is suppressed.
+The image is not resized and lies in the middle of its padding (`InputSpec.centred`). Nothing is suppressed.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from vision_research.deploy.families.dense import DenseNetwork
-from vision_research.deploy.families.family import Family, inherits_unchanged
+from vision_research.deploy.families.box_head import BoxHeadFamily, BoxHeadNetwork
 from vision_research.deploy.families.select import divide_to_image
 
 
-class CenterNetNetwork(DenseNetwork):
-    """As `DenseNetwork`, and the tensor's size."""
+class CenterNetNetwork(BoxHeadNetwork):
+    """As `BoxHeadNetwork`, and the tensor's size."""
 
     def forward(self, tensor: Tensor) -> list[Tensor]:
         """From (1, 3, H, W) float32 to the head's three maps, and (1, 1, H, W) of which the size is of use."""
@@ -53,13 +52,13 @@ class CenterNetPostprocess(nn.Module):
             int64.
         """
         height, width = maps[0].size(2), maps[0].size(3)
-        # Upstream pads by the kernel's half and keeps what is equal to the largest around it.
+        # MMDetection pads by half of the kernel, and keeps scores equal to the maximum around them.
         highest = F.max_pool2d(maps[0], self.kernel, stride=1, padding=(self.kernel - 1) // 2)
         peaks = maps[0] * (highest == maps[0]).to(maps[0].dtype)
-        # Cloned, not asked to be contiguous: torch.export believes that it is, and a convolution may not leave it so.
+        # Cloned: torch.export assumes that it is contiguous already, which holds not for every convolution.
         peaks = peaks.clone(memory_format=torch.contiguous_format).view(-1)
         scores, chosen = self._best(peaks)
-        # Quotients alone: torch's ONNX has no remainder of a size that a graph computes.
+        # Quotients only: torch's ONNX exporter has no remainder by a size that the graph computes.
         labels = torch.div(chosen, height * width, rounding_mode="floor")
         cells = chosen - labels * (height * width)
         y = torch.div(cells, width, rounding_mode="floor")
@@ -79,42 +78,21 @@ class CenterNetPostprocess(nn.Module):
     def _best(self, peaks: Tensor) -> tuple[Tensor, Tensor]:
         if torch.jit.is_scripting():  # type: ignore[attr-defined]
             return peaks.topk(self.topk)
-        # A graph knows no bound of its cells, and `topk` wants as many.
+        # A graph has no lower limit of its cells, and `topk` needs at least as many.
         ranked, order = peaks.sort(descending=True)
         return ranked[: self.topk], order[: self.topk]
 
 
-class CenterNetFamily(Family):
+class CenterNetFamily(BoxHeadFamily):
     """CenterNet."""
 
     name = "CenterNetHead (CenterNet)"
+    head = "CenterNetHead"
+    methods = ("predict", "predict_by_feat", "_predict_by_feat_single", "_decode_heatmap")
+    decoding = CenterNetPostprocess
+    traced = CenterNetNetwork
     adds_threshold = True
 
-    def refusals(self, detector: Any) -> list[str]:
-        """Why this detector is not one of the family; empty where it is."""
-        from mmdet.models.dense_heads import CenterNetHead
-        from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
-
-        head = getattr(detector, "bbox_head", None)
-        if not isinstance(head, CenterNetHead):
-            return ["its bbox_head is no CenterNetHead"]
-        return [
-            *inherits_unchanged(head, BaseDenseHead, ("predict",)),
-            *inherits_unchanged(head, CenterNetHead, ("predict_by_feat", "_predict_by_feat_single", "_decode_heatmap")),
-        ]
-
-    def network(self, detector: Any) -> nn.Module:
-        """The part that is traced."""
-        return CenterNetNetwork(detector)
-
-    def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
-        """The part that is scripted."""
-        return CenterNetPostprocess(detector.bbox_head)
-
-    def test_cfg(self, detector: Any) -> Any:
-        """Where the count is set."""
-        return detector.bbox_head.test_cfg
-
     def num_candidates(self, detector: Any) -> int:
-        """As many peaks as are looked at."""
+        """Return the number of peaks that are considered."""
         return int(detector.bbox_head.test_cfg.topk)

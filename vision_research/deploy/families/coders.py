@@ -1,4 +1,4 @@
-"""Box coders of MMDetection as scriptable modules: the same arithmetic on priors and what a network predicts for them.
+"""Box coders of MMDetection as scriptable modules, with the same arithmetic.
 
 `build_decoder` reads a coder and refuses a class that it does not know. The modules know tensors only.
 """
@@ -15,7 +15,15 @@ from vision_research.deploy.errors import ExportError
 
 
 def clip_boxes(boxes: Tensor, clip: tuple[int, int]) -> Tensor:
-    """Clip (N, 4) xyxy boxes at a height and width, in their pixels."""
+    """Clip boxes.
+
+    Args:
+        boxes: (N, 4) float32, xyxy.
+        clip: height and width, in pixels of the boxes.
+
+    Returns:
+        (N, 4) float32.
+    """
     x = boxes[:, 0::2].clamp(min=0, max=clip[1])
     y = boxes[:, 1::2].clamp(min=0, max=clip[0])
     return torch.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], dim=-1)
@@ -25,11 +33,11 @@ class DeltaDecoder(nn.Module):
     """`DeltaXYWHBBoxCoder.decode`: shifts and log-scales of a prior box.
 
     Args:
-        means: of the deltas.
-        stds: of the deltas.
+        means: means of the deltas.
+        stds: standard deviations of the deltas.
         clip_border: whether boxes are clipped at the image.
         centre_clamp: largest shift of the centre in pixels (`add_ctr_clamp`), or 0 for none.
-        wh_ratio_clip: smallest ratio of a box side to its prior's.
+        wh_ratio_clip: smallest ratio of a box's side to its prior's.
     """
 
     def __init__(
@@ -50,7 +58,16 @@ class DeltaDecoder(nn.Module):
         self.register_buffer("stds", torch.tensor(stds).view(1, -1))
 
     def forward(self, priors: Tensor, deltas: Tensor, clip: tuple[int, int]) -> Tensor:
-        """Decode (N, 4) priors and (N, 4) deltas to (N, 4) xyxy boxes, clipped at (height, width)."""
+        """Decode boxes.
+
+        Args:
+            priors: (N, 4) float32, xyxy, pixels of the network's input.
+            deltas: (N, 4) float32.
+            clip: height and width at which boxes are clipped.
+
+        Returns:
+            (N, 4) float32, xyxy.
+        """
         deltas = deltas * self.stds + self.means
         centres, sizes = (priors[:, :2] + priors[:, 2:]) * 0.5, priors[:, 2:] - priors[:, :2]
         shift, log_ratio = sizes * deltas[:, :2], deltas[:, 2:]
@@ -76,16 +93,25 @@ class DistanceDecoder(nn.Module):
         self.clip_border = clip_border
 
     def forward(self, priors: Tensor, distances: Tensor, clip: tuple[int, int]) -> Tensor:
-        """Decode (N, 2) points and (N, 4) distances to (N, 4) xyxy boxes, clipped at (height, width)."""
+        """Decode boxes.
+
+        Args:
+            priors: (N, 2) float32 points, x and y, pixels of the network's input.
+            distances: (N, 4) float32 to the left, top, right and bottom.
+            clip: height and width at which boxes are clipped.
+
+        Returns:
+            (N, 4) float32, xyxy.
+        """
         boxes = torch.cat([priors - distances[:, :2], priors + distances[:, 2:]], dim=-1)
         return clip_boxes(boxes, clip) if self.clip_border else boxes
 
 
 class LegacyDeltaDecoder(DeltaDecoder):
-    """`LegacyDeltaXYWHBBoxCoder.decode`: a prior's last pixel belongs to it."""
+    """`LegacyDeltaXYWHBBoxCoder.decode`: the last pixel of a prior belongs to it."""
 
     def forward(self, priors: Tensor, deltas: Tensor, clip: tuple[int, int]) -> Tensor:
-        """Decode (N, 4) priors and (N, 4) deltas to (N, 4) xyxy boxes, clipped at the last row and column."""
+        """As `DeltaDecoder.forward`; boxes are clipped at the last row and column."""
         deltas = deltas * self.stds + self.means
         log_ratio = deltas[:, 2:].clamp(min=-self.max_log_ratio, max=self.max_log_ratio)
         sizes = priors[:, 2:] - priors[:, :2] + 1.0
@@ -110,7 +136,16 @@ class TblrDecoder(nn.Module):
         self.register_buffer("normalizer", torch.tensor(normalizer))
 
     def forward(self, priors: Tensor, distances: Tensor, clip: tuple[int, int]) -> Tensor:
-        """Decode (N, 4) priors and (N, 4) distances to (N, 4) xyxy boxes, clipped at (height, width)."""
+        """Decode boxes.
+
+        Args:
+            priors: (N, 4) float32, xyxy, pixels of the network's input.
+            distances: (N, 4) float32 to the top, bottom, left and right.
+            clip: height and width at which boxes are clipped.
+
+        Returns:
+            (N, 4) float32, xyxy.
+        """
         centres, sizes = (priors[:, :2] + priors[:, 2:]) / 2, priors[:, 2:] - priors[:, :2]
         distances = distances * self.normalizer
         vertical, horizontal = sizes[:, 1:] * distances[:, :2], sizes[:, :1] * distances[:, 2:]
@@ -121,10 +156,10 @@ class TblrDecoder(nn.Module):
 
 
 def build_decoder(coder: Any) -> nn.Module:
-    """The scriptable decoder of an MMDetection box coder.
+    """Make the scriptable decoder of an MMDetection box coder.
 
     Raises:
-        ExportError: a coder of another class.
+        ExportError: the coder is of another class.
     """
     kind = type(coder).__name__
     if kind == "DeltaXYWHBBoxCoder":

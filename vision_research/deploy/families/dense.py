@@ -1,7 +1,7 @@
 """Dense detectors: RetinaNet, RTMDet and every head that MMDetection decodes with `BaseDenseHead`'s own methods.
 
-The network up to the head's maps is traced; what follows depends on the counts of candidates and is scripted. Heads
-that make boxes of their maps in a way of their own (GFL, TOOD, FoveaBox, RepPoints) differ in one module
+The network up to the head's maps is traced. What follows is scripted, because it depends on the counts of candidates.
+Heads that compute boxes from their maps in another way (GFL, TOOD, FoveaBox, RepPoints) differ in one module
 (`dense_boxes`).
 """
 
@@ -12,18 +12,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vision_research.deploy.families.box_head import BoxHeadFamily
 from vision_research.deploy.families.dense_boxes import find_variant
-from vision_research.deploy.families.family import Family, inherits_unchanged
-from vision_research.deploy.families.plain_layers import plain_layers
+from vision_research.deploy.families.family import inherits_unchanged
 from vision_research.deploy.families.priors import build_priors
 from vision_research.deploy.families.select import build_nms, large_enough, to_image
 
 
 class BoxSelection(nn.Module):
-    """`_bbox_post_process`: which candidates are given out, for heads whose test_cfg says it in BaseDenseHead's words.
+    """`_bbox_post_process`: selects the candidates that are given out.
 
     Args:
-        test_cfg: of the head.
+        test_cfg: of the head, with BaseDenseHead's keys.
     """
 
     def __init__(self, test_cfg: Any) -> None:
@@ -109,8 +109,8 @@ def best_scores(scores: Tensor, score_thr: float, limit: int) -> tuple[Tensor, T
 
     Args:
         scores: (priors, classes) float32.
-        score_thr: scores are above it.
-        limit: that many at most.
+        score_thr: only scores above it are taken.
+        limit: at most that many are taken.
 
     Returns:
         The (N,) float32 scores, their (N,) int64 labels and the (N,) int64 indices of their priors.
@@ -123,31 +123,13 @@ def best_scores(scores: Tensor, score_thr: float, limit: int) -> tuple[Tensor, T
     return ranked[:num_kept], chosen[:, 1], chosen[:, 0]
 
 
-class DenseNetwork(nn.Module):
-    """Backbone, neck and dense head as one module from a tensor to a list of maps.
-
-    Args:
-        detector: MMDetection's single-stage detector.
-    """
-
-    def __init__(self, detector: Any) -> None:
-        super().__init__()
-        self.detector = detector
-
-    def forward(self, tensor: Tensor) -> list[Tensor]:
-        """From (1, 3, H, W) float32 to the maps of all levels, kind by kind."""
-        with plain_layers():
-            outputs = self.detector.bbox_head(self.detector.extract_feat(tensor))
-        return [level for kind in outputs for level in kind]
-
-
-class DenseFamily(Family):
-    """RetinaNet, RTMDet and their like."""
+class DenseFamily(BoxHeadFamily):
+    """RetinaNet, RTMDet and similar detectors."""
 
     name = "dense heads decoded by BaseDenseHead (RTMDet, RetinaNet, FCOS, ATSS, GFL, TOOD, VFNet, SSD)"
 
     def refusals(self, detector: Any) -> list[str]:
-        """Why this detector is not one of the family; empty where it is."""
+        """See `Family.refusals`."""
         from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 
         head = getattr(detector, "bbox_head", None)
@@ -160,15 +142,7 @@ class DenseFamily(Family):
             reasons.append(f"{type(head.loss_cls).__name__} activates the scores itself")
         return reasons
 
-    def network(self, detector: Any) -> nn.Module:
-        """The part that is traced."""
-        return DenseNetwork(detector)
-
     def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
-        """The part that is scripted."""
+        """See `Family.postprocess`."""
         num_levels = len(detector.bbox_head.prior_generator.strides)
         return DensePostprocess(detector.bbox_head, with_score_factors=len(outputs) == 3 * num_levels)
-
-    def test_cfg(self, detector: Any) -> Any:
-        """Where the final score threshold and count are set."""
-        return detector.bbox_head.test_cfg

@@ -1,7 +1,7 @@
-"""How dense heads make boxes from what they predict for each prior: a module for each way that MMDetection has.
+"""How dense heads compute boxes from what they predict for each prior: a module for each of MMDetection's ways.
 
-`find_variant` recognises the way by the class that defines the head's decoding. Scripted; the modules know tensors
-only.
+`find_variant` recognises the way by the class that defines the head's decoding. The modules are scripted, and know
+tensors only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vision_research.deploy.families.family import overrides
 
 
 class CodedBoxes(nn.Module):
-    """Boxes by the head's coder, as `BaseDenseHead` decodes.
+    """Boxes by the head's box coder, as `BaseDenseHead` decodes.
 
     Args:
         head: MMDetection's dense head.
@@ -30,17 +30,34 @@ class CodedBoxes(nn.Module):
         self.decoder = build_decoder(head.bbox_coder)
 
     def predictions(self, box_map: Tensor, level: int) -> Tensor:
-        """What is predicted for the priors of a level: (priors, 4) from a (channels, h, w) map."""
+        """Arrange the predictions for the priors of a level.
+
+        Args:
+            box_map: (channels, h, w) float32.
+            level: index of the level.
+
+        Returns:
+            (priors, 4) float32.
+        """
         return box_map.permute(1, 2, 0).reshape(-1, 4)
 
     def forward(self, priors: Tensor, predictions: Tensor, clip: tuple[int, int]) -> Tensor:
-        """Decode (N, 2) or (N, 4) priors and (N, 4) predictions to (N, 4) xyxy boxes, pixels of the input."""
+        """Decode boxes.
+
+        Args:
+            priors: (N, 2) points or (N, 4) xyxy boxes, float32, pixels of the network's input.
+            predictions: (N, 4) float32.
+            clip: height and width at which boxes are clipped.
+
+        Returns:
+            (N, 4) float32, xyxy, pixels of the network's input.
+        """
         boxes: Tensor = self.decoder(priors, predictions, clip)
         return boxes
 
 
 class GflBoxes(CodedBoxes):
-    """`GFLHead`: each distance is the mean of a distribution over whole strides, from the anchor's centre."""
+    """`GFLHead`: each distance from the anchor's centre is the mean of a distribution over whole strides."""
 
     def __init__(self, head: Any) -> None:
         super().__init__(head)
@@ -50,45 +67,45 @@ class GflBoxes(CodedBoxes):
         self.register_buffer("project", head.integral.project.clone())
 
     def predictions(self, box_map: Tensor, level: int) -> Tensor:
-        """The mean distances, in pixels."""
+        """As `CodedBoxes.predictions`: the mean distances, in pixels."""
         bins = box_map.permute(1, 2, 0).reshape(-1, self.num_bins)
         return F.linear(F.softmax(bins, dim=1), self.project).reshape(-1, 4) * self.scales[level]
 
     def forward(self, priors: Tensor, predictions: Tensor, clip: tuple[int, int]) -> Tensor:
-        """Decode from the centres of (N, 4) anchors."""
+        """As `CodedBoxes.forward`, from the centres of (N, 4) anchors."""
         boxes: Tensor = self.decoder((priors[:, 2:] + priors[:, :2]) / 2, predictions, clip)
         return boxes
 
 
 class ToodBoxes(nn.Module):
-    """`TOODHead`: the network gives boxes in strides."""
+    """`TOODHead`: the network gives boxes, in strides."""
 
     def __init__(self, head: Any) -> None:
         super().__init__()
         self.scales = _strides(head)
 
     def predictions(self, box_map: Tensor, level: int) -> Tensor:
-        """The boxes, in pixels."""
+        """As `CodedBoxes.predictions`: the boxes, in pixels."""
         return box_map.permute(1, 2, 0).reshape(-1, 4) * self.scales[level]
 
     def forward(self, priors: Tensor, predictions: Tensor, clip: tuple[int, int]) -> Tensor:
-        """Give the predictions; they are not clipped."""
+        """As `CodedBoxes.forward`: returns the predictions, which are not clipped."""
         return predictions
 
 
 class FoveaBoxes(nn.Module):
-    """`FoveaHead`: logarithms of the distances from a point, in units of the level's own edge length."""
+    """`FoveaHead`: logarithms of the distances from a point, in units of the level's edge length."""
 
     def __init__(self, head: Any) -> None:
         super().__init__()
         self.scales = [float(length) for length in head.base_edge_list]
 
     def predictions(self, box_map: Tensor, level: int) -> Tensor:
-        """The distances, in pixels."""
+        """As `CodedBoxes.predictions`: the distances, in pixels."""
         return box_map.permute(1, 2, 0).reshape(-1, 4).exp() * self.scales[level]
 
     def forward(self, priors: Tensor, predictions: Tensor, clip: tuple[int, int]) -> Tensor:
-        """Decode from (N, 2) points; boxes are clipped at the last row and column."""
+        """As `CodedBoxes.forward`, from (N, 2) points; boxes are clipped at the last row and column."""
         low, high = priors - predictions[:, :2], priors + predictions[:, 2:]
         return clip_boxes(_corners(low, high), (clip[0] - 1, clip[1] - 1))
 
@@ -101,11 +118,11 @@ class RepPointsBoxes(nn.Module):
         self.scales = [float(stride) for stride in head.point_strides]
 
     def predictions(self, box_map: Tensor, level: int) -> Tensor:
-        """The relative corners, in pixels."""
+        """As `CodedBoxes.predictions`: the relative corners, in pixels."""
         return box_map.permute(1, 2, 0).reshape(-1, 4) * self.scales[level]
 
     def forward(self, priors: Tensor, predictions: Tensor, clip: tuple[int, int]) -> Tensor:
-        """Decode from (N, 2) points."""
+        """As `CodedBoxes.forward`, from (N, 2) points."""
         return clip_boxes(_corners(predictions[:, :2] + priors, predictions[:, 2:] + priors), clip)
 
 
@@ -116,8 +133,8 @@ class DenseVariant:
     Attributes:
         head: the class that defines it.
         boxes: makes the module of a head.
-        methods: what else of that class the module reproduces.
-        activates: whether the network gives scores and not logits.
+        methods: further methods of that class that the module reproduces.
+        activates: whether the network gives scores instead of logits.
     """
 
     head: type
@@ -127,7 +144,7 @@ class DenseVariant:
 
 
 def find_variant(head: Any) -> DenseVariant | None:
-    """The way in which a dense head decodes, or None where it is not known."""
+    """Find the way in which a dense head decodes; None where it is not known."""
     from mmdet.models import dense_heads
 
     known = (

@@ -1,7 +1,7 @@
-"""Query detectors of the DETR line: DETR, Conditional DETR, DAB-DETR, Deformable DETR, DINO.
+"""Query detectors related to DETR: DETR, Conditional DETR, DAB-DETR, Deformable DETR, DINO.
 
-Traced: backbone and neck, and the transformer with its head. Scripted: the padding mask, which depends on the image's
-place in the tensor, and the choice of the best scores. Nothing is suppressed.
+Traced are backbone and neck, and the transformer with its head. Scripted are the padding mask, which depends on the
+image's size within the tensor, and the choice of the best scores. Nothing is suppressed.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from vision_research.deploy.families.family import Family, inherits_unchanged
 from vision_research.deploy.families.plain_layers import plain_layers
+from vision_research.deploy.families.tracing import trace
 from vision_research.deploy.families.transformer import QueryTransformer, padding_mask
-from vision_research.deploy.tracing import trace
 
 
 class FeatureNetwork(nn.Module):
@@ -32,7 +32,7 @@ class FeatureNetwork(nn.Module):
         self.neck = detector.neck if detector.with_neck else nn.Identity()
 
     def forward(self, tensor: Tensor) -> list[Tensor]:
-        """From (1, 3, H, W) float32 to the features of all levels, and (1, 1, H, W) of which the size is of use."""
+        """From (B, 3, H, W) float32 to the features of all levels, and (B, 1, H, W), of which only the size is used."""
         with plain_layers():
             features = self.neck(self.backbone(tensor))
         return [*features, tensor[:, :1]]
@@ -90,13 +90,13 @@ class DetrPostprocess(nn.Module):
 
 
 class DetrFamily(Family):
-    """DETR and its descendants."""
+    """DETR and the detectors derived from it."""
 
     name = "query detectors on MMDetection's DetectionTransformer (DETR, Deformable DETR, DAB-DETR, DINO)"
     adds_threshold = True
 
     def refusals(self, detector: Any) -> list[str]:
-        """Why this detector is not one of the family; empty where it is."""
+        """See `Family.refusals`."""
         from mmdet.models.dense_heads import ConditionalDETRHead, DABDETRHead, DeformableDETRHead, DETRHead
         from mmdet.models.detectors import DETR, DINO, DeformableDETR
         from mmdet.models.detectors.base_detr import DetectionTransformer
@@ -112,33 +112,33 @@ class DetrFamily(Family):
         ]
 
     def network(self, detector: Any) -> nn.Module:
-        """The part that is traced."""
+        """See `Family.network`."""
         return FeatureNetwork(detector)
 
     def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
-        """The part that is scripted; the transformer in it is traced on an input with some padding."""
+        """See `Family.postprocess`; the transformer is traced on an input with some padding."""
         height, width = outputs[-1].shape[-2:]
         mask = padding_mask(outputs[-1], (height - height // 8, width))
         transformer = trace(QueryTransformer(detector).eval(), (outputs[:-1], mask))
         return DetrPostprocess(detector.bbox_head, transformer)
 
     def test_cfg(self, detector: Any) -> Any:
-        """Where the count is set."""
+        """See `Family.test_cfg`."""
         return detector.bbox_head.test_cfg
 
     def num_candidates(self, detector: Any) -> int:
-        """One for each query, times the classes where each class is scored by itself."""
+        """Return the number of queries, times the number of classes where each class is scored by itself."""
         head = detector.bbox_head
         return int(detector.num_queries * (head.num_classes if head.loss_cls.use_sigmoid else 1))
 
 
 def _nearest(instance: Any, bases: Sequence[type], methods: Sequence[str]) -> list[str]:
-    """What an object defines otherwise than that one of several classes which it is nearest to."""
+    """The methods that an object overrides, compared with the one of several classes where they are fewest."""
     return min((inherits_unchanged(instance, base, methods) for base in bases), key=len)
 
 
 def _layer_refusals(detector: Any) -> list[str]:
-    # Text encoders and selections of distinct queries live in methods of their own names or in these.
+    # Detectors with text encoders or a selection of distinct queries override these methods.
     from mmdet.models.detectors import DABDETR, DETR, DINO, ConditionalDETR, DeformableDETR
 
     known = (DETR, ConditionalDETR, DABDETR, DeformableDETR, DINO)

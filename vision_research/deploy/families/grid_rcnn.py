@@ -1,6 +1,6 @@
-"""Grid R-CNN: a two-stage detector whose boxes come from a third look, at a grid of points in each detection.
+"""Grid R-CNN: a two-stage detector that finds the sides of a box from a grid of points in each detection.
 
-Differs from `two_stage` in that RoIs are only classified, and in what happens after the suppression.
+Differs from `two_stage` in that RoIs are only classified, and in what follows the suppression.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from vision_research.deploy.families.box_stages import BoxStage
 from vision_research.deploy.families.family import inherits_unchanged
-from vision_research.deploy.families.roi import RoiPooling, pooling_refusals
+from vision_research.deploy.families.roi import pooling_refusals
 from vision_research.deploy.families.select import divide_to_image
+from vision_research.deploy.families.shared_head import HeadAfterShared, shared_head
+from vision_research.deploy.families.tracing import trace
 from vision_research.deploy.families.two_stage import (
     TwoStageFamily,
     TwoStagePostprocess,
@@ -21,7 +23,7 @@ from vision_research.deploy.families.two_stage import (
     part_refusals,
     rpn_refusals,
 )
-from vision_research.deploy.tracing import trace
+from vision_research.ops.roi_pooling import RoiPooling
 
 
 class GridPostprocess(TwoStagePostprocess):
@@ -29,7 +31,7 @@ class GridPostprocess(TwoStagePostprocess):
 
     Args:
         detector: MMDetection's Grid R-CNN.
-        stages: the one that classifies RoIs.
+        stages: one, which classifies RoIs.
         points: the traced shared head and grid head: (N, C, rows, columns) to (N, points, h, w) heat maps.
     """
 
@@ -39,7 +41,7 @@ class GridPostprocess(TwoStagePostprocess):
         self.grid_pooling = RoiPooling(detector.roi_head.grid_roi_extractor)
         self.points = points
         self.grid_size = int(head.grid_size)
-        # Where the part of the map that each point is looked for in begins: (points, 2), x and y.
+        # Origin of the part of the map that each point is searched in: (points, 2), x and y.
         self.corners: Tensor
         self.register_buffer("corners", torch.tensor([region[:2] for region in head.sub_regions]))
 
@@ -55,7 +57,7 @@ class GridPostprocess(TwoStagePostprocess):
     def _from_points(self, boxes: Tensor, heat: Tensor) -> Tensor:
         """`GridHead._predict_by_feat_single`: each side is the mean of the points on it, weighted by their heat.
 
-        MMDetection means to clip these boxes, but clips a copy.
+        MMDetection clips a copy of these boxes, so they are not clipped.
 
         Args:
             boxes: (N, 4) float32, xyxy.
@@ -73,7 +75,7 @@ class GridPostprocess(TwoStagePostprocess):
         x = (column.to(boxes.dtype) + 0.5) / width * sizes[:, :1] + low[:, :1]
         y = (row.to(boxes.dtype) + 0.5) / height * sizes[:, 1:] + low[:, 1:]
         size, points = self.grid_size, self.grid_size * self.grid_size
-        # Points lie column by column, from the top of each.
+        # Points are in columns, each from top to bottom.
         sides = (
             _mean(x[:, :size], best[:, :size]),
             _mean(y[:, 0:points:size], best[:, 0:points:size]),
@@ -87,21 +89,12 @@ def _mean(values: Tensor, weights: Tensor) -> Tensor:
     return (values * weights).sum(dim=1) / weights.sum(dim=1)
 
 
-class GridPoints(nn.Module):
-    """The shared head, where there is one, and the grid head.
-
-    Args:
-        roi_head: MMDetection's grid RoI head.
-    """
-
-    def __init__(self, roi_head: Any) -> None:
-        super().__init__()
-        self.shared_head = roi_head.shared_head if roi_head.with_shared_head else nn.Identity()
-        self.grid_head = roi_head.grid_head
+class GridPoints(HeadAfterShared):
+    """The shared head, where there is one, and the grid head."""
 
     def forward(self, pooled: Tensor) -> Tensor:
         """From (N, C, rows, columns) to (N, points, h, w) logits."""
-        heat: Tensor = self.grid_head(self.shared_head(pooled))["fused"]
+        heat: Tensor = self.head(self.shared_head(pooled))["fused"]
         return heat
 
 
@@ -111,7 +104,7 @@ class GridFamily(TwoStageFamily):
     name = "two-stage with RPNHead and GridRoIHead (Grid R-CNN)"
 
     def refusals(self, detector: Any) -> list[str]:
-        """Why this detector is not one of the family; empty where it is."""
+        """See `Family.refusals`."""
         from mmdet.models.roi_heads import GridRoIHead, StandardRoIHead
         from mmdet.models.roi_heads.mask_heads import GridHead
 
@@ -129,8 +122,11 @@ class GridFamily(TwoStageFamily):
         ]
 
     def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
-        """The part that is scripted; the heads in it are traced on random RoIs."""
+        """See `Family.postprocess`; the heads are traced on random RoIs."""
         roi_head = detector.roi_head
         rows, columns = roi_head.grid_roi_extractor.roi_layers[0].output_size
-        points = trace(GridPoints(roi_head), torch.rand(3, outputs[0].size(1), int(rows), int(columns)))
+        points = trace(
+            GridPoints(roi_head.grid_head, shared_head(roi_head)),
+            torch.rand(3, outputs[0].size(1), int(rows), int(columns)),
+        )
         return GridPostprocess(detector, build_stages(roi_head, outputs[0].size(1)), points)

@@ -1,6 +1,7 @@
-"""Hybrid Task Cascade without its semantic branch: mask heads that hand their features on to the next.
+"""Hybrid Task Cascade without its semantic branch: each mask head passes its features on to the next.
 
-Boxes are those of a cascade (`two_stage`), masks are pasted as in `mask_two_stage`. Traced besides: the chain of heads.
+Boxes are computed as in a cascade (`two_stage`), masks are pasted as in `mask_two_stage`. The chain of mask heads is
+traced.
 """
 
 from __future__ import annotations
@@ -10,18 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vision_research.deploy.families.family import Family, inherits_unchanged
+from vision_research.deploy.families.family import inherits_unchanged
 from vision_research.deploy.families.mask_two_stage import MaskTwoStagePostprocess, NoScoring, mask_head_refusals
+from vision_research.deploy.families.tracing import trace
 from vision_research.deploy.families.two_stage import TwoStageFamily, build_stages, part_refusals, rpn_refusals
-from vision_research.deploy.tracing import trace
 
 
 class MaskHeadChain(nn.Module):
-    """The mask heads of all stages on the same RoIs, of which MMDetection's tests take the last alone.
+    """The mask heads of all stages on the same RoIs; in tests MMDetection uses the masks of the last one only.
 
     Args:
         heads: MMDetection's HTCMaskHeads.
-        hands_on: whether each head sees the features of the one before.
+        hands_on: whether each head gets the features of the one before.
     """
 
     def __init__(self, heads: Any, hands_on: bool) -> None:
@@ -29,21 +30,21 @@ class MaskHeadChain(nn.Module):
         self.heads = nn.ModuleList(heads if hands_on else heads[-1:])
 
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """From (N, C, rows, columns) to (N, classes or 1, rows, columns) mask logits, and what the heads saw."""
+        """From (N, C, rows, columns) to (N, classes or 1, rows, columns) mask logits, and the input again."""
         logits, seen = self.heads[0](pooled, None)
         for head in self.heads[1:]:
             logits, seen = head(pooled, seen)
         return logits, pooled
 
 
-class HtcFamily(Family):
+class HtcFamily(TwoStageFamily):
     """HTC."""
 
     name = "HybridTaskCascadeRoIHead without a semantic branch (HTC)"
     gives_masks = True
 
     def refusals(self, detector: Any) -> list[str]:
-        """Why this detector is not one of the family; empty where it is."""
+        """See `Family.refusals`."""
         from mmdet.models.roi_heads import CascadeRoIHead, HybridTaskCascadeRoIHead
 
         roi_head = getattr(detector, "roi_head", None)
@@ -60,19 +61,11 @@ class HtcFamily(Family):
             *mask_head_refusals(roi_head, ("predict_by_feat", "_predict_by_feat_single")),
         ]
 
-    def network(self, detector: Any) -> nn.Module:
-        """The part that is traced."""
-        return TwoStageFamily().network(detector)
-
     def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
-        """The part that is scripted; the heads in it are traced on random RoIs."""
+        """See `Family.postprocess`; the heads are traced on random RoIs."""
         roi_head, num_channels = detector.roi_head, outputs[0].size(1)
         extractor = roi_head.mask_roi_extractor[-1]
         pooled = torch.rand(3, num_channels, *(int(side) for side in extractor.roi_layers[0].output_size))
         chain = trace(MaskHeadChain(roi_head.mask_head, bool(roi_head.mask_info_flow)), pooled)
         stages = build_stages(roi_head, num_channels)
         return MaskTwoStagePostprocess(detector, stages, [chain], [extractor], NoScoring())
-
-    def test_cfg(self, detector: Any) -> Any:
-        """Where the final score threshold and count are set."""
-        return detector.roi_head.test_cfg

@@ -1,7 +1,7 @@
 """Mask2Former's instances: a transformer whose queries are masks.
 
-Traced: the backbone, and the head with its pixel decoder and transformer. Scripted: the choice of the best queries, and
-their masks at the size of the image.
+Traced are the backbone, and the head with its pixel decoder and transformer. Scripted are the choice of the best
+queries and the resizing of their masks to the image.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from torch import Tensor, nn
 
 from vision_research.deploy.families.detr import FeatureNetwork
 from vision_research.deploy.families.family import Family, inherits_unchanged
-from vision_research.deploy.ops.deformable_attention import on_plain_sizes
-from vision_research.deploy.ops.masks import mask_boxes, resize_maps
-from vision_research.deploy.tracing import trace
+from vision_research.deploy.families.tracing import trace
+from vision_research.ops.deformable_attention import replace_deformable_attention
+from vision_research.ops.masks import mask_boxes, resize_maps
 
 
 class PixelDecoder(nn.Module):
-    """`MSDeformAttnPixelDecoder.forward`, on level sizes that are plain numbers.
+    """`MSDeformAttnPixelDecoder.forward` with level sizes that are plain numbers.
 
     Args:
-        decoder: a copy of MMDetection's, its attention replaced.
+        decoder: a copy of MMDetection's, with its attention replaced.
     """
 
     def __init__(self, decoder: Any) -> None:
@@ -33,7 +33,7 @@ class PixelDecoder(nn.Module):
         self.num_outs = int(decoder.num_outs)
 
     def forward(self, features: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """From (1, C, h, w) features, finest first, to mask features and what queries attend to, coarsest first."""
+        """From (1, C, h, w) features, finest first, to mask features and the levels for the queries, coarsest first."""
         decoder = self.decoder
         first = decoder.num_input_levels - decoder.num_encoder_levels
         # Coarsest first.
@@ -68,12 +68,12 @@ class PixelDecoder(nn.Module):
         return decoder.mask_feature(outputs[-1]), outputs[: self.num_outs]
 
     def _reference_points(self, cells: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
-        """The centre of each cell in shares of the map, (1, cells, levels, 2) float32."""
+        """The centre of each cell as a fraction of the map, (1, cells, levels, 2) float32."""
         points = []
         strides = self.decoder.strides[::-1]
         for (height, width), stride in zip(sizes, strides, strict=False):
-            # MMDetection's detour over pixels, which rounds.
-            # Floats from the start: a trace would add 0.5 to whole numbers in double.
+            # MMDetection computes in pixels first, which rounds.
+            # Floats from the start: a trace would add 0.5 to integers in double precision.
             columns = torch.arange(width, dtype=cells.dtype, device=cells.device)
             rows = torch.arange(height, dtype=cells.dtype, device=cells.device)
             x, y = (columns + 0.5) * stride / (width * stride), (rows + 0.5) * stride / (height * stride)
@@ -88,7 +88,7 @@ def _flat(level: Tensor) -> Tensor:
 
 
 class MaskTransformer(nn.Module):
-    """`Mask2FormerHead.forward`: features in, classes and mask logits of each query out.
+    """`Mask2FormerHead.forward`: from features to classes and mask logits of each query.
 
     Args:
         head: MMDetection's head; it is not changed.
@@ -98,18 +98,18 @@ class MaskTransformer(nn.Module):
         super().__init__()
         shared = {id(tensor): tensor for tensor in (*head.parameters(), *head.buffers())}
         self.head = copy.deepcopy(head, shared)
-        on_plain_sizes(self.head)
+        replace_deformable_attention(self.head)
         self.head.pixel_decoder = PixelDecoder(self.head.pixel_decoder)
 
     def forward(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
         """From (1, C, h, w) features to (Q, classes + 1) logits and (Q, h, w) mask logits."""
-        # What it is told of the images it does not read.
+        # The head does not read its second argument.
         logits, masks = self.head(features, [])
         return logits[-1][0], masks[-1][0]
 
 
 class MaskQueryPostprocess(nn.Module):
-    """`MaskFormerFusionHead.predict`, its instances alone.
+    """`MaskFormerFusionHead.predict`, its instances only.
 
     Args:
         detector: MMDetection's detector.
@@ -163,7 +163,7 @@ class MaskQueryFamily(Family):
     adds_threshold = True
 
     def refusals(self, detector: Any) -> list[str]:
-        """Why this detector is not one of the family; empty where it is."""
+        """See `Family.refusals`."""
         from mmdet.models.dense_heads import Mask2FormerHead, MaskFormerHead
         from mmdet.models.detectors import MaskFormer
         from mmdet.models.layers import MSDeformAttnPixelDecoder
@@ -186,18 +186,18 @@ class MaskQueryFamily(Family):
         return reasons
 
     def network(self, detector: Any) -> nn.Module:
-        """The part that is traced."""
+        """See `Family.network`."""
         return FeatureNetwork(detector)
 
     def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
-        """The part that is scripted; the transformer in it is traced."""
+        """See `Family.postprocess`; the transformer is traced."""
         transformer = trace(MaskTransformer(detector.panoptic_head).eval(), (outputs[:-1],))
         return MaskQueryPostprocess(detector, transformer)
 
     def test_cfg(self, detector: Any) -> Any:
-        """Where the count is set."""
+        """See `Family.test_cfg`."""
         return detector.panoptic_fusion_head.test_cfg
 
     def num_candidates(self, detector: Any) -> int:
-        """One for each query and class."""
+        """Return the number of pairs of a query and a class."""
         return int(detector.panoptic_head.num_queries * detector.panoptic_fusion_head.num_classes)

@@ -1,6 +1,6 @@
 """Two-stage detectors with masks: Mask R-CNN, Cascade Mask R-CNN, Mask Scoring R-CNN.
 
-Boxes are those of `two_stage`. Traced besides: the mask heads, on pooled RoIs. Scripted: pooling and pasting.
+Boxes are computed as in `two_stage`. The mask heads are traced on pooled RoIs; pooling and pasting are scripted.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from vision_research.deploy.families.box_stages import BoxStage
-from vision_research.deploy.families.family import Family, inherits_unchanged
-from vision_research.deploy.families.roi import RoiPooling, pooling_refusals
+from vision_research.deploy.families.family import inherits_unchanged
+from vision_research.deploy.families.roi import pooling_refusals
 from vision_research.deploy.families.select import divide_to_image
+from vision_research.deploy.families.shared_head import HeadAfterShared, shared_head
+from vision_research.deploy.families.tracing import trace
 from vision_research.deploy.families.two_stage import (
     TwoStageFamily,
     TwoStagePostprocess,
@@ -23,39 +25,29 @@ from vision_research.deploy.families.two_stage import (
     roi_head_refusals,
     rpn_refusals,
 )
-from vision_research.deploy.ops.masks import paste_masks
-from vision_research.deploy.tracing import trace
+from vision_research.ops.masks import paste_masks
+from vision_research.ops.roi_pooling import RoiPooling
 
 
-class MaskHead(nn.Module):
-    """The shared head, where there is one, and the mask head.
-
-    Args:
-        mask_head: MMDetection's mask head.
-        shared_head: what RoIs pass before it.
-    """
-
-    def __init__(self, mask_head: Any, shared_head: nn.Module | None) -> None:
-        super().__init__()
-        self.shared_head = nn.Identity() if shared_head is None else shared_head
-        self.mask_head = mask_head
+class MaskHead(HeadAfterShared):
+    """The shared head, where there is one, and the mask head."""
 
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """From (N, C, rows, columns) to (N, classes or 1, rows, columns) mask logits, and what the head saw."""
+        """From (N, C, rows, columns) to (N, classes or 1, rows, columns) mask logits, and the mask head's input."""
         seen = self.shared_head(pooled)
-        return self.mask_head(seen), seen
+        return self.head(seen), seen
 
 
 class NoScoring(nn.Module):
-    """Stands where masks are not scored."""
+    """Takes the place of `MaskScoring` for detectors that do not score masks."""
 
     def forward(self, seen: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-        """(N,) ones."""
+        """As `MaskScoring.forward`: (N,) ones."""
         return torch.ones(labels.size(0), dtype=logits.dtype, device=logits.device)
 
 
 class MaskScoring(nn.Module):
-    """`MaskIoUHead`: how good each mask is.
+    """`MaskIoUHead`: predicts the quality of each mask.
 
     Args:
         head: the traced head.
@@ -66,7 +58,16 @@ class MaskScoring(nn.Module):
         self.head = head
 
     def forward(self, seen: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-        """From what the mask head saw, (N, rows, columns) logits and labels to (N,) factors of the scores."""
+        """Predict factors of the scores.
+
+        Args:
+            seen: (N, C, rows, columns) float32, the mask head's input.
+            logits: (N, rows, columns) float32 of the masks.
+            labels: (N,) int64.
+
+        Returns:
+            (N,) float32.
+        """
         quality: Tensor = self.head(seen, logits)
         return quality.gather(1, labels[:, None])[:, 0]
 
@@ -78,8 +79,8 @@ class MaskTwoStagePostprocess(TwoStagePostprocess):
         detector: MMDetection's two-stage detector.
         stages: of `BoxStage`, in their order.
         mask_heads: the traced mask head of each stage.
-        extractors: what pools the RoIs of each.
-        scoring: of the masks.
+        extractors: the RoI extractor of each mask head.
+        scoring: `MaskScoring` or `NoScoring`.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class MaskTwoStagePostprocess(TwoStagePostprocess):
             Boxes (N, 4) float32, xyxy, pixels of the image; scores (N,) float32, descending; labels (N,) int64; masks
             (N, height, width) bool.
         """
-        # Where there are masks, MMDetection suppresses boxes in pixels of the network's input, and scales them last.
+        # Where there are masks, MMDetection suppresses boxes in pixels of the network's input and scales them last.
         boxes, scores, labels = self.detect(maps, clip, (1.0, 1.0))
         probabilities, factors = self._masks(maps[: self.num_features], boxes, labels)
         boxes = divide_to_image(boxes, scale_factor)
@@ -125,7 +126,7 @@ class MaskTwoStagePostprocess(TwoStagePostprocess):
         return boxes[order], scores, labels[order], masks[order]
 
     def _masks(self, features: list[Tensor], boxes: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, rows, columns) probabilities, the mean over the stages, and (N,) factors of the scores."""
+        """The (N, rows, columns) mean probabilities over the stages, and the (N,) factors of the scores."""
         total = torch.zeros(1, dtype=boxes.dtype, device=boxes.device)
         factors = total
         num_stages = len(self.mask_heads)
@@ -138,14 +139,14 @@ class MaskTwoStagePostprocess(TwoStagePostprocess):
         return total / float(num_stages), factors
 
 
-class MaskTwoStageFamily(Family):
-    """Mask R-CNN and its like."""
+class MaskTwoStageFamily(TwoStageFamily):
+    """Mask R-CNN and similar detectors."""
 
     name = "two-stage with FCNMaskHeads (Mask R-CNN, Cascade Mask R-CNN, Mask Scoring R-CNN)"
     gives_masks = True
 
     def refusals(self, detector: Any) -> list[str]:
-        """Why this detector is not one of the family; empty where it is."""
+        """See `Family.refusals`."""
         from mmdet.models.roi_heads import CascadeRoIHead, MaskScoringRoIHead, StandardRoIHead
 
         roi_head = getattr(detector, "roi_head", None)
@@ -157,14 +158,10 @@ class MaskTwoStageFamily(Family):
         methods = ("forward", "predict_by_feat", "_predict_by_feat_single")
         return list(dict.fromkeys([*reasons, *own, *mask_head_refusals(roi_head, methods)]))
 
-    def network(self, detector: Any) -> nn.Module:
-        """The part that is traced."""
-        return TwoStageFamily().network(detector)
-
     def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
-        """The part that is scripted; the heads in it are traced on random RoIs."""
+        """See `Family.postprocess`; the heads are traced on random RoIs."""
         roi_head, num_channels = detector.roi_head, outputs[0].size(1)
-        shared = roi_head.shared_head if roi_head.with_shared_head else None
+        shared = shared_head(roi_head)
         heads, extractors = [], listed(roi_head.mask_roi_extractor)
         for extractor, head in zip(extractors, listed(roi_head.mask_head), strict=True):
             rows, columns = extractor.roi_layers[0].output_size
@@ -184,17 +181,13 @@ class MaskTwoStageFamily(Family):
         logits, seen = mask_head(pooled)
         return MaskScoring(trace(roi_head.mask_iou_head, (seen, logits[:, 0])))
 
-    def test_cfg(self, detector: Any) -> Any:
-        """Where the final score threshold and count are set."""
-        return detector.roi_head.test_cfg
-
 
 def mask_head_refusals(roi_head: Any, methods: Sequence[str]) -> list[str]:
     """Why the mask heads and extractors of an RoI head cannot be exported; empty where they can.
 
     Args:
-        roi_head: MMDetection's.
-        methods: what its mask heads must not define otherwise than FCNMaskHead.
+        roi_head: MMDetection's RoI head.
+        methods: methods of FCNMaskHead that its mask heads must not override.
     """
     from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 

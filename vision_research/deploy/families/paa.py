@@ -1,6 +1,6 @@
-"""PAA: dense heads whose scores are geometric means, and whose boxes are voted on by all that overlap them.
+"""PAA: dense heads whose scores are geometric means, and whose boxes are averaged with overlapping candidates.
 
-Differs from `dense` in that every class of a chosen prior stays a candidate, and in the vote after the suppression.
+Differs from `dense` in that every class of a chosen prior stays a candidate, and in the voting after suppression.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vision_research.deploy.families.box_head import BoxHeadFamily
 from vision_research.deploy.families.coders import build_decoder
-from vision_research.deploy.families.dense import DenseNetwork
-from vision_research.deploy.families.family import Family, inherits_unchanged
 from vision_research.deploy.families.priors import build_priors
 from vision_research.deploy.families.select import MulticlassNms, divide_to_image
 
@@ -58,7 +57,7 @@ class PaaPostprocess(nn.Module):
             factors = maps[2 * self.num_levels + level][0].permute(1, 2, 0).reshape(-1, 1).sigmoid()
             priors = grid(class_map.size(1), class_map.size(2))
             scores = (scores * factors).sqrt()
-            # A graph takes no branch on a count: there a slice keeps all where there are fewer.
+            # A graph cannot branch on a count; there the slice keeps all where there are fewer.
             is_graph = not torch.jit.is_scripting()  # type: ignore[attr-defined]
             if self.nms_pre > 0 and (is_graph or self.nms_pre < scores.size(0)):
                 most = scores.max(dim=1)[0]
@@ -84,7 +83,7 @@ class PaaPostprocess(nn.Module):
         Returns:
             (N, 4) float32.
         """
-        # What PAAHead.score_voting fixes: candidates that overlap less do not vote, and how fast a vote fades.
+        # Constants of PAAHead.score_voting: the least overlap of a voter, and how fast votes fade with less overlap.
         least_iou, fading = 0.01, 0.025
         overlap = pairwise_iou(boxes, candidates)
         votes = torch.where(scores > self.score_thr, scores, torch.zeros_like(scores)).t()[labels]
@@ -94,7 +93,15 @@ class PaaPostprocess(nn.Module):
 
 
 def pairwise_iou(boxes: Tensor, others: Tensor) -> Tensor:
-    """`bbox_overlaps`: the (A, B) IoUs of (A, 4) and (B, 4) xyxy boxes."""
+    """`bbox_overlaps`: the IoUs of all pairs of boxes.
+
+    Args:
+        boxes: (A, 4) float32, xyxy.
+        others: (B, 4) float32, xyxy.
+
+    Returns:
+        (A, B) float32.
+    """
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     other_areas = (others[:, 2] - others[:, 0]) * (others[:, 3] - others[:, 1])
     low = torch.maximum(boxes[:, None, :2], others[:, :2])
@@ -103,29 +110,10 @@ def pairwise_iou(boxes: Tensor, others: Tensor) -> Tensor:
     return inter / (areas[:, None] + other_areas - inter).clamp(min=1e-6)
 
 
-class PaaFamily(Family):
+class PaaFamily(BoxHeadFamily):
     """PAA."""
 
     name = "PAAHead (PAA)"
-
-    def refusals(self, detector: Any) -> list[str]:
-        """Why this detector is not one of the family; empty where it is."""
-        from mmdet.models.dense_heads import PAAHead
-
-        head = getattr(detector, "bbox_head", None)
-        if not isinstance(head, PAAHead):
-            return ["its bbox_head is no PAAHead"]
-        methods = ("predict", "predict_by_feat", "_predict_by_feat_single", "_bbox_post_process", "score_voting")
-        return inherits_unchanged(head, PAAHead, methods)
-
-    def network(self, detector: Any) -> nn.Module:
-        """The part that is traced."""
-        return DenseNetwork(detector)
-
-    def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
-        """The part that is scripted."""
-        return PaaPostprocess(detector.bbox_head)
-
-    def test_cfg(self, detector: Any) -> Any:
-        """Where the final score threshold and count are set."""
-        return detector.bbox_head.test_cfg
+    head = "PAAHead"
+    methods = ("predict", "predict_by_feat", "_predict_by_feat_single", "_bbox_post_process", "score_voting")
+    decoding = PaaPostprocess

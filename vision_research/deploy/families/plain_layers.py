@@ -1,8 +1,10 @@
-"""Autograd functions of mmcv and MMDetection, computed in plain torch while a network is traced.
+"""Replaces autograd functions of mmcv and MMDetection by plain torch while a network is traced or exported.
 
-A trace would record such a function by its Python name, which no file can hold. Within `plain_layers` the names under
-which mmcv and MMDetection call deformable convolutions and TOOD's mean mean ours. So do the `forward` of mmcv's first
-deformable convolution and that of the balanced pyramid, which a trace could hold and `torch.export` cannot.
+A trace would record such a function by its Python name, which a file cannot hold. Within `plain_layers` mmcv's
+deformable convolutions and TOOD's geometric mean are replaced by functions of this package. So are the `forward` of
+mmcv's `DeformConv2d` and that of the balanced pyramid, which can be traced but not exported with `torch.export`.
+Deformable convolutions are scripted within a trace: a trace would unroll their taps, and a graph of that size takes
+minutes to optimise.
 """
 
 from __future__ import annotations
@@ -18,12 +20,12 @@ import torch
 from torch import Tensor
 
 from vision_research.deploy.families.balanced_pyramid import balance
-from vision_research.deploy.ops.deform_conv import deform_conv2d
+from vision_research.ops.deform_conv import deform_conv2d
 
 
 @contextmanager
 def plain_layers() -> Iterator[None]:
-    """Within the block mmcv's deformable convolutions and MMDetection's autograd functions are ours."""
+    """Replace mmcv's deformable convolutions and MMDetection's autograd functions within the block."""
     from mmcv.ops.deform_conv import DeformConv2d, DeformConv2dFunction
     from mmcv.ops.modulated_deform_conv import ModulatedDeformConv2dFunction
     from mmdet.models.necks import BFP
@@ -49,7 +51,7 @@ def _is_tracing() -> bool:
 
 
 def _replace(function: type, ours: Callable[..., Tensor]) -> list[tuple[Any, str, Any]]:
-    """Put ours where `function.apply` stands as a module's global; returns what stood where."""
+    """Replace `function.apply` wherever a module's global refers to it; returns the globals that were replaced."""
     found = [
         (module, name, value)
         for key, module in list(sys.modules.items())
@@ -74,13 +76,13 @@ def _deform_conv2d(
     bias: bool = False,
     im2col_step: int = 32,
 ) -> Tensor:
-    """In the order of `DeformConv2dFunction.forward`; its `bias` says that there is none."""
+    """Has the arguments of `DeformConv2dFunction.forward`; its `bias` is always False."""
     place = (_pair(stride), _pair(padding), _pair(dilation), groups, deform_groups)
     return _current_deform_conv2d()(feature, offset, weight, None, None, *place)
 
 
 def _deform_conv2d_layer(layer: Any, feature: Tensor, offset: Tensor) -> Tensor:
-    """`DeformConv2d.forward`, which asks whether the map is smaller than the kernel: its own kernels need it padded."""
+    """`DeformConv2d.forward` without its padding of maps smaller than the kernel, which mmcv's own kernels need."""
     place = (layer.stride, layer.padding, layer.dilation, layer.groups, layer.deform_groups)
     return _deform_conv2d(feature, offset, layer.weight, *place)
 
@@ -97,13 +99,13 @@ def _modulated_deform_conv2d(
     groups: int = 1,
     deform_groups: int = 1,
 ) -> Tensor:
-    """In the order of `ModulatedDeformConv2dFunction.forward`."""
+    """Has the arguments of `ModulatedDeformConv2dFunction.forward`."""
     place = (_pair(stride), _pair(padding), _pair(dilation), groups, deform_groups)
     return _current_deform_conv2d()(feature, offset, weight, bias, mask, *place)
 
 
 def _current_deform_conv2d() -> Callable[..., Tensor]:
-    """Scripted within a trace, where it stays one loop; in Python elsewhere, which `torch.export` follows."""
+    """The scripted function within a trace, where it stays a loop; elsewhere, for `torch.export`, the Python one."""
     return _scripted_deform_conv2d() if _is_tracing() else deform_conv2d
 
 

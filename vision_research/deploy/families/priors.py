@@ -1,4 +1,4 @@
-"""Priors of MMDetection as scriptable modules: the same arithmetic, on whatever feature sizes come.
+"""Priors of MMDetection as scriptable modules, with the same arithmetic, for feature maps of any size.
 
 `build_priors` reads a prior generator and refuses one whose grid it does not know. The modules know tensors only.
 """
@@ -29,7 +29,15 @@ class AnchorGrid(nn.Module):
         self.register_buffer("base_anchors", base_anchors.clone())
 
     def forward(self, height: int, width: int) -> Tensor:
-        """All anchors of a (height, width) feature map: (height * width * A, 4) float32, rows first."""
+        """Make the anchors of a feature map.
+
+        Args:
+            height: of the map, cells.
+            width: of the map, cells.
+
+        Returns:
+            (height * width * A, 4) float32, row by row.
+        """
         anchors = self.base_anchors
         x = torch.arange(width, device=anchors.device).to(anchors.dtype) * self.stride_x
         y = torch.arange(height, device=anchors.device).to(anchors.dtype) * self.stride_y
@@ -50,24 +58,32 @@ class PointGrid(nn.Module):
         super().__init__()
         self.offset = offset
         self.stride_x, self.stride_y = stride
-        # Carries the device and the dtype, which a module without parameters would not know.
+        # Holds the device and the dtype, which a module without parameters or buffers does not have.
         self.anchor: Tensor
         self.register_buffer("anchor", torch.zeros(1))
 
     def forward(self, height: int, width: int) -> Tensor:
-        """All points of a (height, width) feature map: (height * width, 2) float32, x and y, rows first."""
+        """Make the points of a feature map.
+
+        Args:
+            height: of the map, cells.
+            width: of the map, cells.
+
+        Returns:
+            (height * width, 2) float32, x and y, row by row.
+        """
         x = ((torch.arange(width, device=self.anchor.device) + self.offset) * self.stride_x).to(self.anchor.dtype)
         y = ((torch.arange(height, device=self.anchor.device) + self.offset) * self.stride_y).to(self.anchor.dtype)
         return torch.stack([x.repeat(height), y.view(-1, 1).repeat(1, width).view(-1)], dim=-1)
 
 
 def build_priors(generator: Any) -> nn.ModuleList:
-    """One scriptable prior grid for each level of an MMDetection prior generator.
+    """Make a scriptable prior grid for each level of an MMDetection prior generator.
 
-    Base anchors are read, so a generator may make them as it likes (SSD's, YOLO's); what counts is whose grid it lays.
+    Base anchors are read from the generator; it may compute them in any way (SSD, YOLO); only the grid must be known.
 
     Raises:
-        ExportError: a generator that lays its own grid.
+        ExportError: the generator has a grid of its own.
     """
     from mmdet.models.task_modules.prior_generators import AnchorGenerator, MlvlPointGenerator
 

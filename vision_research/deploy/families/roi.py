@@ -1,6 +1,6 @@
-"""Between the two stages of a detector: which proposals the RPN makes, and what the box head sees of each.
+"""The proposals of an RPN, and which RoI extractors can be exported.
 
-Scripted: the number of proposals depends on the image.
+Scripted, because the number of proposals depends on the image.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from vision_research.deploy.families.coders import build_decoder
 from vision_research.deploy.families.family import inherits_unchanged
 from vision_research.deploy.families.priors import build_priors
 from vision_research.deploy.families.select import build_nms, large_enough
-from vision_research.deploy.ops.roi_align import map_roi_levels, roi_align
 
 
 class Proposals(nn.Module):
@@ -55,7 +54,7 @@ class Proposals(nn.Module):
             scores = self._scores(class_map)
             deltas = box_maps[level][0].permute(1, 2, 0).reshape(-1, 4)
             priors = grid(class_map.size(1), class_map.size(2))
-            # A graph takes no branch on a count: there the slice keeps all where there are fewer.
+            # A graph cannot branch on a count; there the slice keeps all where there are fewer.
             is_graph = not torch.jit.is_scripting()  # type: ignore[attr-defined]
             if self.nms_pre > 0 and (is_graph or self.nms_pre < scores.size(0)):
                 ranked, order = scores.sort(descending=True)
@@ -78,51 +77,6 @@ class Proposals(nn.Module):
             boxes, scores, levels = boxes[large], scores[large], levels[large]
         keep, _ = self.nms(boxes, scores, levels, self.max_per_img)
         return boxes[keep[: self.max_per_img]]
-
-
-class RoiPooling(nn.Module):
-    """`SingleRoIExtractor.forward`: each RoI is pooled from the level of its size.
-
-    Args:
-        extractor: MMDetection's extractor, with mmcv's RoIAlign in it.
-        roi_scale: RoIs are widened by it before they are pooled, but read the level of their own size.
-    """
-
-    def __init__(self, extractor: Any, roi_scale: float = 1.0) -> None:
-        super().__init__()
-        layer = extractor.roi_layers[0]
-        self.scales = [float(level.spatial_scale) for level in extractor.roi_layers]
-        self.finest_scale = float(extractor.finest_scale)
-        self.roi_scale = roi_scale
-        self.rows, self.columns = (int(size) for size in layer.output_size)
-        self.sampling_ratio = int(layer.sampling_ratio)
-        self.aligned = bool(layer.aligned)
-
-    def forward(self, features: list[Tensor], rois: Tensor) -> Tensor:
-        """Pool (N, 4) RoIs, in pixels of the network's input, from (1, C, h, w) levels into (N, C, rows, columns)."""
-        pooled = features[0].new_zeros(rois.size(0), features[0].size(1), self.rows, self.columns)
-        levels = map_roi_levels(rois, len(self.scales), self.finest_scale)
-        rois = scale_rois(rois, self.roi_scale)
-        for level, scale in enumerate(self.scales):
-            chosen = torch.nonzero(levels == level).view(-1)
-            if chosen.size(0) > 0:
-                pooled[chosen] = roi_align(
-                    features[level][0],
-                    rois[chosen],
-                    (self.rows, self.columns),
-                    scale,
-                    self.sampling_ratio,
-                    self.aligned,
-                )
-        return pooled
-
-
-def scale_rois(rois: Tensor, scale: float) -> Tensor:
-    """Widen (N, 4) RoIs about their centres (`BaseRoIExtractor.roi_rescale`)."""
-    if scale == 1.0:
-        return rois
-    centres, sizes = (rois[:, :2] + rois[:, 2:]) * 0.5, (rois[:, 2:] - rois[:, :2]) * scale
-    return torch.cat([centres - sizes * 0.5, centres + sizes * 0.5], dim=-1)
 
 
 def pooling_refusals(extractor: Any) -> list[str]:

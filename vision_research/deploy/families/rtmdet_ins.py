@@ -1,6 +1,7 @@
-"""RTMDet-Ins: a dense head whose every prior also has the kernels of a small network for its mask.
+"""RTMDet-Ins: a dense head that predicts, for every prior, the weights of a small network for its mask.
 
-Traced: backbone, neck and head. Scripted: the choice of candidates, their suppression, and the masks of what is left.
+Traced are backbone, neck and head. Scripted are the choice of candidates, their suppression, and the masks of the kept
+ones.
 """
 
 from __future__ import annotations
@@ -12,28 +13,20 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from vision_research.deploy.families.box_head import BoxHeadFamily, BoxHeadNetwork
 from vision_research.deploy.families.coders import build_decoder
 from vision_research.deploy.families.dense import best_scores
-from vision_research.deploy.families.family import Family, inherits_unchanged
 from vision_research.deploy.families.plain_layers import plain_layers
 from vision_research.deploy.families.priors import build_priors
 from vision_research.deploy.families.select import build_nms, large_enough, to_image
-from vision_research.deploy.ops.masks import resize_maps
+from vision_research.ops.masks import resize_maps
 
-# Of a side: more than any image has.
+# Upper limit of the pixels of a side.
 _MOST_PIXELS = 2**20
 
 
-class InstanceNetwork(nn.Module):
-    """Backbone, neck and head as one module from a tensor to a list of maps.
-
-    Args:
-        detector: MMDetection's detector.
-    """
-
-    def __init__(self, detector: Any) -> None:
-        super().__init__()
-        self.detector = detector
+class InstanceNetwork(BoxHeadNetwork):
+    """As `BoxHeadNetwork`, for a head that also gives the one map of mask features."""
 
     def forward(self, tensor: Tensor) -> list[Tensor]:
         """From (1, 3, H, W) float32 to class, box and kernel maps of all levels, and the features of masks."""
@@ -43,7 +36,7 @@ class InstanceNetwork(nn.Module):
 
 
 class DynamicMasks(nn.Module):
-    """`RTMDetInsHead._mask_predict_by_feat_single`: each instance's own network over features that all share.
+    """`RTMDetInsHead._mask_predict_by_feat_single`: runs each instance's own network on shared features.
 
     Args:
         head: MMDetection's head.
@@ -56,14 +49,24 @@ class DynamicMasks(nn.Module):
         self.bias_sizes = [int(size) for size in head.bias_nums]
 
     def forward(self, features: Tensor, kernels: Tensor, points: Tensor, strides: Tensor) -> Tensor:
-        """From (1, C, h, w) features, (N, parameters), (N, 2) points and (N,) strides to (N, h, w) logits."""
+        """Compute mask logits.
+
+        Args:
+            features: (1, C, h, w) float32.
+            kernels: (N, parameters) float32 of the instances' networks.
+            points: (N, 2) float32 of their priors, x and y, pixels of the network's input.
+            strides: (N,) float32 of their priors.
+
+        Returns:
+            (N, h, w) float32.
+        """
         height, width = features.size(2), features.size(3)
         relative = (points[:, None] - self.grid(height, width)[None]) / (strides[:, None, None] * 8)
         shared = features.flatten(2).expand(points.size(0), features.size(1), height * width)
         x = torch.cat([relative.transpose(1, 2), shared], dim=1)
         parameters = torch.split(kernels, self.weight_sizes + self.bias_sizes, dim=1)
         num_layers = len(self.weight_sizes)
-        # Matrix products, where MMDetection convolves in as many groups as there are instances: a count in the graph.
+        # Matrix products: MMDetection's convolution has a group for each instance, a count that a graph does not know.
         for layer in range(num_layers):
             outputs = self.bias_sizes[layer]
             weight = parameters[layer].reshape(points.size(0), outputs, self.weight_sizes[layer] // outputs)
@@ -156,7 +159,7 @@ class InstancePostprocess(nn.Module):
         """(N, h, w) logits to (N, height, width) bool masks of the image."""
         stride = int(self.strides[0])
         logits = resize_maps(logits, logits.size(1) * stride, logits.size(2) * stride)
-        # As upstream: the height follows the factor of the width, and what is then missing stays empty.
+        # As in MMDetection, the height is scaled by the factor of the width; rows that are then missing stay empty.
         height, width = rescaled(logits.size(1), scale_factor[0]), rescaled(logits.size(2), scale_factor[1])
         masks = resize_maps(logits, height, width).sigmoid() > self.mask_thr
         y, x = torch.arange(image_size[0], device=masks.device), torch.arange(image_size[1], device=masks.device)
@@ -165,10 +168,15 @@ class InstancePostprocess(nn.Module):
 
 
 def rescaled(side: int, factor: float) -> int:
-    """A side of the network's input in pixels of the image, rounded up as Python does."""
+    """A side of the network's input in pixels of the image, rounded up as Python does.
+
+    Args:
+        side: pixels of the network's input.
+        factor: pixels of the network's input per pixel of the image.
+    """
     if not torch.jit.is_scripting():  # type: ignore[attr-defined]
         exact = torch.scalar_tensor(side, dtype=torch.float64) * (1 / torch.scalar_tensor(factor, dtype=torch.float64))
-        # A whole number of the graph, which torch types as any number.
+        # A whole number that the graph computes; torch's stubs type it as int | float | bool.
         pixels: Any = exact.ceil().to(torch.int64).item()
         torch._check(pixels >= 1)  # type: ignore[no-untyped-call]
         torch._check(pixels <= _MOST_PIXELS)  # type: ignore[no-untyped-call]
@@ -181,35 +189,19 @@ def _rows(level: Tensor) -> Tensor:
     return level[0].permute(1, 2, 0).flatten(0, 1)
 
 
-class InstanceFamily(Family):
+class InstanceFamily(BoxHeadFamily):
     """RTMDet-Ins."""
 
     name = "RTMDetInsHead (RTMDet-Ins)"
+    head = "RTMDetInsHead"
+    methods = (
+        "predict",
+        "predict_by_feat",
+        "_predict_by_feat_single",
+        "_bbox_mask_post_process",
+        "_mask_predict_by_feat_single",
+        "parse_dynamic_params",
+    )
+    decoding = InstancePostprocess
+    traced = InstanceNetwork
     gives_masks = True
-
-    def refusals(self, detector: Any) -> list[str]:
-        """Why this detector is not one of the family; empty where it is."""
-        from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
-        from mmdet.models.dense_heads.rtmdet_ins_head import RTMDetInsHead
-
-        head = getattr(detector, "bbox_head", None)
-        if not isinstance(head, RTMDetInsHead):
-            return ["its bbox_head is no RTMDetInsHead"]
-        decoding = ("predict_by_feat", "_predict_by_feat_single", "_bbox_mask_post_process")
-        mask = ("_mask_predict_by_feat_single", "parse_dynamic_params")
-        return [
-            *inherits_unchanged(head, BaseDenseHead, ("predict",)),
-            *inherits_unchanged(head, RTMDetInsHead, (*decoding, *mask)),
-        ]
-
-    def network(self, detector: Any) -> nn.Module:
-        """The part that is traced."""
-        return InstanceNetwork(detector)
-
-    def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
-        """The part that is scripted."""
-        return InstancePostprocess(detector.bbox_head)
-
-    def test_cfg(self, detector: Any) -> Any:
-        """Where the final score threshold and count are set."""
-        return detector.bbox_head.test_cfg

@@ -1,4 +1,4 @@
-"""The last step of most detectors: boxes of the image, and which of them are kept.
+"""The last step of most detectors: scales boxes to the image, and selects those that are given out.
 
 Scripted, and shared by the families. Knows tensors and MMDetection's test_cfg only.
 """
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from vision_research.deploy.errors import ExportError
-from vision_research.deploy.ops.nms import BatchedNms
-from vision_research.deploy.ops.soft_nms import BatchedSoftNms
+from vision_research.ops.nms import BatchedNms
+from vision_research.ops.soft_nms import BatchedSoftNms
 
 _GROUPS = {"iou_threshold", "class_agnostic", "split_thr", "offset"}
 _KINDS: dict[str, tuple[type[nn.Module], set[str]]] = {
@@ -22,14 +22,17 @@ _KINDS: dict[str, tuple[type[nn.Module], set[str]]] = {
 
 
 def build_nms(config: Any) -> nn.Module:
-    """The suppression that a test_cfg names.
+    """Make the suppression that a test_cfg names.
+
+    Args:
+        config: `nms` of a test_cfg.
 
     Returns:
         A module from (N, 4) boxes, (N,) scores, (N,) groups and a limit to the indices of the kept boxes, best score
-        first, and their scores, which some kinds lower.
+        first, and their scores, which soft suppression lowers.
 
     Raises:
-        ExportError: another kind, or an argument that is not known.
+        ExportError: the suppression is of another kind, or an argument is not known.
     """
     options = dict(config)
     kind = options.pop("type", "nms")
@@ -50,19 +53,43 @@ def build_nms(config: Any) -> nn.Module:
 
 
 def to_image(boxes: Tensor, scale_factor: tuple[float, float]) -> Tensor:
-    """(N, 4) boxes from pixels of the network's input to pixels of the image, as MMDetection's `scale_boxes`."""
+    """Scale boxes to the image, as MMDetection's `scale_boxes`.
+
+    Args:
+        boxes: (N, 4) float32, pixels of the network's input.
+        scale_factor: pixels of the network's input per pixel of the image (x, y).
+
+    Returns:
+        (N, 4) float32, pixels of the image.
+    """
     x, y = 1 / scale_factor[0], 1 / scale_factor[1]
     return boxes * torch.tensor([x, y, x, y], dtype=boxes.dtype, device=boxes.device)
 
 
 def divide_to_image(boxes: Tensor, scale_factor: tuple[float, float]) -> Tensor:
-    """As `to_image`, for the heads that divide by the factor, which rounds otherwise."""
+    """Scale boxes to the image as heads do that divide by the factor, which rounds differently from `to_image`.
+
+    Args:
+        boxes: (N, 4) float32, pixels of the network's input.
+        scale_factor: pixels of the network's input per pixel of the image (x, y).
+
+    Returns:
+        (N, 4) float32, pixels of the image.
+    """
     x, y = scale_factor
     return boxes / torch.tensor([x, y, x, y], dtype=boxes.dtype, device=boxes.device)
 
 
 def large_enough(boxes: Tensor, min_size: float) -> Tensor:
-    """(N,) bool: whether both sides of (N, 4) boxes are longer than `min_size`, in their pixels."""
+    """Find boxes with both sides longer than a size.
+
+    Args:
+        boxes: (N, 4) float32, xyxy.
+        min_size: in pixels of the boxes.
+
+    Returns:
+        (N,) bool.
+    """
     return (boxes[:, 2] - boxes[:, 0] > min_size) & (boxes[:, 3] - boxes[:, 1] > min_size)
 
 
@@ -80,14 +107,14 @@ class MulticlassNms(nn.Module):
     def forward(
         self, boxes: Tensor, scores: Tensor, score_thr: float, max_per_img: int, factors: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Keep the best.
+        """Suppress, and keep the best.
 
         Args:
             boxes: (R, 1, 4) float32 where classes share a box, else (R, classes, 4); xyxy.
             scores: (R, classes) float32, without background.
             score_thr: candidates score more than this.
-            max_per_img: that many at most; not positive for all.
-            factors: (R,) float32 that scores are multiplied by, after the threshold.
+            max_per_img: keep at most that many; all where it is not positive.
+            factors: (R,) float32 that scores are multiplied by after the threshold; None for none.
 
         Returns:
             Boxes (N, 4) float32; scores (N,) float32, descending; labels (N,) int64.

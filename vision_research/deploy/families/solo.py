@@ -1,6 +1,7 @@
 """SOLO, Decoupled SOLO and SOLOv2: a mask for each cell of a grid, and matrix NMS.
 
-Traced: backbone, neck and head, up to the scores of all grid cells. Scripted: everything from the choice of cells on.
+Traced are backbone, neck and head, up to the scores of all grid cells. Everything from the choice of cells on is
+scripted. SOLO gives no boxes; the exported module gives the boxes around its masks.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from torch import Tensor, nn
 
 from vision_research.deploy.families.family import Family, inherits_unchanged
 from vision_research.deploy.families.plain_layers import plain_layers
-from vision_research.deploy.ops.masks import mask_boxes, resize_maps
-from vision_research.deploy.ops.matrix_nms import MatrixNms
+from vision_research.ops.masks import mask_boxes, resize_maps
+from vision_research.ops.matrix_nms import MatrixNms
 
 
 class SoloNetwork(nn.Module):
-    """Backbone, neck and head as one module from a tensor to scores and what masks are made of.
+    """Backbone, neck and head as one module from a tensor to scores and the maps that masks are computed from.
 
     Args:
         detector: MMDetection's detector.
-        gives_logits: whether the head leaves it to its `predict_by_feat` to activate the scores (SOLOv2).
+        gives_logits: whether the head activates its scores in `predict_by_feat` (SOLOv2).
     """
 
     def __init__(self, detector: Any, gives_logits: bool) -> None:
@@ -50,21 +51,29 @@ def _cells(maps: Sequence[Tensor]) -> Tensor:
 
 
 def _peaks(scores: Tensor) -> Tensor:
-    """Scores, zero where a neighbour scores more."""
+    """Scores, set to zero where a neighbour scores more."""
     highest = F.max_pool2d(scores, 2, stride=1, padding=1)
     return scores * (highest[:, :, :-1, :-1] == scores)
 
 
 class CellMasks(nn.Module):
-    """SOLO: each cell has its own map."""
+    """SOLO: each cell has a map of its own."""
 
     def forward(self, maps: list[Tensor], cells: Tensor) -> Tensor:
-        """From the (1, cells, h, w) maps of all to the (N, h, w) probabilities of some."""
+        """Compute the masks of cells.
+
+        Args:
+            maps: (1, cells, h, w) float32 of all cells.
+            cells: (N,) int64 indices of cells.
+
+        Returns:
+            (N, h, w) float32 probabilities.
+        """
         return maps[0][0, cells]
 
 
 class CrossedMasks(nn.Module):
-    """Decoupled SOLO: a map for each column and each row of a grid, multiplied.
+    """Decoupled SOLO: the product of the map of a cell's column and the map of its row.
 
     Args:
         head: MMDetection's head.
@@ -84,12 +93,12 @@ class CrossedMasks(nn.Module):
         self.register_buffer("rows", torch.cat(rows))
 
     def forward(self, maps: list[Tensor], cells: Tensor) -> Tensor:
-        """From the (1, columns, h, w) and (1, rows, h, w) maps to the (N, h, w) probabilities of some cells."""
+        """As `CellMasks.forward`, from the (1, columns, h, w) and the (1, rows, h, w) maps."""
         return maps[0][0, self.columns[cells]] * maps[1][0, self.rows[cells]]
 
 
 class KernelMasks(nn.Module):
-    """SOLOv2: each cell has a kernel that all share one feature map for.
+    """SOLOv2: each cell has a kernel, which is applied to one feature map.
 
     Args:
         head: MMDetection's head.
@@ -100,9 +109,9 @@ class KernelMasks(nn.Module):
         self.size = int(head.dynamic_conv_size)
 
     def forward(self, maps: list[Tensor], cells: Tensor) -> Tensor:
-        """From the (1, cells, E) kernels and (1, C, h, w) features to the (N, h, w) probabilities of some cells."""
+        """As `CellMasks.forward`, from the (1, cells, E) kernels and the (1, C, h, w) features."""
         if self.size == 1 and not torch.jit.is_scripting():  # type: ignore[attr-defined]
-            # In a graph: OpenVINO has no convolution whose kernels are computed.
+            # For graphs, because OpenVINO has no convolution with computed kernels.
             rows, columns = maps[1].shape[2:]
             return (maps[0][0, cells] @ maps[1][0].flatten(1)).view(-1, rows, columns).sigmoid()
         kernels = maps[0][0, cells].view(cells.size(0), -1, self.size, self.size)
@@ -114,7 +123,7 @@ class SoloPostprocess(nn.Module):
 
     Args:
         head: MMDetection's head; its grids and test_cfg are read.
-        masks: how masks of cells are made.
+        masks: computes the masks of cells.
     """
 
     def __init__(self, head: Any, masks: nn.Module) -> None:
@@ -136,7 +145,7 @@ class SoloPostprocess(nn.Module):
         """Detect.
 
         Args:
-            maps: (1, cells, classes) scores, then what masks are made of.
+            maps: (1, cells, classes) scores, then the maps that masks are computed from.
             clip: height and width of the image in the network's input.
             scale_factor: not used, masks are resized to the image's size.
             image_size: height and width of the image.
@@ -163,7 +172,7 @@ class SoloPostprocess(nn.Module):
         where = torch.nonzero(above)
         scores, cells, labels = maps[0][0][above], where[:, 0], where[:, 1]
         if torch.jit.is_scripting() and scores.size(0) == 0:  # type: ignore[attr-defined]
-            # No convolution takes no kernels; one that is dropped below stands in.
+            # A convolution needs a kernel; its result is dropped below.
             cells = torch.zeros(1, dtype=torch.int64, device=scores.device)
             return scores, labels, self.masks(maps[1:], cells)[:0]
         probabilities = self.masks(maps[1:], cells)
@@ -179,7 +188,7 @@ class SoloFamily(Family):
     gives_masks = True
 
     def refusals(self, detector: Any) -> list[str]:
-        """Why this detector is not one of the family; empty where it is."""
+        """See `Family.refusals`."""
         from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
 
         head = getattr(detector, "mask_head", None)
@@ -192,11 +201,11 @@ class SoloFamily(Family):
         ]
 
     def network(self, detector: Any) -> nn.Module:
-        """The part that is traced."""
+        """See `Family.network`."""
         return SoloNetwork(detector, gives_logits=hasattr(detector.mask_head, "dynamic_conv_size"))
 
     def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
-        """The part that is scripted."""
+        """See `Family.postprocess`."""
         kind = _kind(detector.mask_head)
         assert kind is not None
         return SoloPostprocess(detector.mask_head, kind[1](detector.mask_head))

@@ -1,6 +1,7 @@
-"""Sparse R-CNN: a fixed number of learnt proposals, refined stage by stage, and no suppression.
+"""Sparse R-CNN: a fixed number of learnt proposals, which are refined stage by stage, without suppression.
 
-Traced: backbone and neck, and the head of each stage. Scripted: the pooling of proposals and the choice of the best.
+Traced are backbone and neck, and the head of each stage. Scripted are the pooling of proposals and the choice of the
+best.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from torch import Tensor, nn
 from vision_research.deploy.families.coders import build_decoder
 from vision_research.deploy.families.detr import FeatureNetwork
 from vision_research.deploy.families.family import Family, inherits_unchanged
-from vision_research.deploy.families.roi import RoiPooling, pooling_refusals
+from vision_research.deploy.families.roi import pooling_refusals
 from vision_research.deploy.families.select import divide_to_image
-from vision_research.deploy.tracing import trace
+from vision_research.deploy.families.tracing import trace
+from vision_research.ops.roi_pooling import RoiPooling
 
 
 class InteractiveHead(nn.Module):
-    """A stage's head, without what masks would need of it.
+    """The head of a stage, without its output for masks.
 
     Args:
         head: MMDetection's DIIHead.
@@ -30,7 +32,15 @@ class InteractiveHead(nn.Module):
         self.head = head
 
     def forward(self, pooled: Tensor, queries: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """From (P, C, rows, columns) and (1, P, C) to (P, channels) logits, (P, 4) deltas and the next queries."""
+        """Classify and refine proposals.
+
+        Args:
+            pooled: (P, C, rows, columns) float32.
+            queries: (1, P, C) float32.
+
+        Returns:
+            (P, channels) logits, (P, 4) deltas and the (1, P, C) queries of the next stage.
+        """
         logits, deltas, queries, _ = self.head(pooled, queries)
         return logits[0], deltas[0], queries
 
@@ -93,7 +103,7 @@ class SparseFamily(Family):
     adds_threshold = True
 
     def refusals(self, detector: Any) -> list[str]:
-        """Why this detector is not one of the family; empty where it is."""
+        """See `Family.refusals`."""
         from mmdet.models.dense_heads import EmbeddingRPNHead
         from mmdet.models.detectors.two_stage import TwoStageDetector
         from mmdet.models.roi_heads import SparseRoIHead, StandardRoIHead
@@ -118,11 +128,11 @@ class SparseFamily(Family):
         return list(dict.fromkeys(reasons))
 
     def network(self, detector: Any) -> nn.Module:
-        """The part that is traced."""
+        """See `Family.network`."""
         return FeatureNetwork(detector)
 
     def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
-        """The part that is scripted; the heads in it are traced on random proposals."""
+        """See `Family.postprocess`; the heads are traced on random proposals."""
         queries = detector.rpn_head.init_proposal_features.weight.detach()[None]
         heads = []
         for head, extractor in zip(detector.roi_head.bbox_head, detector.roi_head.bbox_roi_extractor, strict=True):
@@ -132,9 +142,9 @@ class SparseFamily(Family):
         return SparsePostprocess(detector, heads)
 
     def test_cfg(self, detector: Any) -> Any:
-        """Where the count is set."""
+        """See `Family.test_cfg`."""
         return detector.roi_head.test_cfg
 
     def num_candidates(self, detector: Any) -> int:
-        """One for each proposal and class."""
+        """Return the number of pairs of a proposal and a class."""
         return int(detector.rpn_head.num_proposals * detector.roi_head.bbox_head[-1].num_classes)

@@ -1,7 +1,7 @@
-"""The transformer of a query detector as one module: features and a padding mask in, classes and boxes out.
+"""The transformer of a query detector as one module: from features and a padding mask to classes and boxes.
 
-Runs MMDetection's own encoder, decoder and head. Its own are the padding masks and the sizes of the levels, which
-MMDetection takes from an image's meta data and from tensors; here they follow the features, in a trace as well.
+Runs MMDetection's own encoder, decoder and head. Padding masks and level sizes are computed from the features here,
+because MMDetection takes them from an image's meta data and from tensors, which a trace would turn into constants.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from vision_research.deploy.ops.deformable_attention import on_plain_sizes
+from vision_research.ops.deformable_attention import replace_deformable_attention
 
 
 class QueryTransformer(nn.Module):
@@ -25,22 +25,22 @@ class QueryTransformer(nn.Module):
 
     def __init__(self, detector: Any) -> None:
         super().__init__()
-        # Its layers are copied, since some are replaced, but their weights are shared, and the backbone is left out.
+        # The layers are copied, since some are replaced; their weights are shared, and the backbone is left out.
         kept = {id(tensor): tensor for tensor in (*detector.parameters(), *detector.buffers())}
         left_out = {id(getattr(detector, name, None)): nn.Identity() for name in ("backbone", "neck")}
         self.detector = copy.deepcopy(detector, {**kept, **left_out})
-        on_plain_sizes(self.detector)
+        replace_deformable_attention(self.detector)
         self.deformable = hasattr(detector, "level_embed")
 
     def forward(self, features: list[Tensor], mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Look for objects.
+        """Detect objects.
 
         Args:
-            features: (1, C, h, w) float32 each.
+            features: (1, C, h, w) float32 of each level.
             mask: (1, H, W) float32, 1 where the network's input is padding.
 
         Returns:
-            Class logits (Q, channels) float32; boxes (Q, 4) float32, cx, cy, w, h, in shares of the image.
+            Class logits (Q, channels) float32; boxes (Q, 4) float32, cx, cy, w, h, as fractions of the image.
         """
         masks = [F.interpolate(mask[None], size=feature.shape[-2:])[0].to(torch.bool) for feature in features]
         encoder_inputs, decoder_inputs = (self._levels if self.deformable else self._single)(features, masks)
@@ -51,7 +51,7 @@ class QueryTransformer(nn.Module):
         return logits[-1, 0], boxes[-1, 0]
 
     def _single(self, features: list[Tensor], masks: list[Tensor]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """`DETR.pre_transformer`: the last level alone."""
+        """`DETR.pre_transformer`: uses the last level only."""
         position = self.detector.positional_encoding(masks[-1]).flatten(2).permute(0, 2, 1)
         flat_mask = masks[-1].flatten(1)
         return (
@@ -60,14 +60,14 @@ class QueryTransformer(nn.Module):
         )
 
     def _levels(self, features: list[Tensor], masks: list[Tensor]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """`DeformableDETR.pre_transformer`: all levels, one after another."""
+        """`DeformableDETR.pre_transformer`: concatenates all levels."""
         positions = [
             self.detector.positional_encoding(mask).flatten(2).permute(0, 2, 1) + level.view(1, 1, -1)
             for mask, level in zip(masks, self.detector.level_embed, strict=True)
         ]
         shared = {
             "spatial_shapes": [(feature.shape[2], feature.shape[3]) for feature in features],
-            # Read by mmcv's operator for GPUs alone.
+            # Only mmcv's operator for GPUs reads it.
             "level_start_index": None,
             "valid_ratios": torch.stack([self.detector.get_valid_ratio(mask) for mask in masks], 1),
         }
@@ -80,10 +80,10 @@ class QueryTransformer(nn.Module):
 
 
 def padding_mask(tensor: Tensor, clip: tuple[int, int]) -> Tensor:
-    """Where a network's input is padding.
+    """Mark where a network's input is padding.
 
     Args:
-        tensor: (1, C, H, W), whose size counts.
+        tensor: (1, C, H, W), of which only the size is used.
         clip: height and width of the image in it, top left.
 
     Returns:

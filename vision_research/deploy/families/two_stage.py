@@ -1,7 +1,7 @@
 """Two-stage detectors: MMDetection's RPN, a standard or a cascade RoI head, and any neck.
 
-Traced: backbone, neck and RPN maps; and the box heads on pooled RoIs. Scripted: everything whose counts depend on the
-image, from the choice of proposals to the final suppression. The stages themselves are in `box_stages`.
+Traced are backbone, neck and RPN head, and the box heads on pooled RoIs. Scripted is everything whose counts depend on
+the image, from the choice of proposals to the final suppression. The stages themselves are in `box_stages`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from vision_research.deploy.families.family import Family, inherits_unchanged
 from vision_research.deploy.families.plain_layers import plain_layers
 from vision_research.deploy.families.roi import Proposals, pooling_refusals
 from vision_research.deploy.families.select import MulticlassNms
+from vision_research.deploy.families.shared_head import shared_head
 
 
 class TwoStagePostprocess(nn.Module):
@@ -57,11 +58,20 @@ class TwoStagePostprocess(nn.Module):
     def detect(
         self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """As `forward`, which detectors with masks replace."""
+        """Detect; as `forward`, which detectors with masks replace.
+
+        Args:
+            maps: as for `forward`.
+            clip: as for `forward`.
+            scale_factor: as for `forward`.
+
+        Returns:
+            As `forward`.
+        """
         first = self.num_features + self.num_levels
         features = maps[: self.num_features]
         rois = self.proposals(maps[self.num_features : first], maps[first:], clip)
-        # An exported graph takes no branch on a count, and its layers take no rows; a script's reshapes would not.
+        # The reshapes of a script fail on tensors without rows. Graphs cannot branch on a count, and need not.
         if torch.jit.is_scripting() and rois.size(0) == 0:  # type: ignore[attr-defined]
             return rois, rois.new_zeros(0), rois.new_zeros(0, dtype=torch.int64)
         return self._detect(features, rois, clip, scale_factor)
@@ -112,12 +122,12 @@ class TwoStageNetwork(nn.Module):
 
 
 class TwoStageFamily(Family):
-    """Faster R-CNN, Cascade R-CNN and their like."""
+    """Faster R-CNN, Cascade R-CNN and similar detectors."""
 
     name = "two-stage with RPNHead, a standard, double or cascade RoI head and BBoxHeads (Faster R-CNN, Cascade R-CNN)"
 
     def refusals(self, detector: Any) -> list[str]:
-        """Why this detector is not one of the family; empty where it is."""
+        """See `Family.refusals`."""
         roi_head = getattr(detector, "roi_head", None)
         if getattr(detector, "rpn_head", None) is None or roi_head is None or not hasattr(roi_head, "with_mask"):
             return ["it has no rpn_head with a roi_head"]
@@ -127,22 +137,27 @@ class TwoStageFamily(Family):
         return reasons
 
     def network(self, detector: Any) -> nn.Module:
-        """The part that is traced."""
+        """See `Family.network`."""
         extractor = listed(detector.roi_head.bbox_roi_extractor)[0]
         return TwoStageNetwork(detector, len(extractor.roi_layers))
 
     def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
-        """The part that is scripted; the box heads in it are traced on random RoIs."""
+        """See `Family.postprocess`; the box heads are traced on random RoIs."""
         return TwoStagePostprocess(detector, build_stages(detector.roi_head, outputs[0].size(1)))
 
     def test_cfg(self, detector: Any) -> Any:
-        """Where the final score threshold and count are set."""
+        """See `Family.test_cfg`."""
         return detector.roi_head.test_cfg
 
 
 def build_stages(roi_head: Any, num_channels: int) -> list[BoxStage]:
-    """The stages of an RoI head that `roi_head_refusals` does not refuse, for features of that many channels."""
-    shared = roi_head.shared_head if roi_head.with_shared_head else None
+    """Make the stages of an RoI head that `roi_head_refusals` does not refuse.
+
+    Args:
+        roi_head: MMDetection's RoI head.
+        num_channels: of the feature maps.
+    """
+    shared = shared_head(roi_head)
     extractors, heads = listed(roi_head.bbox_roi_extractor), listed(roi_head.bbox_head)
     if hasattr(roi_head, "reg_roi_scale_factor"):
         scale = float(roi_head.reg_roi_scale_factor)
@@ -197,5 +212,5 @@ def _box_head_refusals(head: Any) -> list[str]:
 
 
 def listed(part: Any) -> list[Any]:
-    """The parts of all stages, of which a standard head has one."""
+    """The parts of all stages as a list; a standard head has one."""
     return list(part) if isinstance(part, nn.ModuleList | list) else [part]

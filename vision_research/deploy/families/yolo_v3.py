@@ -1,6 +1,6 @@
-"""YOLOv3: an anchor head with one map a level, in which boxes, objectness and classes lie side by side.
+"""YOLOv3: an anchor head with one map for each level, which holds boxes, objectness and classes.
 
-Differs from `dense` in ranking the candidates of all levels together, and in a threshold on the objectness as well.
+Differs from `dense` in that candidates of all levels are ranked together, and in a second threshold on the objectness.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vision_research.deploy.errors import ExportError
-from vision_research.deploy.families.dense import BoxSelection, DenseNetwork, best_scores
-from vision_research.deploy.families.family import Family, inherits_unchanged
+from vision_research.deploy.families.box_head import BoxHeadFamily
+from vision_research.deploy.families.dense import BoxSelection, best_scores
 from vision_research.deploy.families.priors import build_priors
 from vision_research.deploy.families.select import to_image
 
@@ -67,28 +67,10 @@ class YoloV3Postprocess(BoxSelection):
         return torch.cat([centres - halves, centres + halves], dim=-1)
 
 
-class YoloV3Family(Family):
+class YoloV3Family(BoxHeadFamily):
     """YOLOv3."""
 
     name = "YOLOV3Head (YOLOv3)"
-
-    def refusals(self, detector: Any) -> list[str]:
-        """Why this detector is not one of the family; empty where it is."""
-        from mmdet.models.dense_heads import YOLOV3Head
-
-        head = getattr(detector, "bbox_head", None)
-        if not isinstance(head, YOLOV3Head):
-            return ["its bbox_head is no YOLOV3Head"]
-        return inherits_unchanged(head, YOLOV3Head, ("predict", "predict_by_feat", "_bbox_post_process"))
-
-    def network(self, detector: Any) -> nn.Module:
-        """The part that is traced."""
-        return DenseNetwork(detector)
-
-    def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
-        """The part that is scripted."""
-        return YoloV3Postprocess(detector.bbox_head)
-
-    def test_cfg(self, detector: Any) -> Any:
-        """Where the final score threshold and count are set."""
-        return detector.bbox_head.test_cfg
+    head = "YOLOV3Head"
+    methods = ("predict", "predict_by_feat", "_bbox_post_process")
+    decoding = YoloV3Postprocess

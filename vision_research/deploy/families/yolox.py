@@ -1,6 +1,6 @@
-"""YOLOX: an anchor-free head whose decoding is its own, with an objectness map beside the classes.
+"""YOLOX: an anchor-free head with a decoding of its own, and an objectness map beside the classes.
 
-Differs from `dense` in keeping the best class of each prior only, and in its threshold, which keeps equality.
+Differs from `dense` in that only the best class of each prior is kept, and in that a score equal to the threshold is.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vision_research.deploy.families.dense import DenseNetwork
-from vision_research.deploy.families.family import Family, inherits_unchanged
+from vision_research.deploy.families.box_head import BoxHeadFamily
 from vision_research.deploy.families.priors import build_priors
 from vision_research.deploy.families.select import build_nms, divide_to_image
 
@@ -75,28 +74,10 @@ def _flatten(maps: list[Tensor], channels: int) -> Tensor:
     return torch.cat(flat)
 
 
-class YoloxFamily(Family):
+class YoloxFamily(BoxHeadFamily):
     """YOLOX."""
 
     name = "YOLOXHead (YOLOX)"
-
-    def refusals(self, detector: Any) -> list[str]:
-        """Why this detector is not one of the family; empty where it is."""
-        from mmdet.models.dense_heads.yolox_head import YOLOXHead
-
-        head = getattr(detector, "bbox_head", None)
-        if not isinstance(head, YOLOXHead):
-            return ["its bbox_head is no YOLOXHead"]
-        return inherits_unchanged(head, YOLOXHead, ("predict", "predict_by_feat", "_bbox_decode", "_bbox_post_process"))
-
-    def network(self, detector: Any) -> nn.Module:
-        """The part that is traced."""
-        return DenseNetwork(detector)
-
-    def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
-        """The part that is scripted."""
-        return YoloxPostprocess(detector.bbox_head)
-
-    def test_cfg(self, detector: Any) -> Any:
-        """Where the final score threshold is set."""
-        return detector.bbox_head.test_cfg
+    head = "YOLOXHead"
+    methods = ("predict", "predict_by_feat", "_bbox_decode", "_bbox_post_process")
+    decoding = YoloxPostprocess

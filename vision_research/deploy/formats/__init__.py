@@ -1,1 +1,1 @@
-"""How the file of each format is written: a module each. What a format needs installed is imported within functions."""
+"""The formats of exported models: a folder each, with its entry, its writer and its runner."""

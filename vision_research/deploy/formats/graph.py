@@ -1,4 +1,4 @@
-"""From a detector to an `ExportedProgram` of torch, which the graph formats are written from."""
+"""Makes the `ExportedProgram` of a detector, from which the graph formats are written."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from vision_research.deploy.detector import build_graph
+from vision_research.deploy.build.detector import build_graph
+from vision_research.deploy.build.preprocess import Preprocess
 from vision_research.deploy.errors import ExportError
 from vision_research.deploy.formats.job import Job
-from vision_research.deploy.ops.computed_sizes import ComputedSizes
-from vision_research.deploy.preprocess import Preprocess
+from vision_research.ops.computed_sizes import ComputedSizes
 
-# Of an image: larger than what a camera makes.
+# Limit of an image's side: larger than camera images.
 _LARGEST_SIDE = 16384
 
 
@@ -28,10 +28,13 @@ def export_program(job: Job, substitutes: Mapping[type, Callable[[Any], nn.Modul
 
     Args:
         job: what to export.
-        substitutes: for a class of module within the postprocessing, what is put in its place.
+        substitutes: for a class of module within the postprocessing, what makes its replacement.
+
+    Returns:
+        The program.
 
     Raises:
-        ExportError: torch cannot follow the detector's code; the message holds torch's reason.
+        ExportError: torch cannot trace the detector's code; the message holds torch's reason.
     """
     example = job.inputs_for(job.images[0])
     with _quiet(), torch.no_grad(), ComputedSizes():
@@ -39,7 +42,7 @@ def export_program(job: Job, substitutes: Mapping[type, Callable[[Any], nn.Modul
         try:
             return torch.export.export(module, (example,), dynamic_shapes=(_free_sides(job, example),), strict=False)
         except Exception as error:
-            # torch.export has no common class for what it cannot follow.
+            # torch.export has no common exception class for code that it cannot trace.
             reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
             raise ExportError(
                 f"torch.export cannot follow {type(job.detector).__name__}: {reason} {_way_out(job)}"
@@ -47,7 +50,7 @@ def export_program(job: Job, substitutes: Mapping[type, Callable[[Any], nn.Modul
 
 
 def _way_out(job: Job) -> str:
-    """What to type: a size that is fixed, where it is not, leaves the graph less to compute."""
+    """What to type: with a fixed size, where it is not fixed, the graph computes no sizes."""
     script = "export=torchscript, which is traced and scripted instead"
     if job.spec.canvas is not None:
         return f"Type {script}."
@@ -58,7 +61,7 @@ def _way_out(job: Job) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Hide MMDetection's deprecated calls, and the whole graph, which torch logs and prints where it cannot follow."""
+    """Hide warnings of MMDetection's deprecated calls, and the whole graph, which torch prints when it fails."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -70,7 +73,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _free_sides(job: Job, example: Tensor) -> dict[int, Any]:
-    """Which dimensions of the input are free, and between which bounds."""
+    """The dimensions of the input that are not fixed, with their bounds."""
     first = 0 if job.form.batch == 1 else 1
     if job.form.preprocess:
         return {first + axis: Dim(name, min=1, max=_LARGEST_SIDE) for axis, name in enumerate(("height", "width"))}

@@ -1,4 +1,4 @@
-"""What the writer of a format is given."""
+"""What the writer of a format gets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vision_research.deploy.detector import Form
-from vision_research.deploy.input_spec import InputSpec
-from vision_research.deploy.preprocess import Preprocess
+from vision_research.deploy.build.form import Form
+from vision_research.deploy.build.input_spec import InputSpec
+from vision_research.deploy.build.preprocess import Preprocess
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Job:
     Attributes:
         detector: built by MMDetection, weights loaded, on the CPU.
         spec: its preprocessing.
-        form: what the artifact takes and gives; int8 is a matter of the format, its form is in fp32.
-        precision: as asked.
-        gives_masks: whether masks come with the boxes.
-        images: (H, W, 3) uint8 BGR; the first is traced on, all are calibrated on.
-        written: what one format leaves for the next: the ONNX file, which OpenVINO and TensorRT read.
+        form: what the artifact takes and gives. Its precision is fp32 for int8, which the writer applies.
+        precision: the precision asked for.
+        gives_masks: whether the detector gives masks.
+        images: (H, W, 3) uint8 BGR; the first is used for tracing, all for calibration.
+        written: files that a later format reuses: the ONNX file, which OpenVINO and TensorRT are converted from.
     """
 
     detector: Any
@@ -40,18 +40,18 @@ class Job:
 
     @property
     def input_name(self) -> str:
-        """Of the one input."""
+        """Name of the one input."""
         single = "image" if self.form.preprocess else "tensor"
         return single if self.form.batch == 1 else f"{single}s"
 
     @property
     def output_names(self) -> list[str]:
-        """In their order."""
+        """Names of the outputs, in their order."""
         names = ["boxes", "scores", "labels"]
         return names + ["masks"] * self.gives_masks + ["counts"] * (self.form.batch != 1)
 
     def inputs_for(self, image: NDArray[np.uint8]) -> Tensor:
-        """What the artifact takes, for one image; in a batch, as often as it takes."""
+        """The artifact's input for an (H, W, 3) uint8 BGR image; a batch holds it as often as the batch needs."""
         taken = torch.from_numpy(image)
         if not self.form.preprocess:
             with torch.no_grad():

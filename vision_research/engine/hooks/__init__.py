@@ -1,1 +1,1 @@
-"""MMEngine hooks, one idea each. Import the module of a hook, or `vision_research.engine.registered` for all."""
+"""MMEngine hooks, one file each; importing the file registers its hook."""

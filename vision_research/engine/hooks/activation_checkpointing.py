@@ -1,4 +1,4 @@
-"""Trades time for memory: activations of the backbone's stages are computed again in the backward pass, not kept."""
+"""Activation checkpointing, which takes more time and less memory: the backward pass computes activations again."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from operator import attrgetter
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
+
+from vision_research.engine.distributed import detector_of
 
 
 @HOOKS.register_module()
 class ActivationCheckpointingHook(Hook):
     """Checkpoint the activations of some modules, with the results of plain training to the last bit.
 
-    MMEngine's own `activation_checkpointing` runs every batch norm twice a step and so counts each batch twice in its
-    running statistics; here the second run leaves them alone. Works under DDP (non-reentrant checkpointing).
+    MMEngine's own `activation_checkpointing` runs every batch norm twice a step, so that each batch counts twice in the
+    running statistics; here the second run does not update them. It works under DDP (non-reentrant checkpointing).
 
     Args:
-        modules: dotted names in the detector; None takes the stages of the backbone, its children that are
-            `nn.Sequential`.
+        modules: dotted names in the detector; None means the stages of the backbone (its `nn.Sequential` children).
     """
 
     priority = "NORMAL"
@@ -34,12 +34,12 @@ class ActivationCheckpointingHook(Hook):
         self.modules = modules
 
     def before_train(self, runner: Any) -> None:
-        """Wrap the modules, after EMA has made its copy of the model.
+        """Wrap the modules, after EMA has copied the model.
 
         Raises:
             ValueError: no stage was found.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = detector_of(runner)
         names = list(self.modules) if self.modules is not None else _stages(model)
         if not names:
             raise ValueError(
@@ -70,9 +70,9 @@ def _checkpointed(module: nn.Module, forward: Callable[..., Any]) -> Callable[..
 
 @contextmanager
 def _frozen_statistics(module: nn.Module) -> Iterator[None]:
-    """Let batch norms normalise by the batch, but not learn from it.
+    """Keep batch norms from updating their running statistics inside of the block.
 
-    Taking the statistics away would change what autograd saves, which checkpointing checks; momentum 0 does not.
+    Momentum 0 does this. Removing the statistics would change what autograd saves, which checkpointing checks.
     """
     norms = [norm for norm in module.modules() if isinstance(norm, _BatchNorm) and norm.track_running_stats]
     momenta = [norm.momentum for norm in norms]

@@ -1,4 +1,4 @@
-"""Lays weights and images out channels last, which convolutions on tensor cores and in oneDNN like better."""
+"""Stores weights and images channels last, which makes convolutions on tensor cores and in oneDNN faster."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
+from vision_research.engine.distributed import detector_of
+
 
 @HOOKS.register_module()
 class ChannelsLastHook(Hook):
-    """Turn the model, and the images on their way into the backbone, to `torch.channels_last`.
+    """Convert the model, and the images that enter the backbone, to `torch.channels_last`.
 
-    Layout only: shapes, names in checkpoints and the mathematics stay. The order of sums does not, and so the last
-    bits; nor do the elements that a dropout of the same seed drops.
+    Only the memory layout changes, not shapes or names in checkpoints. Sums are computed in another order, which
+    changes the last bits, and dropout with the same seed drops other elements.
     """
 
-    # Before EMAHook (49) makes its copy of the model.
+    # Before EMAHook (49) copies the model.
     priority = "HIGH"
 
     def before_run(self, runner: Any) -> None:
-        """Convert before weights are initialised or loaded: both write into the tensors that are there."""
+        """Convert before weights are initialised or loaded, which both write into the existing tensors."""
         wrapped = is_model_wrapper(runner.model)
-        model = runner.model.module if wrapped else runner.model
+        model = detector_of(runner)
         model.to(memory_format=torch.channels_last)
         model.backbone.register_forward_pre_hook(_images_channels_last)
         if wrapped:
-            # DDP laid its gradient buckets out when it was made; strides that changed since cost a copy in every step.
+            # DDP laid out its gradient buckets when it was built; with other strides now, every step would copy them.
             runner.model = None
             gc.collect()
             runner.model = runner.wrap_model(runner.cfg.get("model_wrapper_cfg"), model)

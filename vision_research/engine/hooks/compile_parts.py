@@ -9,26 +9,26 @@ from typing import Any
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from torch._dynamo.exc import TorchDynamoException
 
+from vision_research.engine.distributed import detector_of
 from vision_research.engine.events import record_event
 
 
 @HOOKS.register_module()
 class CompilePartsHook(Hook):
-    """`torch.compile` for backbone and neck, in place, so that names in checkpoints stay as they are.
+    """Compile backbone and neck with `torch.compile`, in place, so that names in checkpoints do not change.
 
-    Heads are left alone: their assigners and post-processing depend on the number of boxes, break the graph at every
-    turn, and recompile for every image. If the compiler fails, the part goes on uncompiled: an error in the log and a
-    `compile_failed` event say so.
+    Heads are not compiled: their assigners and post-processing depend on the number of boxes, so they break the graph
+    often and recompile for every image. A part whose compilation fails runs uncompiled; the hook logs an error and
+    records a `compile_failed` event.
 
     Args:
-        parts: attributes of the detector; those that it lacks are passed over.
-        backend: of torch.compile.
-        mode: of torch.compile, such as `max-autotune`.
-        dynamic: whether to compile for changing image sizes; None lets torch find out at the second size.
+        parts: attributes of the detector; those that it lacks are skipped.
+        backend: argument of torch.compile.
+        mode: argument of torch.compile, such as `max-autotune`.
+        dynamic: whether to compile for changing image sizes; None lets torch decide at the second size.
     """
 
     priority = "NORMAL"
@@ -45,12 +45,12 @@ class CompilePartsHook(Hook):
         self._reported = False
 
     def before_train(self, runner: Any) -> None:
-        """Compile; the work is done at the first call.
+        """Mark the parts for compilation, which happens at their first call.
 
         Raises:
             ValueError: the detector has none of the parts.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = detector_of(runner)
         modules = {name: part for name in self.parts if isinstance(part := getattr(model, name, None), torch.nn.Module)}
         if not modules:
             raise ValueError(f"{type(model).__name__} has none of the parts to compile: {', '.join(self.parts)}")
@@ -59,10 +59,8 @@ class CompilePartsHook(Hook):
             module._compiled_call_impl = _with_fallback(module, name, runner)
         runner.logger.info("torch.compile for %s; the first iterations are slow", ", ".join(modules))
 
-    def after_train_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
-    ) -> None:
-        """Report once how well it went."""
+    def after_train_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
+        """Log the number of graphs and graph breaks once."""
         if self._reported:
             return
         self._reported = True
@@ -82,10 +80,10 @@ def _with_fallback(module: torch.nn.Module, name: str, runner: Any) -> Callable[
             return compiled(*args, **kwargs)
         except TorchDynamoException as error:
             module._compiled_call_impl = None
-            # "backend='inductor' raised:" and, on the next line, what.
+            # The first line is "backend='inductor' raised:", the second one the error.
             reason = " ".join(str(error).strip().splitlines()[:2])
             runner.logger.error(
-                "torch.compile of %s failed; it goes on uncompiled. %s: %s", name, type(error).__name__, reason
+                "torch.compile of %s failed; it runs uncompiled. %s: %s", name, type(error).__name__, reason
             )
             record_event(Path(runner.work_dir), "compile_failed", part=name, reason=reason)
             return module(*args, **kwargs)

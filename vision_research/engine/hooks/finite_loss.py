@@ -1,4 +1,4 @@
-"""Stops a training whose loss is no longer a number, and keeps it from saving the weights that came of it."""
+"""Stops a training whose loss is NaN or infinite, before it saves the weights that result from it."""
 
 from __future__ import annotations
 
@@ -8,27 +8,21 @@ from typing import Any
 
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
 from vision_research.config.errors import UserError
-from vision_research.engine.branches import samples_of
+from vision_research.engine.data_batch import data_samples
+from vision_research.engine.distributed import detector_of
 
 
 class NonFiniteLossError(UserError):
-    """A loss was NaN or infinite.
+    """A loss was NaN or infinite; iteration and epoch in the message count from 1.
 
     Attributes:
-        iteration: the first one with such a loss, counted from 1 as in the log.
-        epoch: counted from 1.
-        losses: every term of the loss as logged.
-        image_names: paths of the images in the batch, as in the annotation file's folder.
+        image_names: paths of the images in the batch.
     """
 
     def __init__(self, iteration: int, epoch: int, losses: dict[str, float], image_names: list[str]) -> None:
-        self.iteration = iteration
-        self.epoch = epoch
-        self.losses = losses
         self.image_names = image_names
         terms = ", ".join(f"{name}={value:g}" for name, value in losses.items())
         images = "\n  ".join(image_names) or "(the batch does not say)"
@@ -46,11 +40,11 @@ class NonFiniteWeightsError(UserError):
 
 @HOOKS.register_module()
 class FiniteLossHook(Hook):
-    """Check the loss of every iteration, at no cost.
+    """Check the loss of every iteration, and the weights of every checkpoint.
 
-    `RuntimeInfoHook` (VERY_HIGH) has copied the loss to the host already, for the log; this reads that copy. Each rank
-    knows its own loss only, and a rank with a finite one may reach its checkpoint before it hears of another's NaN,
-    whose gradient is in its weights by then. So what is saved is checked too, once a checkpoint.
+    `RuntimeInfoHook` (VERY_HIGH) has already copied the loss to the host for the log; reading that copy costs nothing.
+    A rank knows its own loss only. If the loss of another rank is NaN, the weights of this rank are NaN as well after
+    the step, and it may save a checkpoint before the other one fails.
     """
 
     # After RuntimeInfoHook (10), before EMAHook (49), the log (60) and the checkpoint (90).
@@ -61,6 +55,12 @@ class FiniteLossHook(Hook):
     ) -> None:
         """Check the losses of this iteration.
 
+        Args:
+            runner: MMEngine's runner.
+            batch_idx: not used.
+            data_batch: the batch, whose images the error names.
+            outputs: the logged losses; only their names are used.
+
         Raises:
             NonFiniteLossError: one of them is NaN or infinite.
         """
@@ -70,27 +70,26 @@ class FiniteLossHook(Hook):
         }
         if all(map(math.isfinite, losses.values())):
             return
-        raise NonFiniteLossError(runner.iter + 1, runner.epoch + 1, losses, _image_names(data_batch))
+        paths = [getattr(sample, "img_path", None) for sample in data_samples(data_batch)]
+        images = [str(Path(path)) for path in paths if path]
+        raise NonFiniteLossError(runner.iter + 1, runner.epoch + 1, losses, images)
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Refuse to save weights that are not finite.
+        """Check the weights.
+
+        Args:
+            runner: MMEngine's runner.
+            checkpoint: what will be saved.
 
         Raises:
             NonFiniteWeightsError: some are NaN or infinite.
         """
-        # Parameters only: a buffer may hold infinities by design, as attention masks do.
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        names = [name for name, _ in model.named_parameters() if name in checkpoint["state_dict"]]
+        # Only parameters: buffers such as attention masks may hold infinities by design.
+        names = [name for name, _ in detector_of(runner).named_parameters() if name in checkpoint["state_dict"]]
         bad = [name for name in names if not checkpoint["state_dict"][name].isfinite().all()]
         if bad:
             raise NonFiniteWeightsError(
                 f"{len(bad)} of {len(names)} parameters are not finite at iteration {runner.iter + 1} "
-                f"(first: {bad[0]}): no checkpoint was written. Go on from the one before with a lower schedule.lr, or "
-                "with schedule.clip_grad=10."
+                f"(first: {bad[0]}): no checkpoint was written. Resume from the checkpoint before with a lower "
+                "schedule.lr, or with schedule.clip_grad=10."
             )
-
-
-def _image_names(data_batch: Any) -> list[str]:
-    """Return the paths that the samples carry."""
-    samples = samples_of(data_batch) if isinstance(data_batch, dict) else []
-    return [str(Path(path)) for sample in samples if (path := getattr(sample, "img_path", None))]

@@ -1,4 +1,4 @@
-"""Ends a training on request: on one iteration that all ranks agree on, with a checkpoint to go on from."""
+"""Stops a training on request, at an iteration that all ranks agree on, and saves a checkpoint to resume from."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from mmengine import dist
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.registry import HOOKS
 
-from vision_research.engine.loader_workers import shield_workers
+from vision_research.engine.loader_workers import protect_workers
 from vision_research.engine.stop_signal import stop_signal
 from vision_research.work_dir import WorkDir, write_atomic
 
 
 class TrainingStopped(BaseException):
-    """The training ended because it was asked to. Not an error: like KeyboardInterrupt it passes `except Exception`."""
+    """The training was stopped on request; like KeyboardInterrupt, `except Exception` does not catch it."""
 
 
 @HOOKS.register_module()
 class GracefulStopHook(Hook):
     """Stop at the end of an iteration when the work_dir holds `stop_request`, or a rank got SIGTERM or SIGINT.
 
-    One rank that leaves alone would hang the others in their next all-reduce. So each iteration starts an all-reduce
-    of the wish to stop, and reads the one of the iteration before, which is long done: the cost is one small message
-    in the background, and a stop is one iteration late.
+    All ranks have to stop at the same iteration, or the others would wait forever in their next all-reduce. So each
+    iteration starts an all-reduce of a flag, and reads the result of the iteration before, which has arrived by then.
+    This costs one small message in the background, and a stop comes one iteration late.
 
         iteration      n-1        n              n+1
-        rank 0         send 0     send 1 (file)  reads 1: save, leave
-        rank 1         send 0     send 0         reads 1: leave
+        rank 0         send 0     send 1 (file)  reads 1: save, stop
+        rank 1         send 0     send 0         reads 1: stop
 
-    A validation runs to its end first: with EMA it works on swapped weights, which must not be saved.
+    A validation is finished first: with EMA it uses swapped weights, which must not be saved.
 
     Args:
-        check_interval: iterations between two looks; the same on all ranks.
+        check_interval: iterations between two checks; the same on all ranks.
     """
 
     # After the scheduler's step and MMEngine's own checkpoint of the same iteration.
@@ -47,7 +47,7 @@ class GracefulStopHook(Hook):
         self._stop_checkpoint: Path | None = None
 
     def before_run(self, runner: Any) -> None:
-        """Keep the signals from the workers of the validation; the training loops shield their own.
+        """Make workers of the validation ignore stop signals; the training loops do so for their own.
 
         Raises:
             ValueError: the run has no CheckpointHook to save with.
@@ -57,26 +57,24 @@ class GracefulStopHook(Hook):
                 "GracefulStopHook saves with the settings of CheckpointHook: keep `checkpoint` in default_hooks"
             )
         if runner.val_loop is not None:
-            shield_workers(runner.val_dataloader)
+            protect_workers(runner.val_dataloader)
 
-    def after_train_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
-    ) -> None:
-        """Look for a request; on an agreed stop save and leave.
+    def after_train_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
+        """Check for a request; save and stop if the ranks agreed to.
 
         Raises:
             TrainingStopped: on all ranks, in the same iteration.
         """
         if not self.every_n_train_iters(runner, self.check_interval):
             return
-        if self._agreed(self._wanted(runner)):
+        if self._has_agreed_stop(_is_requested(runner)):
             path = save_now(runner, runner.iter + 1)
-            # No rank may leave before the checkpoint is whole.
+            # No rank may stop before the checkpoint is complete.
             dist.barrier()
             raise TrainingStopped(f"stopped as asked after iteration {runner.iter + 1}; saved {path}")
 
     def after_train_epoch(self, runner: Any) -> None:
-        """Delete the checkpoint of an earlier stop once the epoch's own has been written."""
+        """Delete the checkpoint of an earlier stop once that of the epoch has been written."""
         last = runner.message_hub.get_info("last_ckpt")
         if self._stop_checkpoint is not None and last is not None and Path(last) != self._stop_checkpoint:
             if dist.is_main_process():
@@ -84,44 +82,45 @@ class GracefulStopHook(Hook):
             self._stop_checkpoint = None
 
     def before_train(self, runner: Any) -> None:
-        """Remember the checkpoint that an epoch-based run resumed from, if a stop had made it."""
+        """Remember the checkpoint that an epoch-based run resumed from, if a stop had saved it."""
         hook = _checkpoint_hook(runner)
         resumed_from = runner.message_hub.get_info("last_ckpt")
         if hook.by_epoch and resumed_from is not None and Path(resumed_from).name.startswith("iter_"):
             self._stop_checkpoint = Path(hook.out_dir) / Path(resumed_from).name
 
-    def _wanted(self, runner: Any) -> bool:
-        if stop_signal() is not None:
-            return True
-        return dist.is_main_process() and WorkDir(Path(runner.work_dir)).stop_request.exists()
-
-    def _agreed(self, wanted: bool) -> bool:
+    def _has_agreed_stop(self, is_requested: bool) -> bool:
         if dist.get_world_size() == 1:
-            return wanted
+            return is_requested
         agreed = False
         if self._pending is not None:
             flag, work = self._pending
             work.wait()
             agreed = bool(flag.item())
-        flag = torch.tensor(float(wanted), device=dist.get_comm_device())
+        flag = torch.tensor(float(is_requested), device=dist.get_comm_device())
         self._pending = flag, torch.distributed.all_reduce(flag, async_op=True)
         return agreed
 
 
+def _is_requested(runner: Any) -> bool:
+    if stop_signal() is not None:
+        return True
+    return dist.is_main_process() and WorkDir(Path(runner.work_dir)).stop_request.exists()
+
+
 def save_now(runner: Any, num_iters: int) -> Path:
-    """Save a checkpoint to go on from, between two iterations; return its path.
+    """Save a checkpoint to resume from, and return its path.
 
     Args:
-        runner: MMEngine's.
-        num_iters: iterations done. Inside of an `after_train_iter` that is one more than the runner says.
+        runner: MMEngine's runner.
+        num_iters: iterations done; within `after_train_iter` one more than `runner.iter`.
     """
     hook = _checkpoint_hook(runner)
     path = Path(hook.out_dir) / f"iter_{num_iters}.pth"
-    runner.logger.info("Saving %s to go on from", path)
+    runner.logger.info("Saving %s to resume from", path)
     if not hook.by_epoch and num_iters == runner.iter + 1:
         hook._save_checkpoint(runner)
         return path
-    # Named by iteration and kept out of `keep_ckpt_ids`, whose numbers are epochs; deleted after the epoch's own.
+    # It is named by iteration, so it must not enter `keep_ckpt_ids`, which holds epochs.
     runner.message_hub.update_info("last_ckpt", str(path))
     meta = {"epoch": runner.epoch, "iter": num_iters}
     backend_args = {"backend_args": hook.backend_args}

@@ -1,19 +1,20 @@
-"""YOLOX's last stage: an L1 loss on the boxes is added when the strong augmentation ends."""
+"""Adds an L1 loss on the boxes when the strong augmentation ends, as YOLOX does."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
+
+from vision_research.engine.distributed import detector_of
 
 
 @HOOKS.register_module()
 class L1LossHook(Hook):
     """Set `bbox_head.use_l1` from `switch_at` on.
 
-    MMDetection's `YOLOXModeSwitchHook` does this together with a pipeline switch of its own kind, and by epoch only.
+    MMDetection's `YOLOXModeSwitchHook` does this by epoch only, and together with a pipeline switch of its own.
 
     Args:
         switch_at: epochs (or iterations) done before the loss is added.
@@ -31,15 +32,15 @@ class L1LossHook(Hook):
         if self.by_epoch and runner.epoch >= self.switch_at:
             _use_l1(runner)
 
-    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+    def before_train_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
         """Add the loss from an iteration on."""
         if not self.by_epoch and runner.iter >= self.switch_at:
             _use_l1(runner)
 
 
 def _use_l1(runner: Any) -> None:
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    # A tracker has its detector inside.
+    model = detector_of(runner)
+    # A tracker contains its detector.
     head = getattr(model, "detector", model).bbox_head
     if not hasattr(head, "use_l1"):
         raise ValueError(f"{type(head).__name__} has no L1 loss to add; L1LossHook is for YOLOX")

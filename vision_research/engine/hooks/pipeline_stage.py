@@ -1,4 +1,4 @@
-"""Two-stage augmentation: from one epoch or iteration on, training images come through another pipeline."""
+"""Two-stage augmentation: from some epoch or iteration on, training images go through another pipeline."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from vision_research.engine.loader_workers import restart_workers
 
 @HOOKS.register_module()
 class PipelineStageHook(Hook):
-    """Give every data set under the training loader a new pipeline at `switch_at`.
+    """Replace the pipeline of every data set of the training loader at `switch_at`.
 
-    Wrappers (Repeat, Concat, ClassBalanced, MultiImageMix, sliced) are walked down to the data sets that load files.
-    MMDetection's own `PipelineSwitchHook` sets an attribute on the outermost wrapper, which no wrapper reads.
+    This includes the data sets inside of wrappers (Repeat, Concat, ClassBalanced, MultiImageMix, sliced). MMDetection's
+    `PipelineSwitchHook` sets an attribute of the outermost wrapper, which no wrapper reads.
 
     Args:
-        switch_at: number of epochs (or iterations) done before the new pipeline takes over, as `switch_epoch` in
-            MMDetection: 8 of 10 means that the last two use it.
+        switch_at: epochs (or iterations) before the switch: with 8 of 10 epochs, the last two use the new pipeline.
         by_epoch: whether `switch_at` counts epochs; else iterations.
         pipeline: transforms of the second stage, from loading to packing.
     """
@@ -37,19 +36,17 @@ class PipelineStageHook(Hook):
         self._switched = False
 
     def before_train(self, runner: Any) -> None:
-        """Switch at once in an iteration-based run that resumes after the switch."""
+        """Switch in an iteration-based run that resumes after the switch."""
         if not self.by_epoch and runner.iter >= self.switch_at:
             self._switch(runner, num_done=runner.iter)
 
     def before_train_epoch(self, runner: Any) -> None:
-        """Switch before the first epoch of the second stage, or before the one that a later resume starts with."""
+        """Switch before the first epoch of the second stage, or before the first epoch after a later resume."""
         if self.by_epoch and runner.epoch >= self.switch_at:
             self._switch(runner, num_done=0)
 
-    def after_train_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
-    ) -> None:
-        """Switch before the first batch of the second stage is asked for."""
+    def after_train_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
+        """Switch before the first batch of the second stage is loaded."""
         if not self.by_epoch and runner.iter + 1 >= self.switch_at:
             self._switch(runner, num_done=runner.iter + 1)
 
@@ -68,17 +65,17 @@ class PipelineStageHook(Hook):
 
 
 def switch_pipelines(dataset: Any, pipeline: list[dict[str, Any]]) -> list[str]:
-    """Put `pipeline` in the place of the transforms of every data set under `dataset`.
+    """Replace the transforms of a data set, or of all data sets that it wraps.
 
     Args:
-        dataset: what a data loader reads, wrapped or not.
+        dataset: a built data set, changed in place.
         pipeline: transforms from loading to packing; built once for every data set.
 
     Returns:
-        One line for each change: the data set, its transforms before and after.
+        A line for each change: the data set, its transforms before and after.
 
     Raises:
-        ValueError: nothing was changed; the training would silently go on as before.
+        ValueError: nothing was changed.
     """
     changes = [
         change for node in datasets_with_transforms(dataset) if (change := _set_pipeline(node, pipeline)) is not None
@@ -92,14 +89,14 @@ def switch_pipelines(dataset: Any, pipeline: list[dict[str, Any]]) -> list[str]:
 
 
 def datasets_with_transforms(dataset: Any) -> Iterator[Any]:
-    """Yield the data sets that have transforms: the leaves first, then wrappers that mix their images.
+    """Yield the data sets that have transforms: first those that are wrapped, then the wrappers that mix their images.
 
     Raises:
-        TypeError: a data set has none, and wraps none that could have.
+        TypeError: a data set has no transforms and wraps no data set.
     """
     inner = getattr(dataset, "datasets", None)
     if inner is None:
-        # `_dataset` is MMEngine's `_SlicedDataset` (num_batch_per_epoch), which passes on every other attribute.
+        # MMEngine's `_SlicedDataset` (num_batch_per_epoch) has `_dataset`, and forwards every other attribute.
         one = vars(dataset).get("_dataset", vars(dataset).get("dataset"))
         inner = [] if one is None else [one]
     for child in inner:
@@ -113,7 +110,7 @@ def datasets_with_transforms(dataset: Any) -> Iterator[Any]:
 def _set_pipeline(dataset: Any, pipeline: list[dict[str, Any]]) -> str | None:
     before = dataset.pipeline
     if hasattr(dataset, "pipeline_types"):
-        # MultiImageMixDataset: the data set inside now does the whole of it, from loading to packing.
+        # MultiImageMixDataset: the wrapped data set now applies the whole pipeline.
         dataset.pipeline, dataset.pipeline_types = [], []
     else:
         dataset.pipeline = Compose(pipeline)

@@ -1,4 +1,4 @@
-"""Shows a training as one live line on a terminal; the log goes on above it."""
+"""Shows a training as a progress bar on a terminal, below the log."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-# The lines that the bar replaces: those that MMEngine's LogProcessor writes every few iterations carry an ETA; the one
-# with the result of a validation does not, and stays.
+# The lines that the bar replaces: those with an ETA, which MMEngine's LogProcessor writes every few iterations. The
+# line with the result of a validation has none, and is printed.
 _PROGRESS_LINE = re.compile(r"^(Epoch|Iter)\((train|val)\).*\beta: ")
 _REFRESH_S = 0.1
 
 
 @HOOKS.register_module()
 class ProgressHook(Hook):
-    """One progress bar on rank 0's terminal with loss, lr, images/s and time left; nothing where there is no terminal.
+    """A progress bar on rank 0's terminal with loss, lr, images/s and time left; nothing if stdout is no terminal.
 
-    Everything is drawn by the training thread: with a drawing thread, a loader worker could be forked while that one
-    holds the console's lock, and hang. The log file keeps every line.
+    The training thread draws it. With a drawing thread, a loader worker could be forked while that thread holds the
+    console's lock, and hang. The log file still gets every line.
     """
 
-    # Reads what all others have written; must not come after GracefulStopHook, which raises.
+    # After the hooks whose values it shows, and before GracefulStopHook, which raises.
     priority = "VERY_LOW"
 
     def __init__(self) -> None:
@@ -43,38 +43,46 @@ class ProgressHook(Hook):
             self._bar = _LiveBar(runner.logger)
             self._bar.show("train", done=runner.iter, total=runner.max_iters, details=_position(runner))
 
-    def after_train_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
-    ) -> None:
-        """Move the bar on."""
+    def after_train_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
+        """Advance the bar."""
         if self._bar is not None and self._bar.due:
-            details = f"{_position(runner)}  {_measured(runner)}"
-            self._bar.show("train", done=runner.iter + 1, total=runner.max_iters, details=details)
+            self._show_training(runner, runner.iter + 1)
 
-    def after_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Show the validation in place of the training."""
+    def after_val_iter(self, runner: Any, batch_idx: int, *args: Any, **kwargs: Any) -> None:
+        """Show the validation instead of the training.
+
+        Args:
+            runner: MMEngine's runner.
+            batch_idx: number of the batch.
+            *args: not used.
+            **kwargs: not used.
+        """
         if self._bar is not None and self._bar.due:
             self._bar.show("val", done=batch_idx + 1, total=len(runner.val_dataloader), details=_eta(runner))
 
-    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+    def after_val_epoch(self, runner: Any, *args: Any, **kwargs: Any) -> None:
         """Show the training again."""
         if self._bar is not None:
-            details = f"{_position(runner)}  {_measured(runner)}"
-            self._bar.show("train", done=runner.iter, total=runner.max_iters, details=details)
+            self._show_training(runner, runner.iter)
 
     def after_train(self, runner: Any) -> None:
-        """Leave the terminal as it was."""
+        """Remove the bar."""
         self.close()
 
     def close(self) -> None:
-        """Leave the terminal as it was. Also to be called when the training raised, for then no hook is."""
+        """Remove the bar; also to be called when the training raised, because MMEngine calls no hook then."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
+    def _show_training(self, runner: Any, done: int) -> None:
+        assert self._bar is not None
+        details = f"{_position(runner)}  {_measured(runner)}"
+        self._bar.show("train", done=done, total=runner.max_iters, details=details)
+
 
 class _LiveBar:
-    """A rich progress bar, and the detour that takes the console lines of one logger above it."""
+    """A rich progress bar; the console lines of one logger are printed above it."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._console = Console(file=sys.stdout)
@@ -84,7 +92,7 @@ class _LiveBar:
             MofNCompleteColumn(),
             TextColumn("{task.fields[details]}"),
         )
-        # While it runs, rich puts what others print to stdout and stderr above the bar as well.
+        # While it runs, rich also prints above the bar what others write to stdout and stderr.
         self._progress = Progress(*columns, console=self._console, auto_refresh=False)
         self._task: TaskID = self._progress.add_task("", details="")
         handlers = (handler for handler in logger.handlers if type(handler) is logging.StreamHandler)
@@ -95,7 +103,7 @@ class _LiveBar:
             self._handler.addFilter(_is_no_progress)
         self._drawn_s = 0.0
         self._progress.start()
-        # When the training raises, the traceback is printed first; then the cursor must come back.
+        # If the training raises, this shows the cursor again at the end, after the traceback.
         atexit.register(self.close)
 
     @property
@@ -107,7 +115,7 @@ class _LiveBar:
         """Draw the bar.
 
         Args:
-            name: what is under way.
+            name: text to the left.
             done: iterations done.
             total: iterations in all.
             details: text to the right.
@@ -117,7 +125,7 @@ class _LiveBar:
         self._drawn_s = time.monotonic()
 
     def close(self) -> None:
-        """End the bar and give the logger its stream back."""
+        """Stop the bar and restore the stream of the logger."""
         atexit.unregister(self.close)
         self._progress.stop()
         if self._handler is not None:
@@ -134,7 +142,7 @@ class _AboveBar:
 
     def write(self, text: str) -> int:
         if os.getpid() != self._owner:
-            # A forked process has a copy of the bar and must not draw it.
+            # A forked process has a copy of the bar, and must not draw it.
             return sys.__stdout__.write(text) if sys.__stdout__ is not None else 0
         if line := text.rstrip("\n"):
             self._console.print(Text.from_ansi(line), soft_wrap=True)
@@ -149,7 +157,7 @@ def _is_no_progress(record: logging.LogRecord) -> bool:
 
 
 def _position(runner: Any) -> str:
-    # After the last epoch the loop has counted one more.
+    # After the last epoch the count is one too high.
     epoch = min(runner.epoch + 1, runner.max_epochs)
     return f"epoch {epoch}/{runner.max_epochs}" if runner.max_epochs > 1 else ""
 
@@ -166,6 +174,6 @@ def _measured(runner: Any) -> str:
 
 
 def _eta(runner: Any) -> str:
-    """Return MMEngine's own estimate, the one that the log file shows."""
+    """Return MMEngine's estimate, as in the log file."""
     eta_s = runner.message_hub.get_info("eta")
     return "" if eta_s is None else f"eta {timedelta(seconds=int(eta_s))}"

@@ -1,6 +1,6 @@
-"""A folder of objects that were read before, shared by all ranks and loader workers of a machine.
+"""The disk cache: a folder with one file per object, shared by all ranks and loader workers of a machine.
 
-One file for each object. What was not used for longest goes first. Owns the files and their bound; knows nothing of S3.
+Owns the files and the bound on their size; the least recently used files are removed first. Knows nothing of S3.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 _EVICT_TO = 0.9
 _STALE_TEMPORARY_S = 3600
 _RETRY_WRITING_S = 60.0
-# Of the folders that hold entries; others keep what belongs to the cache in folders beside them.
+# Length of the names of folders with entries. Locks and the notes on packs are in folders with longer names.
 _FOLDER_NAME_LENGTH = 2
 
 
@@ -39,7 +39,7 @@ class DiskCache:
 
     Args:
         folder: made when needed.
-        max_bytes: bound of all files together, even while several processes write.
+        max_bytes: bound on the size of all files together, which holds while several processes write.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -50,23 +50,22 @@ class DiskCache:
         self._warned = False
 
     def read_sealed(self, name: str, since: float) -> bytes | None:
-        """Read an object that was written, or checked and confirmed, in this run; None where there is none.
+        """Read an object whose file was written or verified in this run.
 
         Args:
             name: address of the object, any text.
-            since: Unix time, seconds, when the run began.
+            since: Unix time in seconds when the run began.
+
+        Returns:
+            Its bytes; None if there is no such file.
         """
         try:
             return read_sealed(self._path(name), since)
         except OSError:
-            return None  # `read` comes next, and says what is amiss
+            return None  # the caller calls `read` next, which reports the problem
 
     def read(self, name: str) -> Entry | None:
-        """Read an object; None where it is not there, or its file is damaged, which is then removed.
-
-        Args:
-            name: address of the object, any text.
-        """
+        """Read an object; None if it is absent, or its file is damaged. A damaged file is removed."""
         try:
             entry = read_whole(self._path(name))
         except FileNotFoundError:
@@ -79,14 +78,18 @@ class DiskCache:
         return entry
 
     def read_slice(self, name: str, start: int, stop: int) -> bytes | None:
-        """Read some bytes of an object; None where it is not there.
+        """Read a range of bytes of an object.
 
-        Only the whole has a checksum here: whoever reads a part has one of it, and calls `drop_damaged` if it differs.
+        The checksum in the file covers the whole object. The caller needs a checksum of the range, and calls
+        `drop_damaged` if it does not match.
 
         Args:
             name: address of the object, any text.
             start: first byte.
-            stop: the one after the last.
+            stop: the byte after the last.
+
+        Returns:
+            The bytes; None if the object is absent.
         """
         try:
             return read_slice(self._path(name), start, stop)
@@ -97,31 +100,31 @@ class DiskCache:
             return None
 
     def drop_damaged(self, name: str) -> None:
-        """Remove an object whose file is not what was written."""
+        """Remove an object whose file is damaged."""
         path = Path(self._path(name))
         logger.warning("%s is damaged; %s is read again.", path, name)
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
 
     def confirmed(self, name: str) -> float | None:
-        """Return when the version that is there was last said to be the current one; None where there is none."""
+        """Return when the cached version was last known to be the current one; None if the object is absent."""
         try:
-            return os.stat(self._path(name)).st_mtime  # noqa: PTH116  # a Path would take as long again
+            return os.stat(self._path(name)).st_mtime  # noqa: PTH116  # making a Path takes as long as the call
         except OSError:
             return None
 
     @property
     def is_writable(self) -> bool:
-        """Whether the disk took what was last written; after a failure it is not asked again for a minute."""
+        """Whether writing is tried: after a failure it is not, for a minute."""
         return time.monotonic() >= self._no_writing_until
 
     def write(self, name: str, body: bytes, etag: str) -> None:
-        """Keep an object. Where the disk is full or read-only that is said once, and the object is not kept.
+        """Store an object. If the disk is full or read-only, warn once and do not store it.
 
         Args:
-            name: its address.
+            name: address of the object.
             body: its bytes.
-            etag: of this version.
+            etag: ETag of this version.
         """
         content = encode(body, etag)
         if len(content) > self._max_bytes or not self.is_writable:
@@ -136,16 +139,16 @@ class DiskCache:
             self.give_up_writing(error)
 
     def give_up_writing(self, error: OSError) -> None:
-        """Note that the disk takes nothing, for a minute; it is said once."""
+        """Stop writing for a minute after an error of the disk; only the first error is reported."""
         self._no_writing_until = time.monotonic() + _RETRY_WRITING_S
         self._warn(error)
 
     @contextlib.contextmanager
-    def turn(self, name: str) -> Iterator[None]:
-        """Let one thread of one process of this machine in at a time; a disk that takes no lock lets all in.
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold a lock that all processes of this machine share. If the disk supports no locks, nothing is locked.
 
         Args:
-            name: of what is done, a file name.
+            name: of the lock, a file name.
         """
         with contextlib.ExitStack() as stack:
             try:
@@ -158,11 +161,11 @@ class DiskCache:
             yield
 
     def confirm(self, name: str, entry: Entry) -> None:
-        """Note that the cached version is still the current one.
+        """Record that the cached version is still the current one.
 
         Args:
-            name: its address.
-            entry: as it was read; where there is another by now, nothing is noted.
+            name: address of the object.
+            entry: as it was read; if the file has changed since then, nothing is recorded.
         """
         path = Path(self._path(name))
         with contextlib.suppress(OSError):
@@ -170,13 +173,13 @@ class DiskCache:
                 seal(path)
 
     def _path(self, name: str) -> str:
-        # Between two images that are decoded, OpenSSL's SHA-256 takes 20 microseconds, and this 2.
+        # Between the decoding of two images OpenSSL's SHA-256 takes 20 microseconds, and blake2b 2.
         digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
         return f"{self._prefix}{digest[:_FOLDER_NAME_LENGTH]}/{digest[_FOLDER_NAME_LENGTH:]}"
 
     @contextlib.contextmanager
     def _size(self) -> Iterator[_Size]:
-        """The bytes that are there. Only one process at a time gets here, so that no two writers pass the bound."""
+        """Lock and yield the number of bytes in the cache, so that two writers together do not exceed the bound."""
         handle = os.open(self._folder / "size", os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -188,9 +191,9 @@ class DiskCache:
             os.close(handle)
 
     def _evict(self, wanted: int) -> int:
-        """Remove what was not used for longest until `wanted` bytes are left; return how many are.
+        """Remove the least recently used files until at most `wanted` bytes are left; return how many are left.
 
-        Counting anew here also mends what a killed process left in the count.
+        This counts all files again, which also corrects the count after a process was killed.
         """
         files = sorted(self._files(), key=lambda file: file.used)
         total = sum(file.size for file in files)

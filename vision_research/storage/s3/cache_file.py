@@ -1,13 +1,12 @@
-"""One file of the disk cache: what is in it, and that it is whole under its name or not there.
+"""The layout of a file of the disk cache: a header with checksum and version, then the bytes of the object.
 
-A header with a checksum and the version, then the bytes. Owns the layout; which files there are is decided elsewhere.
-
-To compute the checksum takes as long as to read the file, so one that is known to be whole carries a seal: its
-modification time ends in the last digits of its size. Whoever writes to the file gives it a time of its own, and breaks
-the seal but for one case in a million. Then the checksum is computed, and it is computed for all that was sealed before
-this run began. So a run trusts the disk with what it wrote or checked itself, as it does with images that lie on the
-disk, and finds out what a program did to a file at any time, and what a crash or a disk that forgets did before this
-run. A file system that keeps no nanoseconds keeps no seal: there every checksum is computed.
+Computing the checksum takes as long as reading the file. A file that is known to be complete therefore has a *seal*:
+its modification time in nanoseconds ends in the last digits of its size. Any other program that writes to the file
+sets another modification time, which breaks the seal except in one case in a million. The checksum is computed for a
+file without a seal, and for a file that was sealed before this run began. A run thus trusts the files that it wrote or
+verified itself, as it trusts images on the disk. It detects changes by other programs at any time, and damage by a
+crash or a faulty disk that happened before the run. On a file system without nanoseconds no file has a seal, and every
+checksum is computed.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
-# Magic, checksum of what follows, length of the ETag; the ETag and zeros behind it make it as long as it is.
+# Magic, checksum of ETag and body, length of the ETag, the ETag padded with zeros.
 _HEADER = struct.Struct(">4sIH118s")
 _MAGIC = b"VRC2"
 _ETAG_BYTES = 118
-# Of modification times, the digits that are the seal: below a millisecond.
+# The seal is in the digits of the modification time below a millisecond.
 _SEAL_NS = 1_000_000
 
 
@@ -33,8 +32,8 @@ class Entry(NamedTuple):
 
     Attributes:
         body: its bytes.
-        etag: of the version that they are.
-        modified_ns: Unix time, nanoseconds, when the file was written or sealed.
+        etag: ETag of their version.
+        modified_ns: Unix time in nanoseconds when the file was written or sealed.
     """
 
     body: bytes
@@ -43,27 +42,38 @@ class Entry(NamedTuple):
 
     @property
     def confirmed(self) -> float:
-        """Unix time, seconds, when the server last said that this version is the current one."""
+        """Unix time in seconds when the server last confirmed that this version is the current one."""
         return self.modified_ns / 1e9
 
 
 def encode(body: bytes, etag: str) -> bytes:
-    """Return the content of a file. An ETag that is longer than they are is left out; the next run fetches anew."""
+    """Return the content of a file.
+
+    Args:
+        body: bytes of the object.
+        etag: ETag of its version. An unusually long one is left out, and the next run reads the object again.
+
+    Returns:
+        Header and body.
+    """
     tag = etag.encode() if len(etag.encode()) <= _ETAG_BYTES else b""
     return _HEADER.pack(_MAGIC, zlib.crc32(body, zlib.crc32(tag)), len(tag), tag) + body
 
 
 def read_sealed(path: str, since: float) -> bytes | None:
-    """Read the body of a file, and note that it was used; None where it was not sealed in this run.
+    """Read the body of a file that was sealed in this run, and record that it was used.
 
-    This is where a training's images come from after its first epoch: a line more here is seen in its speed.
+    All images of a training come from here after its first epoch, so every additional line costs speed.
 
     Args:
         path: of the file.
-        since: Unix time, seconds, when the run began.
+        since: Unix time in seconds when the run began.
+
+    Returns:
+        The body; None if the file was not sealed in this run.
 
     Raises:
-        OSError: it is not there, or cannot be read.
+        OSError: the file is absent, or cannot be read.
     """
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -79,10 +89,10 @@ def read_sealed(path: str, since: float) -> bytes | None:
 
 
 def read_whole(path: str) -> Entry | None:
-    """Read a file, compute its checksum, and note that it was used; None where it is damaged.
+    """Read a file, verify its checksum, and record that it was used; None if it is damaged.
 
     Raises:
-        OSError: it is not there, or cannot be read.
+        OSError: the file is absent, or cannot be read.
     """
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -102,10 +112,10 @@ def read_whole(path: str) -> Entry | None:
 
 
 def seal(file: Path | int) -> None:
-    """Note that a file is whole and the current version: by the latest time that ends in the digits of its size.
+    """Seal a file: record that it is complete and the current version.
 
     Args:
-        file: path or handle.
+        file: path or handle; its modification time becomes the latest one that ends in the digits of its size.
     """
     now = time.time_ns()
     size = os.stat(file).st_size  # noqa: PTH116  # of a handle too
@@ -113,12 +123,18 @@ def seal(file: Path | int) -> None:
 
 
 def read_slice(path: str, start: int, stop: int) -> bytes:
-    """Read some bytes of the body without the rest, and hence without the checksum; fewer where the file is cut off.
+    """Read a range of the body, without verifying the checksum, and record that the file was used.
 
-    It is noted that the file was used.
+    Args:
+        path: of the file.
+        start: first byte.
+        stop: the byte after the last.
+
+    Returns:
+        The bytes; fewer if the file is truncated.
 
     Raises:
-        OSError: the file is not there, or cannot be read.
+        OSError: the file is absent, or cannot be read.
     """
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -129,10 +145,17 @@ def read_slice(path: str, start: int, stop: int) -> bytes:
 
 
 def store(path: Path, content: bytes) -> int:
-    """Write a file; return by how many bytes the folder has grown.
+    """Write a file atomically.
+
+    Args:
+        path: of the file.
+        content: as `encode` returned it.
+
+    Returns:
+        By how many bytes the folder has grown.
 
     Raises:
-        OSError: the disk is full, or cannot be written; what was there stays.
+        OSError: the disk is full, or cannot be written; an older file is unchanged.
     """
     path.parent.mkdir(exist_ok=True)
     replaced = path.stat().st_size if path.exists() else 0

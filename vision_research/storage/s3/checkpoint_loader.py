@@ -1,7 +1,7 @@
 """Loads checkpoints and weights from S3 wherever MMEngine takes the address of one.
 
-Importing this module registers it for `s3://`, in the place of MMEngine's own loader, which needs a client that is not
-public (petrel).
+Importing this module registers the loader for `s3://`. It replaces MMEngine's own loader, which needs a client that is
+not public (petrel).
 """
 
 from __future__ import annotations
@@ -18,16 +18,19 @@ from vision_research.storage.s3.uri import S3Uri
 
 
 def load_from_s3(filename: str, map_location: Any = None) -> Any:
-    """Load a checkpoint, without running what is in it.
+    """Load a checkpoint, without running code that it may contain.
 
     Args:
         filename: `s3://BUCKET/KEY`.
-        map_location: of `torch.load`.
+        map_location: as in `torch.load`.
+
+    Returns:
+        The checkpoint.
 
     Raises:
         S3NotFoundError: there is no such object.
-        S3Error: it was refused, or the server was away for too long.
-        pickle.UnpicklingError: it holds more than weights and MMEngine's own records.
+        S3Error: it was refused, or the server did not answer in time.
+        pickle.UnpicklingError: it contains more than weights and MMEngine's own records.
     """
     import torch
 
@@ -36,5 +39,5 @@ def load_from_s3(filename: str, map_location: Any = None) -> Any:
     return torch.load(io.BytesIO(body), map_location=map_location, weights_only=True)
 
 
-# The pattern under which MMEngine has registered its own (mmengine/runner/checkpoint.py).
+# The pattern under which MMEngine registers its own loader (mmengine/runner/checkpoint.py).
 CheckpointLoader.register_scheme(prefixes=[r"(\S+\:)?s3://"], loader=load_from_s3, force=True)

@@ -1,27 +1,39 @@
-"""One client for each process, and requests that are made again until they succeed or time is over."""
+"""One boto3 client per process, and requests that are retried until they succeed or their time is over.
+
+The schedule of the retries is tenacity's, which costs 20 microseconds per request. It is imported with the first
+request, because every command that looks at data imports this module.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
-import random
 import threading
-import time
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vision_research.storage.s3.errors import EXPIRED, explain, explain_given_up, failure_of
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.storage.s3.uri import S3Uri
 
+if TYPE_CHECKING:
+    from tenacity import Retrying
+
 T = TypeVar("T")
+
+# Pauses double from 0.1 s up to 5 s. Half of each is random, because many workers lose the same server at once.
+_FIRST_HALF_PAUSE_S = 0.05
+_LONGEST_HALF_PAUSE_S = 2.5
 
 _clients: dict[S3Settings, Any] = {}
 _lock = threading.Lock()
 
 
 def _forget_clients() -> None:
-    """Connections of the parent, used by a forked child too, deliver bytes of each other's answers."""
+    """Drop the parent's clients in a forked child: two processes on one connection receive parts of each other's data.
+
+    The lock is replaced too, since another thread may have held it during the fork.
+    """
     global _lock
     _clients.clear()
     _lock = threading.Lock()
@@ -31,10 +43,10 @@ os.register_at_fork(after_in_child=_forget_clients)
 
 
 def s3_client(settings: S3Settings) -> Any:
-    """Return this process's boto3 client; it may be used from many threads.
+    """Return the boto3 client of this process; all threads may use it.
 
     Raises:
-        S3Error: the profile does not exist, or the endpoint is no address.
+        S3Error: the profile does not exist, or the endpoint is not an address.
     """
     with _lock:
         if settings not in _clients:
@@ -42,10 +54,66 @@ def s3_client(settings: S3Settings) -> Any:
         return _clients[settings]
 
 
-def forget_client(settings: S3Settings) -> None:
-    """Let the next request make a new client, which looks for credentials anew."""
+def with_retries(call: Callable[[], T], action: str, uri: S3Uri, settings: S3Settings) -> T:
+    """Make a request; repeat it while it fails with an error that may pass, for at most `settings.give_up_after_s`.
+
+    Args:
+        call: makes the whole request, body included; it obtains its client from `s3_client`, and may be called often.
+        action: S3's name of the required permission, for messages.
+        uri: the object or folder that is requested, for messages.
+        settings: how S3 is reached.
+
+    Returns:
+        What `call` returns.
+
+    Raises:
+        S3NotFoundError: there is no such object.
+        S3GaveUpError: the server did not answer in time.
+        S3Error: the request was refused.
+    """
+    try:
+        result: T = _retrying(settings)(_call_with_valid_credentials, call, settings)
+        return result
+    except Exception as error:
+        failure = failure_of(error)
+        if failure is None:
+            raise
+        explained = explain_given_up if failure.transient else explain
+        raise explained(failure, action, uri, settings) from error
+
+
+def _retrying(settings: S3Settings) -> Retrying:
+    from tenacity import Retrying, retry_if_exception, stop_before_delay, wait_exponential, wait_random_exponential
+
+    half_pause = {"multiplier": _FIRST_HALF_PAUSE_S, "max": _LONGEST_HALF_PAUSE_S}
+    return Retrying(
+        retry=retry_if_exception(_is_transient),
+        wait=wait_exponential(**half_pause) + wait_random_exponential(**half_pause),
+        stop=stop_before_delay(settings.give_up_after_s),
+        reraise=True,
+    )
+
+
+def _is_transient(error: BaseException) -> bool:
+    failure = failure_of(error) if isinstance(error, Exception) else None
+    return failure is not None and failure.transient
+
+
+def _call_with_valid_credentials(call: Callable[[], T], settings: S3Settings) -> T:
+    """Make a request; if the credentials have expired, look for new ones and repeat it once.
+
+    boto3 renews credentials whose end it knows. It reads keys in a file only once, though another program may renew
+    them.
+    """
+    try:
+        return call()
+    except Exception as error:
+        failure = failure_of(error)
+        if failure is None or failure.code not in EXPIRED:
+            raise
     with _lock:
         _clients.pop(settings, None)
+    return call()
 
 
 def _make_client(settings: S3Settings) -> Any:
@@ -53,7 +121,7 @@ def _make_client(settings: S3Settings) -> Any:
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
-    # It says on every process's console where it found the credentials.
+    # At level INFO it writes to the console of every process where it found the credentials.
     logging.getLogger("botocore.credentials").setLevel(logging.WARNING)
     connect_s, read_s = settings.timeouts_s
     config = Config(
@@ -62,12 +130,12 @@ def _make_client(settings: S3Settings) -> Any:
         read_timeout=read_s,
         max_pool_connections=settings.max_connections,
         tcp_keepalive=True,
-        # Ours go on for longer, and cover the body too; this one serves the parts of a multipart upload.
+        # For the parts of a multipart upload; `with_retries` repeats the whole request, body included, for longer.
         retries={"mode": "standard", "total_max_attempts": 3},
     )
     try:
         session = boto3.Session(profile_name=settings.profile, region_name=settings.region)
-        # Without a region boto3 makes no client; of AWS this one answers where the bucket is.
+        # boto3 needs a region to make a client. This region of AWS answers where the bucket is.
         region = session.region_name or "us-east-1"
         return session.client("s3", endpoint_url=settings.endpoint_url, region_name=region, config=config)
     except (BotoCoreError, ValueError) as error:
@@ -75,46 +143,3 @@ def _make_client(settings: S3Settings) -> Any:
         if failure is None:
             raise
         raise explain(failure, "s3:*", S3Uri(""), settings) from error
-
-
-def persist(call: Callable[[], T], action: str, uri: S3Uri, settings: S3Settings) -> T:
-    """Make a request until it succeeds, fails for good, or `settings.give_up_after_s` are over.
-
-    Args:
-        call: the whole request, its body with it, from `s3_client` on; it may be made many times.
-        action: S3's name of the permission that it needs.
-        uri: what it is about.
-        settings: how long to go on.
-
-    Raises:
-        S3NotFoundError: there is no such object.
-        S3GaveUpError: the server was away for too long.
-        S3Error: it was refused.
-    """
-    started, renewed = time.monotonic(), False
-    for pause in _pauses():
-        try:
-            return call()
-        except Exception as error:
-            failure = failure_of(error)
-            if failure is None:
-                raise
-            if failure.code in EXPIRED and not renewed:
-                # boto3 renews what it knows the end of; keys in a file, which somebody else renews, it reads once.
-                renewed = True
-                forget_client(settings)
-                continue
-            if not failure.transient:
-                raise explain(failure, action, uri, settings) from error
-            if time.monotonic() - started + pause > settings.give_up_after_s:
-                raise explain_given_up(failure, action, uri, settings) from error
-        time.sleep(pause)
-    raise AssertionError("the pauses never end")
-
-
-def _pauses() -> Iterator[float]:
-    """Seconds between attempts: doubled up to five, and scattered, since many workers lose the same server at once."""
-    longest = 0.1
-    while True:
-        yield random.uniform(longest / 2, longest)
-        longest = min(2 * longest, 5.0)

@@ -1,6 +1,6 @@
-"""What went wrong with S3, in words that say what to type.
+"""Explains errors of S3 and says what to type, and decides which errors may pass when the request is repeated.
 
-Owns which failures pass by themselves and which do not. Knows the errors of botocore and urllib3, and no request.
+Knows the errors of botocore and urllib3, and makes no request.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class S3NotFoundError(S3Error, FileNotFoundError):
 
 
 class S3DeniedError(S3Error):
-    """The credentials are good, and do not allow this action."""
+    """The credentials are valid, and do not allow this action."""
 
 
 class S3GaveUpError(S3Error):
-    """The server was away, overloaded or broken for longer than `storage.give_up_after_s`."""
+    """The server did not answer, or was overloaded or broken, for longer than `storage.give_up_after_s`."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Failure:
     """A failed request.
 
     Attributes:
-        code: S3's own, such as `AccessDenied`; the exception's name where no answer came.
-        status: of HTTP; None where no answer came.
-        detail: in the words of who noticed.
-        region: where the bucket is, if the answer says so.
-        transient: whether it may pass when the request is made again.
+        code: S3's own code, such as `AccessDenied`; without an answer, the name of the exception.
+        status: HTTP status; None without an answer.
+        detail: message of the server or the exception.
+        region: region of the bucket, if the answer contains it.
+        transient: whether the request may succeed when it is repeated.
     """
 
     code: str
@@ -50,7 +50,7 @@ class Failure:
 
 
 class AnswerError(Exception):
-    """An answer of S3 that is an error, from a request that botocore did not make."""
+    """An answer of S3 that is an error, to a request that was made without botocore."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.code)
@@ -69,7 +69,7 @@ EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidToken", "T
 
 
 def failure_of(error: Exception) -> Failure | None:
-    """Describe an exception that a request to S3 raised; None where it is of another kind."""
+    """Describe an exception that a request to S3 raised; None for any other exception."""
     if isinstance(error, AnswerError):
         return error.failure
     from boto3 import exceptions as boto3
@@ -104,7 +104,16 @@ def answer_failure(response: Any) -> Failure:
 
 
 def http_failure(status: int, body: bytes, headers: Any) -> Failure:
-    """Describe an answer of S3 as it came: its status, its XML and its headers."""
+    """Describe an unparsed answer of S3.
+
+    Args:
+        status: HTTP status.
+        body: XML of the answer.
+        headers: of the answer.
+
+    Returns:
+        The description.
+    """
 
     def tag(name: str) -> str:
         found = re.search(f"<{name}>([^<]*)</{name}>".encode(), body)
@@ -120,13 +129,16 @@ def _answered(code: str, status: int, detail: str, region: str | None) -> Failur
 
 
 def explain(failure: Failure, action: str, uri: S3Uri, settings: S3Settings) -> S3Error:
-    """Say what failed and what to type.
+    """Make an error that says what failed and what to type.
 
     Args:
         failure: of the last attempt.
-        action: S3's name of the permission that the request needs, such as `s3:GetObject`.
-        uri: of the object or the folder.
-        settings: with which it was asked for.
+        action: S3's name of the required permission, such as `s3:GetObject`.
+        uri: the object or folder that was requested.
+        settings: how S3 is reached.
+
+    Returns:
+        The error.
     """
     if failure.code in _NOT_FOUND:
         return S3NotFoundError(f"There is no {uri} ({settings.where}).")
@@ -168,7 +180,17 @@ def _words(failure: Failure, action: str, uri: S3Uri, settings: S3Settings) -> s
 
 
 def explain_given_up(failure: Failure, action: str, uri: S3Uri, settings: S3Settings) -> S3GaveUpError:
-    """Say that a request was made until its time was over."""
+    """Make an error for a request that failed until its time was over.
+
+    Args:
+        failure: of the last attempt.
+        action: S3's name of the required permission.
+        uri: the object or folder that was requested.
+        settings: how S3 is reached.
+
+    Returns:
+        The error.
+    """
     said = f"{failure.code} {failure.detail}".strip()
     return S3GaveUpError(
         f"{settings.where} did not deliver {action} on {uri} for {settings.give_up_after_s:g} s "

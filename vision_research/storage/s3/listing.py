@@ -1,4 +1,4 @@
-"""Folders of a bucket: what lies in them."""
+"""Lists the folders of a bucket."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from vision_research.storage.s3.client import persist, s3_client
+from vision_research.storage.s3.client import s3_client, with_retries
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.storage.s3.uri import S3Uri
 
 
 @dataclass(frozen=True)
-class Listed:
-    """One thing in a folder.
+class FolderEntry:
+    """An object or a folder in a listed folder.
 
     Attributes:
-        name: relative to the folder that was listed.
-        is_folder: else it is an object.
-        size: bytes; 0 for a folder.
+        name: relative to the listed folder.
+        is_folder: whether it is a folder and not an object.
+        size: in bytes; 0 for a folder.
     """
 
     name: str
@@ -26,16 +26,19 @@ class Listed:
     size: int = 0
 
 
-def list_folder(folder: S3Uri, settings: S3Settings, *, recursive: bool = False) -> Iterator[Listed]:
-    """List a folder in the order of the keys, a page of a thousand in memory at a time.
+def list_folder(folder: S3Uri, settings: S3Settings, *, recursive: bool = False) -> Iterator[FolderEntry]:
+    """List a folder in the order of the keys, with a page of a thousand entries in memory at a time.
 
     Args:
-        folder: an empty one, or one that does not exist, has nothing in it.
+        folder: the folder; one that does not exist is empty.
         settings: how S3 is reached.
-        recursive: list the objects of all folders inside too, and no folders.
+        recursive: list the objects of all subfolders too, and no folders.
+
+    Yields:
+        The entries.
 
     Raises:
-        S3Error: it may not be listed, or the server was away for too long.
+        S3Error: listing was refused, or the server did not answer in time.
     """
     prefix = folder.folder_prefix
     token: str | None = None
@@ -48,10 +51,17 @@ def list_folder(folder: S3Uri, settings: S3Settings, *, recursive: bool = False)
 
 
 def has_any(folder: S3Uri, settings: S3Settings) -> bool:
-    """Whether a folder holds an object, at any depth.
+    """Tell whether a folder contains an object, at any depth.
+
+    Args:
+        folder: the folder.
+        settings: how S3 is reached.
+
+    Returns:
+        False also for a folder that does not exist.
 
     Raises:
-        S3Error: it may not be listed, or the server was away for too long.
+        S3Error: listing was refused, or the server did not answer in time.
     """
     return bool(_page(folder, settings, folder.folder_prefix, None, num_keys=1).get("KeyCount"))
 
@@ -64,13 +74,13 @@ def _page(
         arguments["Delimiter"] = delimiter
     if token is not None:
         arguments["ContinuationToken"] = token
-    return persist(lambda: s3_client(settings).list_objects_v2(**arguments), "s3:ListBucket", folder, settings)
+    return with_retries(lambda: s3_client(settings).list_objects_v2(**arguments), "s3:ListBucket", folder, settings)
 
 
-def _entries(page: Any, prefix: str) -> Iterator[Listed]:
+def _entries(page: Any, prefix: str) -> Iterator[FolderEntry]:
     for folder in page.get("CommonPrefixes", ()):
-        yield Listed(folder["Prefix"][len(prefix) :].rstrip("/"), is_folder=True)
+        yield FolderEntry(folder["Prefix"][len(prefix) :].rstrip("/"), is_folder=True)
     for item in page.get("Contents", ()):
         # Consoles mark an empty folder by an object whose key ends with a slash.
         if not item["Key"].endswith("/"):
-            yield Listed(item["Key"][len(prefix) :], is_folder=False, size=item["Size"])
+            yield FolderEntry(item["Key"][len(prefix) :], is_folder=False, size=item["Size"])

@@ -1,4 +1,4 @@
-"""Keeps the copy of a run's folder up to date from a thread of the command; the ranks know nothing of it."""
+"""Keeps the copy of a run's folder in S3 up to date, from a thread of the command that owns the run."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ INTERVAL_S = 2.0
 
 
 class MirrorThread(threading.Thread):
-    """Looks for new files every few seconds. While S3 is away, that is said once and tried again.
+    """Updates the copy every few seconds. While S3 does not answer, it warns once and tries again.
 
     Args:
-        mirror: what to keep up to date.
-        interval_s: seconds between two looks.
+        mirror: the folder and its copy.
+        interval_s: seconds between two updates.
     """
 
     def __init__(self, mirror: Mirror, interval_s: float = INTERVAL_S) -> None:
@@ -33,17 +33,17 @@ class MirrorThread(threading.Thread):
     def run(self) -> None:
         """Update until `finish` ends it."""
         if sys.platform == "linux":
-            # Of this thread and those that it starts: what they compute must not take time from the training.
+            # The lowest priority, for this thread and those that it starts, so that they take no time from training.
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
         while not self._ends.wait(self._interval_s):
             self._update(everything=False)
         self._update(everything=True)
 
     def finish(self) -> None:
-        """Wait until all of the folder is there, and end.
+        """Upload the rest of the folder, and end the thread.
 
         Raises:
-            S3Error: it is not, and will not be.
+            S3Error: the copy is not complete.
         """
         self._ends.set()
         self.join()

@@ -1,4 +1,4 @@
-"""Objects through the disk cache: what the rest of the product reads."""
+"""Reads objects through packs, prefetching and the disk cache: what the rest of the package reads S3 with."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from pathlib import Path
 
 from vision_research.storage.s3.cache import DiskCache
 from vision_research.storage.s3.pack_lookup import find_in_pack
-from vision_research.storage.s3.packed import Pack
+from vision_research.storage.s3.pack_reader import Pack
 from vision_research.storage.s3.prefetch import Prefetcher
 from vision_research.storage.s3.reader import fetch
 from vision_research.storage.s3.settings import S3Settings, hand_down_settings
 from vision_research.storage.s3.uri import S3Uri
 
 RUN_STARTED = "VISION_RESEARCH_RUN_STARTED"
-"""Environment variable: Unix time, seconds, when the run began. What was confirmed since is not asked about again."""
+"""Environment variable: Unix time in seconds when the run began. An object confirmed since then is not asked for."""
 
 _run_started = float(os.environ.get(RUN_STARTED, time.time()))
 
 
 def begin_run(settings: S3Settings) -> None:
-    """Say how S3 is reached, and that a run begins, to this process and to all that it starts from now on."""
+    """Set the settings of S3 and the start of a run, for this process and its future child processes."""
     global _run_started
     hand_down_settings(settings)
     _run_started = time.time()
     os.environ[RUN_STARTED] = repr(_run_started)
 
 
-class KeptObjects:
-    """The short way to objects that this run has read before: by the address as it stands, and without a request.
+class ConfirmedObjects:
+    """Reads objects that this run has read before from the disk cache, without a request.
 
     Args:
         settings: how S3 is reached.
-        cache: of this machine.
+        cache: disk cache of this machine.
     """
 
     def __init__(self, settings: S3Settings, cache: DiskCache) -> None:
@@ -42,98 +42,120 @@ class KeptObjects:
         self._cache = cache
 
     def read(self, address: str) -> bytes | None:
-        """Read an object; None where `read_object` has to, which also takes what was announced."""
+        """Read an object; None if `read_object` has to read it, which also takes prefetched objects."""
         for prefetcher in _prefetchers.values():
-            if prefetcher.coming:
+            if prefetcher.pending:
                 return None
         return self._cache.read_sealed(f"{self._prefix}{address}", _run_started)
 
 
-def kept_objects(settings: S3Settings) -> KeptObjects | None:
-    """Return the short way; None where there is no cache, or where images lie in packs."""
+def confirmed_objects(settings: S3Settings) -> ConfirmedObjects | None:
+    """Return the fast reader of a process; None without a cache, and where images are in packs."""
     cache = None if settings.packed else _cache_of(settings)
-    return None if cache is None else KeptObjects(settings, cache)
+    return None if cache is None else ConfirmedObjects(settings, cache)
 
 
 def read_object(uri: S3Uri, settings: S3Settings) -> bytes:
-    """Read an object: one that was announced as it comes in, another from the cache where that holds its version.
+    """Read an object: a prefetched one, or one from the cache, or else from S3.
 
-    Once in a run the server is asked whether a cached version is still the current one; its bytes are sent only if
-    it is not.
+    For a cached object the server is asked once per run whether its version is still the current one. It sends the
+    bytes only if it is not.
+
+    Args:
+        uri: address of the object.
+        settings: how S3 is reached.
+
+    Returns:
+        Its bytes.
 
     Raises:
         S3NotFoundError: there is no such object.
-        S3GaveUpError: the server was away for too long.
-        S3Error: it was refused.
+        S3GaveUpError: the server did not answer in time.
+        S3Error: the request was refused.
     """
     prefetcher = _prefetchers.get(settings)
-    coming = None if prefetcher is None else prefetcher.take(uri)
-    return _read(uri, settings) if coming is None else coming
+    prefetched = None if prefetcher is None else prefetcher.take(uri)
+    return _read(uri, settings) if prefetched is None else prefetched
 
 
-def read_current(uri: S3Uri, settings: S3Settings) -> bytes:
-    """Read an object as it is now, past the cache: one that others change while we run.
+def read_uncached(uri: S3Uri, settings: S3Settings) -> bytes:
+    """Read the current version of an object, past the cache; for objects that others change during a run.
+
+    Args:
+        uri: address of the object.
+        settings: how S3 is reached.
+
+    Returns:
+        Its bytes.
 
     Raises:
         S3NotFoundError: there is no such object.
-        S3Error: it was refused, or the server was away for too long.
+        S3Error: the request was refused, or the server did not answer in time.
     """
     return _body(fetch(uri, settings).body)
 
 
 def prefetch_object(address: str, settings: S3Settings) -> bool:
-    """Begin to read an object that this process will ask for, unless the cache has it; tell whether it had not."""
+    """Start to read an object that this process will need, unless the cache has its current version.
+
+    Args:
+        address: `s3://BUCKET/KEY`.
+        settings: how S3 is reached.
+
+    Returns:
+        Whether it is being read now.
+    """
     uri = S3Uri.parse(address)
-    if _is_kept(uri, settings):
+    if _is_cached(uri, settings):
         return False
     if settings not in _prefetchers:
         _prefetchers[settings] = Prefetcher(partial(_read, settings=settings))
-    _prefetchers[settings].announce(uri)
+    _prefetchers[settings].start(uri)
     return True
 
 
-def _is_kept(uri: S3Uri, settings: S3Settings) -> bool:
-    kept = _cache_of(settings)
-    if kept is None:
+def _is_cached(uri: S3Uri, settings: S3Settings) -> bool:
+    cache = _cache_of(settings)
+    if cache is None:
         return False
-    packed = _packed(uri, settings, kept)
+    packed = _find_in_pack(uri, settings, cache)
     if packed is not None:
-        return packed[0].is_kept(packed[1])
-    confirmed = kept.confirmed(_cache_name(uri, settings))
+        return packed[0].is_cached(packed[1])
+    confirmed = cache.confirmed(_cache_name(uri, settings))
     return confirmed is not None and confirmed >= _run_started
 
 
 def _read(uri: S3Uri, settings: S3Settings) -> bytes:
-    kept = _cache_of(settings)
-    packed = _packed(uri, settings, kept)
+    cache = _cache_of(settings)
+    packed = _find_in_pack(uri, settings, cache)
     if packed is not None:
         return packed[0].read(packed[1])
-    return _body(fetch(uri, settings).body) if kept is None else _read_through(kept, uri, settings)
+    return _body(fetch(uri, settings).body) if cache is None else _read_through(cache, uri, settings)
 
 
-def _packed(uri: S3Uri, settings: S3Settings, kept: DiskCache | None) -> tuple[Pack, int] | None:
-    return find_in_pack(uri, settings, kept, _run_started) if settings.packed else None
+def _find_in_pack(uri: S3Uri, settings: S3Settings, cache: DiskCache | None) -> tuple[Pack, int] | None:
+    return find_in_pack(uri, settings, cache, _run_started) if settings.packed else None
 
 
-def _read_through(kept: DiskCache, uri: S3Uri, settings: S3Settings) -> bytes:
+def _read_through(cache: DiskCache, uri: S3Uri, settings: S3Settings) -> bytes:
     name = _cache_name(uri, settings)
-    body = kept.read_sealed(name, _run_started)
+    body = cache.read_sealed(name, _run_started)
     if body is not None:
         return body
-    entry = kept.read(name)
+    entry = cache.read(name)
     if entry is not None and entry.confirmed >= _run_started:
         return entry.body
     fetched = fetch(uri, settings, etag=entry.etag if entry else None)
     if fetched.body is None:
         assert entry is not None
-        kept.confirm(name, entry)
+        cache.confirm(name, entry)
         return entry.body
-    kept.write(name, fetched.body, fetched.etag)
+    cache.write(name, fetched.body, fetched.etag)
     return fetched.body
 
 
 _prefetchers: dict[S3Settings, Prefetcher] = {}
-# A forked child has none of its parent's threads.
+# A forked child has no threads of its parent.
 os.register_at_fork(after_in_child=_prefetchers.clear)
 
 
@@ -142,11 +164,11 @@ def _cache_name(uri: S3Uri | str, settings: S3Settings) -> str:
 
 
 def _cache_of(settings: S3Settings) -> DiskCache | None:
-    return None if settings.cache_dir is None else _cache(settings.cache_dir, settings.cache_size_gb)
+    return None if settings.cache_dir is None else _open_cache(settings.cache_dir, settings.cache_size_gb)
 
 
 @cache
-def _cache(folder: str, size_gb: float) -> DiskCache:
+def _open_cache(folder: str, size_gb: float) -> DiskCache:
     return DiskCache(Path(folder).expanduser(), int(size_gb * 1e9))
 
 

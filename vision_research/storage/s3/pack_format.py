@@ -1,11 +1,11 @@
-"""How images lie in a pack: shards of a few hundred MB, cut into blocks of images that are read by one request each.
+"""The layout of a pack: images in shards of a few hundred MB, which consist of blocks that are read by one request.
 
-    ROOT/annotations/train.json          as they were
-    ROOT/pack/index.bin                  where each image lies; written last, it makes the pack
-    ROOT/pack/names.txt                  one name and size in bytes a line, in the order of the entries
+    ROOT/annotations/train.json          unchanged annotation files
+    ROOT/pack/index.bin                  position of each image; it is written last and completes the pack
+    ROOT/pack/names.txt                  one line per image, in the order of the entries: size in bytes, and name
     ROOT/pack/ID-00000.shard             the bytes of the images, one after the other
 
-Owns the layout of the index, and no request. Names are kept as 64-bit digests: an index takes 33 bytes an image.
+The index stores 64-bit digests instead of names, and takes 33 bytes per image. This module makes no request.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ IMAGES_PER_BLOCK = 64
 # Magic, id of the pack, entries, blocks.
 _HEADER = struct.Struct("<8s8sQQ")
 _MAGIC = b"VRPACK2\0"
-# The digests come first, in order and aligned: NumPy copies a column of a table before it searches it: 2 ms a million.
+# The sorted digests come first, in a column of their own. NumPy would copy a column of a structured array before each
+# search, which takes 2 ms per million images.
 _DIGEST = np.dtype("<u8")
 _NUMBER = np.dtype("<u4")
 _ENTRY = np.dtype([("block", "<u4"), ("offset", "<u8"), ("size", "<u4"), ("crc", "<u4")])
@@ -35,27 +36,35 @@ _COLUMNS: tuple[np.dtype[Any], ...] = (_DIGEST, _NUMBER, _ENTRY, _BLOCK)
 
 
 def digest_of(name: str) -> int:
-    """Return the number that stands for a name in an index."""
+    """Return the 64-bit digest of a name, as the index stores it."""
     return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 def shard_name(pack_id: str, number: int) -> str:
-    """Return the name of a shard, relative to the root of its pack."""
+    """Return the name of a shard, relative to the root of its pack.
+
+    Args:
+        pack_id: eight characters.
+        number: of the shard, from 0 on.
+
+    Returns:
+        The name.
+    """
     return f"{FOLDER}/{pack_id}-{number:05}.shard"
 
 
 class PackIndex:
-    """Where the images of a pack lie.
+    """The positions of the images in a pack.
 
     Args:
-        content: of `index.bin`, as bytes or mapped into memory.
+        content: of `index.bin`, as bytes or as a memory map.
 
     Attributes:
-        pack_id: eight characters that change with every packing.
-        total_bytes: of all images.
+        pack_id: eight characters that change whenever the data is packed again.
+        total_bytes: size of all images together.
 
     Raises:
-        ValueError: it is no index, or not whole.
+        ValueError: it is not an index, or it is truncated.
     """
 
     def __init__(self, content: Any) -> None:
@@ -76,7 +85,7 @@ class PackIndex:
         self.total_bytes = int(self._entries["size"].sum(dtype=np.int64))
 
     def find(self, name: str) -> int | None:
-        """Return the number of an image's entry; None where there is no such image."""
+        """Return the number of an image's entry; None if there is no such image."""
         digest = np.uint64(digest_of(name))
         place = int(np.searchsorted(self._digests, digest))
         if place == len(self._digests) or self._digests[place] != digest:
@@ -84,12 +93,12 @@ class PackIndex:
         return int(self._numbers[place])
 
     def entry(self, number: int) -> tuple[int, int, int, int]:
-        """Return block, offset in the shard in bytes, size in bytes and CRC-32 of an image."""
+        """Return the block of an image, its offset in the shard in bytes, its size in bytes, and its CRC-32."""
         block, offset, size, crc = self._entries[number]
         return int(block), int(offset), int(size), int(crc)
 
     def block(self, number: int) -> tuple[int, int, int, range]:
-        """Return shard, first byte, the one after the last, and the entries of a block."""
+        """Return the shard of a block, its first byte, the byte after its last, and its entries."""
         shard, start, stop, first, count = self._blocks[number]
         return int(shard), int(start), int(stop), range(int(first), int(first) + int(count))
 
@@ -102,11 +111,14 @@ def write_index(
     Args:
         pack_id: eight characters.
         names: of the images, in the order of the entries.
-        entries: as `PackIndex.entry` gives them.
-        blocks: shard, first byte, the one after the last, first entry, number of entries.
+        entries: as `PackIndex.entry` returns them.
+        blocks: shard, first byte, the byte after the last, first entry, number of entries.
+
+    Returns:
+        The bytes of the file.
 
     Raises:
-        ValueError: two names have one digest.
+        ValueError: two names have the same digest.
     """
     digests = np.array([digest_of(name) for name in names], _DIGEST)
     if len(np.unique(digests)) != len(names):

@@ -1,7 +1,7 @@
-"""Finds the pack that an image lies in, and what a folder holds of one.
+"""Finds the pack that contains an image, and lists the images of a pack.
 
-One process of a machine asks S3, once in a run; the others find its answer beside the cache (`pack_notes`). What is
-read out of a pack is decided elsewhere.
+One process of a machine asks S3 for the pack, once per run. The other processes read its answer from a file beside the
+cache (`pack_notes`).
 """
 
 from __future__ import annotations
@@ -13,31 +13,34 @@ from typing import Any
 
 from vision_research.storage.s3.cache import DiskCache
 from vision_research.storage.s3.errors import S3Error, S3NotFoundError
-from vision_research.storage.s3.listing import Listed
+from vision_research.storage.s3.listing import FolderEntry
 from vision_research.storage.s3.pack_format import INDEX, NAMES, PackIndex
 from vision_research.storage.s3.pack_notes import FoundPack, PackNotes, room_for
-from vision_research.storage.s3.packed import Pack
+from vision_research.storage.s3.pack_reader import Pack
 from vision_research.storage.s3.reader import fetch
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.storage.s3.uri import S3Uri
 
 logger = logging.getLogger(__name__)
 
-# Packs that this process has found already, so that each folder of many in a pack costs no look-up of its own.
+# Packs that this process has found, so that not every folder of a pack needs a look-up.
 _found: dict[tuple[S3Settings, S3Uri, float], Pack] = {}
 
 
 def find_in_pack(uri: S3Uri, settings: S3Settings, cache: DiskCache | None, since: float) -> tuple[Pack, int] | None:
-    """Find an image in the pack of its folder or of a folder above it; None where no pack has it.
+    """Find an image in the pack of its folder, or of a folder above it.
 
     Args:
-        uri: of the image.
+        uri: address of the image.
         settings: how S3 is reached.
-        cache: of this machine.
-        since: Unix time, seconds, when the run began; what was found before may have changed.
+        cache: disk cache of this machine.
+        since: Unix time in seconds when the run began; packs that were found before may have changed.
+
+    Returns:
+        The pack and the number of the image's entry; None if no pack contains the image.
 
     Raises:
-        S3Error: an index was refused, is damaged, or the server was away for too long.
+        S3Error: an index was refused or is damaged, or the server did not answer in time.
     """
     folder = uri
     while folder.key:
@@ -61,7 +64,7 @@ def _pack_of(folder: S3Uri, settings: S3Settings, cache: DiskCache | None, since
 
 
 def _look_up(folder: S3Uri, settings: S3Settings) -> FoundPack | None:
-    """Ask S3 for the index of the nearest pack."""
+    """Ask S3 for the index of the nearest pack, from the folder upwards."""
     root = folder
     while True:
         try:
@@ -76,9 +79,9 @@ def _look_up(folder: S3Uri, settings: S3Settings) -> FoundPack | None:
 
 
 def _look_up_once(folder: S3Uri, settings: S3Settings, cache: DiskCache, since: float) -> FoundPack | None:
-    """Ask S3, unless another process has in this run."""
+    """Ask S3, unless another process has done so in this run."""
     notes = PackNotes(settings, since)
-    with cache.turn("packs"):
+    with cache.lock("packs"):
         try:
             return notes.read(folder)
         except (OSError, ValueError):
@@ -100,8 +103,16 @@ def _index_of(root: S3Uri, content: Any) -> PackIndex:
         raise S3Error(f"{root.child(INDEX)} is no index of a pack: {error}. Pack the data again.") from error
 
 
-def packed_listing(folder: S3Uri, settings: S3Settings) -> dict[str, Listed]:
-    """Return what a folder holds of the pack that it lies in, by name."""
+def packed_listing(folder: S3Uri, settings: S3Settings) -> dict[str, FolderEntry]:
+    """List the images and folders of a pack that are in a folder.
+
+    Args:
+        folder: the folder; the pack may be in a folder above it.
+        settings: how S3 is reached.
+
+    Returns:
+        The entries by name; none if the folder is in no pack.
+    """
     root = folder
     while True:
         try:
@@ -118,13 +129,13 @@ def _names(root: S3Uri, settings: S3Settings) -> tuple[tuple[int, str], ...]:
     return tuple((int(size), name) for size, _, name in (line.partition(" ") for line in lines))
 
 
-def _listed(names: tuple[tuple[int, str], ...], folder: S3Uri, root: S3Uri) -> dict[str, Listed]:
+def _listed(names: tuple[tuple[int, str], ...], folder: S3Uri, root: S3Uri) -> dict[str, FolderEntry]:
     prefix = folder.folder_prefix.removeprefix(root.folder_prefix)
-    found: dict[str, Listed] = {}
+    found: dict[str, FolderEntry] = {}
     for size, name in names:
         if name.startswith(prefix):
             first, slash, _ = name[len(prefix) :].partition("/")
-            found.setdefault(first, Listed(first, is_folder=bool(slash), size=0 if slash else size))
+            found.setdefault(first, FolderEntry(first, is_folder=bool(slash), size=0 if slash else size))
     return found
 
 

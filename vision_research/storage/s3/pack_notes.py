@@ -1,7 +1,8 @@
-"""Notes beside the cache: which pack a folder lies in, and whether the cache has room for its blocks.
+"""Notes beside the cache: which pack contains a folder, and how many bytes of the cache that pack may use.
 
-One process of a machine looks, once in a run; the others read its note. The index lies beside it, to be mapped into
-memory that all of them share. Whoever calls holds the turn, so that two packs never get the same room.
+One process of a machine looks for the pack, once per run; the other processes read its note. The index of the pack is
+stored beside the note and mapped into memory, which all processes share. The caller holds a lock, so that two packs are
+never given the same bytes of the cache.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from vision_research.work_dir import write_atomic
 
 logger = logging.getLogger(__name__)
 
-# Of the cache, for packs: what else is read in a run needs some, and a cache is cleared to nine tenths.
+# The share of the cache for packs. Other objects need the rest, and a full cache is emptied down to nine tenths.
 _CACHE_SHARE = 0.9
 _SUFFIX = ".note"
 
 
 class FoundPack(NamedTuple):
-    """A pack that was looked for and found.
+    """A pack that was found.
 
     Attributes:
         root: its folder.
-        index: the content of its index, as bytes or mapped into memory.
-        cached_bytes: that the cache has room for: all of the pack, or none where each image is read by itself.
+        index: content of its index, as bytes or as a memory map.
+        cached_bytes: bytes of the cache that it may use: the size of the pack, or 0 if its images are read one by one.
     """
 
     root: S3Uri
@@ -44,8 +45,8 @@ class PackNotes:
     """The notes of one run on one machine.
 
     Args:
-        settings: how S3 is reached, and the cache.
-        since: Unix time, seconds, when the run began; older notes may be wrong by now.
+        settings: how S3 is reached, and where the cache is.
+        since: Unix time in seconds when the run began; older notes may be out of date.
     """
 
     def __init__(self, settings: S3Settings, since: float) -> None:
@@ -54,10 +55,10 @@ class PackNotes:
         self._since = since
 
     def read(self, folder: S3Uri) -> FoundPack | None:
-        """Read which pack a folder lies in; None where one looked, and there is none.
+        """Read which pack contains a folder; None if a process has looked and found none.
 
         Raises:
-            OSError: nobody looked in this run.
+            OSError: no process has looked in this run.
             ValueError: the note is damaged.
         """
         note = self._note(folder)
@@ -70,10 +71,17 @@ class PackNotes:
         return FoundPack(S3Uri.parse(root), np.memmap(note.with_name(index), mode="r"), int(cached_bytes))
 
     def write(self, folder: S3Uri, found: tuple[S3Uri, bytes] | None) -> FoundPack | None:
-        """Note which pack a folder lies in: first line its root, then the file with its index, then the room it has.
+        """Write which pack contains a folder: lines with its root, the file of its index, and its bytes of the cache.
+
+        Args:
+            folder: the folder.
+            found: root of the pack and content of its index; None if no pack contains the folder.
+
+        Returns:
+            The pack, with its index mapped into memory.
 
         Raises:
-            OSError: the disk takes nothing.
+            OSError: the disk cannot be written.
             ValueError: the index is damaged.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -89,7 +97,10 @@ class PackNotes:
         return FoundPack(root, np.memmap(index, mode="r"), cached_bytes)
 
     def _room(self, root: S3Uri, index: str, size: int) -> int:
-        """Return how much of the cache a pack gets: packs that push each other out would be fetched again and again."""
+        """Return how many bytes of the cache a pack may use: all or none.
+
+        Packs that evict each other's blocks would be read from S3 again and again.
+        """
         given = dict(self._given())
         if index in given:
             return given[index]
@@ -108,7 +119,7 @@ class PackNotes:
         return 0
 
     def _given(self) -> list[tuple[str, int]]:
-        """List what the packs of this run have of the cache, by the names of their indices."""
+        """List how many bytes of the cache each pack of this run may use, by the file name of its index."""
         notes = (note for note in self._folder.glob(f"*{_SUFFIX}") if note.stat().st_mtime >= self._since)
         lines = (note.read_text(encoding="utf-8").split("\n") for note in notes)
         return [(line[1], int(line[2])) for line in lines if len(line) == 3]
@@ -119,12 +130,21 @@ class PackNotes:
 
 
 def room_for(size: int, settings: S3Settings, taken: int = 0) -> bool:
-    """Tell whether the cache has room for a pack beside what others have taken, all in bytes."""
+    """Tell whether the cache has room for a pack.
+
+    Args:
+        size: of the pack, in bytes.
+        settings: with the size of the cache.
+        taken: bytes that other packs may use.
+
+    Returns:
+        Whether all of the pack fits.
+    """
     return taken + size <= _CACHE_SHARE * settings.cache_size_gb * 1e9
 
 
 def _round_up(size_gb: float) -> float:
-    """Two digits, since a size with more of them is no size to type."""
+    """Round up to two digits, since nobody types a size with more."""
     unit = 10.0 ** (math.floor(math.log10(size_gb)) - 1)
     return math.ceil(size_gb / unit) * unit
 

@@ -1,4 +1,4 @@
-"""Packs many small objects into few large ones: requests, not bytes, cost money and time."""
+"""Writes a pack: many small images in a few large objects, because requests cost more time and money than bytes."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class PackWriter:
     Args:
         root: folder of the pack.
         settings: how S3 is reached.
-        shard_bytes: a shard is uploaded when it has so many.
-        scratch: folder of this machine that has room for one shard.
+        shard_bytes: size from which a shard is complete and uploaded.
+        scratch: folder of this machine with room for one shard.
     """
 
     def __init__(self, root: S3Uri, settings: S3Settings, shard_bytes: int, scratch: Path) -> None:
@@ -39,18 +39,18 @@ class PackWriter:
         self._blocks: list[tuple[int, ...]] = []
 
     def write(self, names: Sequence[str], read: Callable[[str], bytes]) -> int:
-        """Pack images; the pack is there when the last byte is, and an older one in the same place until then.
+        """Pack images. An older pack in the same place stays valid until the new one is complete.
 
         Args:
-            names: relative to the root of the data, as annotation files and prefixes name them.
-            read: reads one; called from several threads.
+            names: of the images, relative to the root of the data, as annotation files and prefixes name them.
+            read: reads an image; called from several threads.
 
         Returns:
             The number of shards.
 
         Raises:
             OSError: an image cannot be read, or the scratch folder is full.
-            S3Error: it may not be written there, or the server was away for too long.
+            S3Error: writing was refused, or the server did not answer in time.
         """
         sink = self._shard.open("wb")
         for bodies in _in_blocks(names, read):

@@ -1,4 +1,8 @@
-"""Lets what looks at files look at S3: a `Path` whose folders and files are those of a bucket."""
+"""`Path` for addresses in S3: code that checks and reads local files works on a bucket too.
+
+Objects and packs are imported where they are used: they load NumPy, and every command that looks at local annotation
+files imports this module.
+"""
 
 from __future__ import annotations
 
@@ -8,35 +12,33 @@ from functools import lru_cache
 from pathlib import Path, PosixPath
 
 from vision_research.config.addresses import is_s3
-from vision_research.storage.s3.listing import Listed, has_any, list_folder
-from vision_research.storage.s3.objects import read_object
-from vision_research.storage.s3.pack_lookup import packed_listing
+from vision_research.storage.s3.listing import FolderEntry, has_any, list_folder
 from vision_research.storage.s3.settings import S3Settings, default_settings
 from vision_research.storage.s3.uri import S3Uri
 
 
 def as_path(address: str) -> Path:
-    """Return the path of an address; a plain one is made absolute."""
+    """Return the path of an address; a path of this machine is made absolute."""
     return S3Path(address) if is_s3(address) else Path(address).absolute()
 
 
 class S3Path(PosixPath):
-    """A file or folder in S3, to be looked at and read as a local one is.
+    """A file or folder in S3, with the methods of a local path that read.
 
-    A folder is listed once for as long as this process keeps its listing: questions about the files in it then cost no
-    request. What is not defined here fails, since no function of the operating system can open it.
+    A folder is listed once, and the listing is kept in memory; further questions about its files need no request. All
+    other methods of `Path` fail, since the operating system cannot open the address.
     """
 
     def __str__(self) -> str:
         if self.parts[:1] != ("s3:",):
-            return super().__str__()  # what `relative_to` returns is no address
+            return super().__str__()  # a relative path, as `relative_to` returns it
         return "s3://" + "/".join(self.parts[1:])
 
     def __fspath__(self) -> str:
         raise TypeError(f"{self} is no file of this machine")
 
     def absolute(self) -> S3Path:
-        """Return this path: it is absolute."""
+        """Return this path, which is absolute."""
         return self
 
     def exists(self) -> bool:
@@ -49,18 +51,18 @@ class S3Path(PosixPath):
         return entry is not None and not entry.is_folder
 
     def is_dir(self) -> bool:
-        """Tell whether it is a folder; a bucket that can be listed is one, though it be empty."""
+        """Tell whether there is a folder of that name; a bucket that can be listed is a folder even if it is empty."""
         if len(self.parts) < 2:
             return False
         uri, settings = self._uri, default_settings()
         return not uri.key or has_any(uri, settings) or (settings.packed and bool(_listing(uri, settings)))
 
     def iterdir(self) -> Iterator[S3Path]:  # type: ignore[override]  # a generator of this very class
-        """List the folder; one that does not exist is empty."""
+        """List the folder; a folder that does not exist is empty."""
         return (self / name for name in _listing(self._uri, default_settings()))
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
-        """Return the size, and nothing else.
+        """Return the size; all other fields are 0.
 
         Raises:
             FileNotFoundError: there is no such object.
@@ -74,23 +76,40 @@ class S3Path(PosixPath):
         """Read the object.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: there is no such object.
         """
+        from vision_research.storage.s3.objects import read_object
+
         return read_object(self._uri, default_settings())
 
     def read_text(self, encoding: str | None = None, errors: str | None = None) -> str:
-        """Read the object as text, UTF-8 where nothing else is said."""
+        """Read the object as text.
+
+        Args:
+            encoding: None is UTF-8.
+            errors: as in `bytes.decode`; None is `strict`.
+
+        Returns:
+            The text.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+        """
         return self.read_bytes().decode(encoding or "utf-8", errors or "strict")
 
     @property
     def _uri(self) -> S3Uri:
         return S3Uri.parse(str(self))
 
-    def _entry(self) -> Listed | None:
+    def _entry(self) -> FolderEntry | None:
         return _listing(S3Uri.parse(str(self.parent)), default_settings()).get(self.name) if self._uri.key else None
 
 
 @lru_cache(maxsize=32)
-def _listing(folder: S3Uri, settings: S3Settings) -> dict[str, Listed]:
+def _listing(folder: S3Uri, settings: S3Settings) -> dict[str, FolderEntry]:
     found = {entry.name: entry for entry in list_folder(folder, settings)}
-    return {**packed_listing(folder, settings), **found} if settings.packed else found
+    if not settings.packed:
+        return found
+    from vision_research.storage.s3.pack_lookup import packed_listing
+
+    return {**packed_listing(folder, settings), **found}

@@ -1,6 +1,6 @@
-"""Fetches objects before they are asked for, on a few threads of this process.
+"""Reads objects before they are needed, on a few threads of this process.
 
-Owns the threads and what they have fetched and nobody has taken yet; how an object is read is the caller's.
+Owns the threads, and the objects that were read and not taken yet. The caller decides how an object is read.
 """
 
 from __future__ import annotations
@@ -13,63 +13,63 @@ from queue import SimpleQueue
 
 from vision_research.storage.s3.uri import S3Uri
 
-# More hide no more latency: the processor time of a request bounds them first.
+# More threads hide no more latency: the processor time of a request is the limit before that.
 _MAX_THREADS = 16
-# Objects that are announced and never taken (a loader that stops in the middle of an epoch) must not add up.
-_MAX_WAITING = 1024
+# Bounds for objects that are never taken, because a loader stopped in the middle of an epoch.
+_MAX_PENDING = 1024
 _MAX_HELD_BYTES = 256_000_000
 
 
 class Prefetcher:
-    """Objects on their way to one process.
+    """Reads objects ahead for one process.
 
     Args:
-        read: reads an object, whole.
+        read: reads a whole object.
         num_threads: requests at once.
 
     Attributes:
-        coming: what is under way, or has come and waits to be taken.
+        pending: objects that are being read, or were read and not taken yet.
     """
 
     def __init__(self, read: Callable[[S3Uri], bytes], num_threads: int = _MAX_THREADS) -> None:
         self._read = read
         self._num_threads = num_threads
-        self.coming: OrderedDict[S3Uri, Future[bytes]] = OrderedDict()
+        self.pending: OrderedDict[S3Uri, Future[bytes]] = OrderedDict()
         self._held_bytes = 0
         self._lock = threading.Lock()
         self._queue: SimpleQueue[tuple[S3Uri, Future[bytes]]] = SimpleQueue()
         self._threads: list[threading.Thread] = []
 
-    def announce(self, uri: S3Uri) -> None:
-        """Begin to fetch an object, unless it is under way, or much waits to be taken already."""
-        if uri in self.coming or self._held_bytes > _MAX_HELD_BYTES:
+    def start(self, uri: S3Uri) -> None:
+        """Start to read an object, unless it is pending already, or too many bytes wait to be taken."""
+        if uri in self.pending or self._held_bytes > _MAX_HELD_BYTES:
             return
-        if len(self.coming) >= _MAX_WAITING:
-            self._drop(next(iter(self.coming)))
+        if len(self.pending) >= _MAX_PENDING:
+            self._drop(next(iter(self.pending)))
         if len(self._threads) < self._num_threads:
             self._start_thread()
         future: Future[bytes] = Future()
-        self.coming[uri] = future
+        self.pending[uri] = future
         self._queue.put((uri, future))
 
     def take(self, uri: S3Uri) -> bytes | None:
-        """Return an object that was announced, once it is there; None if it was not, or was taken.
+        """Return a pending object as soon as it was read; None if it is not pending.
 
         Raises:
-            S3Error: as reading it raises.
+            S3Error: what `read` raised.
         """
         future = self._drop(uri)
         return None if future is None else future.result()
 
     def _drop(self, uri: S3Uri) -> Future[bytes] | None:
         with self._lock:
-            future = self.coming.pop(uri, None)
+            future = self.pending.pop(uri, None)
             if future is not None and future.done() and future.exception() is None:
                 self._held_bytes -= len(future.result())
         return future
 
     def _start_thread(self) -> None:
-        # Daemons: a loader worker that ends must not wait for a server that is away.
+        # Daemons, so that a loader worker can end while a server does not answer.
         thread = threading.Thread(target=self._work, name="s3-prefetch", daemon=True)
         thread.start()
         self._threads.append(thread)
@@ -83,7 +83,7 @@ class Prefetcher:
                 future.set_exception(error)
                 continue
             with self._lock:
-                if uri in self.coming:
+                if uri in self.pending:
                     self._held_bytes += len(body)
                 future.set_result(body)
             del body, future

@@ -1,7 +1,4 @@
-"""Proves what may be done at an address in S3, and how fast: list, read, write.
-
-Owns the trying and what is said about it; what a failure means for a run is decided elsewhere.
-"""
+"""Tests which actions are allowed at an address in S3 (list, read, write) and how fast they are, for the doctor."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from statistics import median
 from vision_research.config.errors import UserError
 from vision_research.storage.s3.errors import S3DeniedError, S3Error
 from vision_research.storage.s3.listing import list_folder
-from vision_research.storage.s3.objects import read_current
+from vision_research.storage.s3.objects import read_uncached
 from vision_research.storage.s3.reader import fetch
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.storage.s3.transfer import remove, upload_bytes
@@ -28,8 +25,8 @@ _NUM_LATENCIES = 7
 
 
 @dataclass(frozen=True)
-class Probed:
-    """One thing that was tried.
+class ProbeResult:
+    """The result of one action.
 
     Attributes:
         action: `list`, `read` or `write`.
@@ -42,25 +39,28 @@ class Probed:
     found: str
 
 
-def probe(address: str, settings: S3Settings) -> Iterator[Probed]:
-    """Try a folder; what fails leaves nothing behind.
+def probe(address: str, settings: S3Settings) -> Iterator[ProbeResult]:
+    """Try all actions on a folder, and remove what was written.
 
-    Each action has a permission of its own, so one that is denied does not keep the rest from being tried. Any other
-    failure would meet them all: nothing more is tried then, and some servers would make a missing bucket for a write.
+    Each action needs its own permission, so after a denied action the others are tried too. Any other failure ends the
+    test: it would affect all actions, and some servers create a missing bucket when something is written to it.
 
     Args:
         address: `s3://BUCKET/KEY`, a folder.
         settings: how S3 is reached.
+
+    Yields:
+        The result of each action.
     """
     folder = S3Uri.parse(address)
     actions: dict[str, Callable[[S3Uri, S3Settings], str]] = {"list": _list, "read": _read, "write": _write}
     for action, attempt in actions.items():
         try:
-            yield Probed(action, True, attempt(folder, settings))
+            yield ProbeResult(action, True, attempt(folder, settings))
         except S3DeniedError as error:
-            yield Probed(action, False, str(error))
+            yield ProbeResult(action, False, str(error))
         except UserError as error:
-            yield Probed(action, False, str(error))
+            yield ProbeResult(action, False, str(error))
             return
 
 
@@ -79,7 +79,7 @@ def _read(folder: S3Uri, settings: S3Settings) -> str:
     latencies = [_seconds(lambda: fetch(smallest, settings, byte_range=(0, 1))) for _ in range(_NUM_LATENCIES)]
     fitting = [entry for entry in found if entry.size <= _LARGEST_READ_BYTES]
     largest = max(fitting or found[:1], key=lambda entry: entry.size)
-    seconds = _seconds(lambda: read_current(folder.child(largest.name), settings))
+    seconds = _seconds(lambda: read_uncached(folder.child(largest.name), settings))
     return (
         f"{median(latencies) * 1000:.1f} ms a request, {largest.size / 1e6 / seconds:.1f} MB/s over one connection "
         f"({largest.size / 1e6:.2f} MB)"
@@ -91,7 +91,7 @@ def _write(folder: S3Uri, settings: S3Settings) -> str:
     content = os.urandom(_SCRATCH_BYTES)
     seconds = _seconds(lambda: upload_bytes(content, scratch, settings))
     try:
-        if read_current(scratch, settings) != content:
+        if read_uncached(scratch, settings) != content:
             raise S3Error(f"{scratch} was read back with other bytes than were written: the server is ill.")
     finally:
         remove(scratch, settings)

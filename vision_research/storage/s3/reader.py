@@ -1,7 +1,7 @@
-"""Reads objects: presigned addresses over pooled connections.
+"""Reads one object, or a range of its bytes, by one GET on a presigned address.
 
-botocore signs; urllib3 fetches. A third of the processor time that `get_object` takes, which is what bounds the
-reading of many small files. Owns one GET, whole and verified, or an error.
+botocore signs the address and urllib3 fetches it. This takes a third of the processor time of `get_object`, and the
+processor limits how fast many small files are read.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from vision_research.storage.s3.client import persist, s3_client
+from vision_research.storage.s3.client import s3_client, with_retries
 from vision_research.storage.s3.errors import AnswerError, http_failure
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.storage.s3.uri import S3Uri
@@ -21,11 +21,11 @@ _EXPIRES_S = 3600
 
 @dataclass(frozen=True)
 class Fetched:
-    """An object as it came.
+    """The answer to a GET.
 
     Attributes:
-        body: its bytes; None where it is still the one whose ETag was given.
-        etag: of this version of it.
+        body: bytes of the object; None if its version is still the one whose ETag was given.
+        etag: ETag of its version.
     """
 
     body: bytes | None
@@ -37,7 +37,7 @@ _lock = threading.Lock()
 
 
 def _forget_pools() -> None:
-    """A child that was forked opens connections of its own."""
+    """Drop the parent's connections in a forked child, which opens its own."""
     global _lock
     _pools.clear()
     _lock = threading.Lock()
@@ -49,18 +49,21 @@ os.register_at_fork(after_in_child=_forget_pools)
 def fetch(
     uri: S3Uri, settings: S3Settings, *, etag: str | None = None, byte_range: tuple[int, int] | None = None
 ) -> Fetched:
-    """Read an object, or a part of it.
+    """Read an object, or a range of its bytes.
 
     Args:
-        uri: of the object.
+        uri: address of the object.
         settings: how S3 is reached.
-        etag: of the version that the caller has; its bytes are not sent again.
-        byte_range: first byte, and the one after the last; None reads all.
+        etag: ETag of the version that the caller already has; the server does not send that version again.
+        byte_range: first byte, and the byte after the last; None reads all.
+
+    Returns:
+        The bytes and the ETag.
 
     Raises:
         S3NotFoundError: there is no such object.
-        S3GaveUpError: the server was away for too long.
-        S3Error: it was refused.
+        S3GaveUpError: the server did not answer in time.
+        S3Error: the request was refused.
     """
     headers = {} if etag is None else {"If-None-Match": etag}
     if byte_range is not None:
@@ -74,11 +77,11 @@ def fetch(
             raise AnswerError(http_failure(answer.status, answer.data, answer.headers))
         return Fetched(answer.data, answer.headers.get("ETag", ""))
 
-    return persist(get, "s3:GetObject", uri, settings)
+    return with_retries(get, "s3:GetObject", uri, settings)
 
 
 def _address(uri: S3Uri, settings: S3Settings) -> str:
-    """The address of an object, signed anew each time, since credentials may have been renewed."""
+    """Return a presigned address, signed for each request because the credentials may have been renewed."""
     parameters = {"Bucket": uri.bucket, "Key": uri.key}
     address: str = s3_client(settings).generate_presigned_url("get_object", Params=parameters, ExpiresIn=_EXPIRES_S)
     return address
@@ -99,8 +102,8 @@ def _make_pool(settings: S3Settings) -> Any:
     return PoolManager(
         maxsize=settings.max_connections,
         timeout=Timeout(connect=connect_s, read=read_s),
-        # `persist` makes a request again, and knows for how long; a redirect would lose the signature.
+        # `with_retries` repeats requests, for as long as is allowed; a redirect would lose the signature.
         retries=False,
-        # What botocore trusts: AWS_CA_BUNDLE, else the authorities it brings.
+        # The certificate authorities that botocore trusts: AWS_CA_BUNDLE, or else its own list.
         ca_certs=os.environ.get("AWS_CA_BUNDLE") or get_cert_path(True),
     )

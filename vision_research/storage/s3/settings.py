@@ -1,4 +1,4 @@
-"""How S3 is reached: what is set for all of a process, or for one back end by its `backend_args`."""
+"""How S3 is reached: settings of a process, and of single back ends by their `backend_args`."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 SETTINGS = "VISION_RESEARCH_S3"
-"""Environment variable: the settings as JSON, for processes that this one starts. Credentials are not among them."""
+"""Environment variable: the settings as JSON, for child processes. They contain no credentials."""
 
 
 @dataclass(frozen=True)
 class S3Settings:
-    """How S3 is reached. Credentials are no part of it: boto3 finds them (environment, profile, instance role).
+    """How S3 is reached. boto3 finds the credentials itself (environment, profile, instance role).
 
     Attributes:
-        endpoint_url: of a server that is not AWS; None is AWS, or what `AWS_ENDPOINT_URL_S3` says.
-        region: None is what boto3 finds.
-        profile: section of the AWS configuration files; None is what boto3 finds.
-        connect_timeout_s: until a connection stands; never more than a quarter of `give_up_after_s`.
-        read_timeout_s: without a byte, before a request counts as lost and is made again; likewise.
-        give_up_after_s: a request that failed all the time is given up then.
-        max_connections: open at once, for each process.
-        cache_dir: folder of the disk cache that all processes of this machine share; None reads every time.
-        cache_size_gb: what the cache may hold, 10^9 bytes.
-        packed: whether images lie in a pack, in or above the folder that they are named in.
+        endpoint_url: address of a server other than AWS; None is AWS, or the value of `AWS_ENDPOINT_URL_S3`.
+        region: None is the region that boto3 finds.
+        profile: section of the AWS configuration files; None is the one that boto3 finds.
+        connect_timeout_s: time limit for opening a connection; at most a quarter of `give_up_after_s` is used.
+        read_timeout_s: time without a byte after which a request is repeated; at most a quarter of `give_up_after_s`.
+        give_up_after_s: time after which a failing request is no longer repeated.
+        max_connections: open connections of each process.
+        cache_dir: folder of the disk cache that all processes of this machine share; None disables the cache.
+        cache_size_gb: largest size of the cache, in units of 10^9 bytes.
+        packed: whether the images are in a pack, in their own folder or a folder above it.
     """
 
     endpoint_url: str | None = None
@@ -41,12 +41,12 @@ class S3Settings:
 
     @property
     def timeouts_s(self) -> tuple[float, float]:
-        """Until a connection stands, and without a byte: so short that a request is made again before all is over."""
+        """Time limits for connecting and for reading, short enough for several attempts before `give_up_after_s`."""
         return min(self.connect_timeout_s, self.give_up_after_s / 4), min(self.read_timeout_s, self.give_up_after_s / 4)
 
     @property
     def where(self) -> str:
-        """The server, for a message."""
+        """The server, for messages."""
         return self.endpoint_url or "AWS"
 
 
@@ -54,25 +54,29 @@ _of_process: S3Settings | None = None
 
 
 def set_default_settings(settings: S3Settings | None) -> None:
-    """Set what `s3://` means in this process, and in those that it forks, wherever no `backend_args` say otherwise.
+    """Set the settings that this process, and its forks, use for `s3://` where no `backend_args` are given.
 
-    None is what the process was started with.
+    Args:
+        settings: None restores those that the process was started with.
     """
     global _of_process
     _of_process = settings
 
 
 def hand_down_settings(settings: S3Settings) -> None:
-    """Set what `s3://` means in this process and in all that it starts from now on."""
+    """Set the settings of this process and of all child processes that it starts from now on."""
     set_default_settings(settings)
     os.environ[SETTINGS] = json.dumps(asdict(settings))
 
 
 def default_settings(**changes: Any) -> S3Settings:
-    """What `s3://` means in this process, with some of it changed.
+    """Return the settings of this process, with some fields changed.
+
+    Args:
+        **changes: fields of `S3Settings`.
 
     Raises:
-        TypeError: a change names nothing that can be set.
+        TypeError: `S3Settings` has no such field.
     """
     settings = _of_process or S3Settings(**json.loads(os.environ.get(SETTINGS, "{}")))
     return replace(settings, **changes)

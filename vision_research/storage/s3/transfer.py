@@ -1,4 +1,4 @@
-"""Moves whole objects: up in parts, down beside the target, or from place to place within S3."""
+"""Transfers whole objects: uploads, downloads, copies within S3, and removal."""
 
 from __future__ import annotations
 
@@ -7,21 +7,26 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from vision_research.storage.s3.client import persist, s3_client
+from vision_research.storage.s3.client import s3_client, with_retries
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.storage.s3.uri import S3Uri
 
 PART_BYTES = 16 * 1024 * 1024
-"""Of an upload in parts; with the 10,000 parts that S3 takes, an object may have 160 GB."""
+"""Size of a part of an upload. S3 accepts 10,000 parts, so an object may have up to 160 GB."""
 
 
 def upload_bytes(content: bytes, uri: S3Uri, settings: S3Settings) -> None:
-    """Write an object. Large ones go in parts; a checksum travels with each, and the server compares it.
+    """Write an object, a large one in parts. Each part is sent with a checksum that the server verifies.
+
+    Args:
+        content: all bytes of the object.
+        uri: address of the object.
+        settings: how S3 is reached.
 
     Raises:
-        S3Error: it was refused, or the server was away for too long; nothing is there under that key then, or what was.
+        S3Error: it was refused, or the server did not answer in time. An older object of that key is unchanged.
     """
-    persist(
+    with_retries(
         lambda: s3_client(settings).upload_fileobj(io.BytesIO(content), uri.bucket, uri.key, Config=_transfer()),
         "s3:PutObject",
         uri,
@@ -30,15 +35,20 @@ def upload_bytes(content: bytes, uri: S3Uri, settings: S3Settings) -> None:
 
 
 def upload(path: Path, uri: S3Uri, settings: S3Settings) -> None:
-    """Write a file as an object, as `upload_bytes` does, without reading it whole into memory.
+    """Upload a file as `upload_bytes` does, without reading all of it into memory.
+
+    Args:
+        path: the file.
+        uri: address of the object.
+        settings: how S3 is reached.
 
     Raises:
         FileNotFoundError: there is no such file.
-        S3Error: it was refused, or the server was away for too long.
+        S3Error: it was refused, or the server did not answer in time.
     """
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
-    persist(
+    with_retries(
         lambda: s3_client(settings).upload_file(str(path), uri.bucket, uri.key, Config=_transfer()),
         "s3:PutObject",
         uri,
@@ -47,25 +57,35 @@ def upload(path: Path, uri: S3Uri, settings: S3Settings) -> None:
 
 
 def remove(uri: S3Uri, settings: S3Settings) -> None:
-    """Remove an object; one that is not there is no error of S3.
+    """Remove an object. For S3 it is no error if there is no such object.
+
+    Args:
+        uri: address of the object.
+        settings: how S3 is reached.
 
     Raises:
-        S3Error: it was refused, or the server was away for too long.
+        S3Error: it was refused, or the server did not answer in time.
     """
-    persist(lambda: s3_client(settings).delete_object(Bucket=uri.bucket, Key=uri.key), "s3:DeleteObject", uri, settings)
+    where = {"Bucket": uri.bucket, "Key": uri.key}
+    with_retries(lambda: s3_client(settings).delete_object(**where), "s3:DeleteObject", uri, settings)
 
 
 def download(uri: S3Uri, path: Path, settings: S3Settings) -> None:
-    """Read an object into a file, which is there whole or not at all; missing folders are made.
+    """Download an object to a file. The file is replaced only when the object is complete.
+
+    Args:
+        uri: address of the object.
+        path: the file; missing folders are made.
+        settings: how S3 is reached.
 
     Raises:
         S3NotFoundError: there is no such object.
-        S3Error: it was refused, or the server was away for too long.
+        S3Error: it was refused, or the server did not answer in time.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name[:100]}.") as folder:
         temporary = Path(folder, "download")
-        persist(
+        with_retries(
             lambda: s3_client(settings).download_file(uri.bucket, uri.key, str(temporary)),
             "s3:GetObject",
             uri,
@@ -75,18 +95,23 @@ def download(uri: S3Uri, path: Path, settings: S3Settings) -> None:
 
 
 def copy_object(source: S3Uri, target: S3Uri, settings: S3Settings) -> None:
-    """Copy within S3; no byte passes through this machine.
+    """Copy an object within S3, without downloading it.
+
+    Args:
+        source: the object.
+        target: address of the copy.
+        settings: how S3 is reached.
 
     Raises:
         S3NotFoundError: there is no such object.
-        S3Error: it was refused, or the server was away for too long.
+        S3Error: it was refused, or the server did not answer in time.
     """
     origin = {"Bucket": source.bucket, "Key": source.key}
-    persist(lambda: s3_client(settings).copy(origin, target.bucket, target.key), "s3:PutObject", source, settings)
+    with_retries(lambda: s3_client(settings).copy(origin, target.bucket, target.key), "s3:PutObject", source, settings)
 
 
 def _transfer() -> Any:
     from boto3.s3.transfer import TransferConfig
 
-    # Two at once: four are no sooner done on a near server, and take more of the memory from a training beside them.
+    # Two parts at once: four were not faster on a nearby server, and take memory from a training on the same machine.
     return TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=2)

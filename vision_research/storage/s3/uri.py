@@ -6,17 +6,19 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-# pathlib joins neighbouring slashes: str(Path("s3://bucket/key")) is "s3:/bucket/key".
+from vision_research.config.addresses import resolve_dots
+
+# pathlib merges neighbouring slashes: str(Path("s3://bucket/key")) is "s3:/bucket/key".
 _PREFIX = re.compile(r"^s3:/{1,2}(?=[^/])")
 
 
 @dataclass(frozen=True)
 class S3Uri:
-    """One object, or the folder of all objects whose keys go on after `KEY/`.
+    """One object, or the folder of all objects whose keys start with `KEY/`.
 
     Attributes:
-        bucket: its name.
-        key: as S3 has it: any text, nothing in it is quoted; without a slash at either end; empty is the whole bucket.
+        bucket: name of the bucket.
+        key: as S3 stores it, not quoted, without a slash at either end; empty is the whole bucket.
     """
 
     bucket: str
@@ -24,20 +26,25 @@ class S3Uri:
 
     @classmethod
     def parse(cls, address: str | Path) -> S3Uri:
-        """Take an address apart.
+        """Split an address into bucket and key.
 
         Args:
-            address: `s3://BUCKET/KEY`; spaces, `+`, `#`, `%` and any other character stand for themselves.
+            address: `s3://BUCKET/KEY`. Every character is taken literally (spaces, `+`, `#`, `%`); only the parts `.`
+                and `..` of the key are resolved.
+
+        Returns:
+            The bucket and the key.
 
         Raises:
-            ValueError: it is no address in S3, or names no bucket.
+            ValueError: it is not an address in S3, or it has no bucket.
         """
         text = str(address)
         found = _PREFIX.match(text)
         if found is None:
             raise ValueError(f"{text!r} is no address in S3; write s3://BUCKET/KEY.")
         bucket, _, key = text[found.end() :].partition("/")
-        return cls(bucket, key.strip("/"))
+        # Without a dot after a slash there is nothing to resolve, and every read of an image comes here.
+        return cls(bucket, resolve_dots(key) if "/." in text else key.strip("/"))
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
@@ -49,14 +56,14 @@ class S3Uri:
 
     @property
     def parent(self) -> S3Uri:
-        """The folder that it lies in; that of a bucket is the bucket."""
+        """The folder that contains it; for a bucket, the bucket itself."""
         return S3Uri(self.bucket, self.key.rpartition("/")[0])
 
     @property
     def folder_prefix(self) -> str:
-        """What the keys inside of this folder start with."""
+        """The prefix of all keys in this folder."""
         return f"{self.key}/" if self.key else ""
 
     def child(self, relative: str) -> S3Uri:
-        """Name an object inside of this folder."""
+        """Return the address of an object in this folder."""
         return S3Uri(self.bucket, self.folder_prefix + relative.strip("/"))

@@ -1,4 +1,4 @@
-"""Copies, to S3 and from it, that are compared before anybody is told of them."""
+"""Uploads and downloads that are compared with the original before they are reported as complete."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import re
 from pathlib import Path
 from typing import Any
 
-from vision_research.storage.s3.client import persist, s3_client
+from vision_research.storage.s3.client import s3_client, with_retries
 from vision_research.storage.s3.errors import S3Error, S3NotFoundError
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.storage.s3.transfer import PART_BYTES, download, upload
 from vision_research.storage.s3.uri import S3Uri
 
-# What S3 gives as the ETag of an object that is not encrypted with a customer's key: the MD5 of its bytes, or of the
-# MD5s of its parts with their number.
+# The ETag of an object that is not encrypted with a customer's key is the MD5 of its bytes, or the MD5 of the MD5s of
+# its parts, followed by their number.
 _MD5 = re.compile(r'^"?([0-9a-f]{32}(-\d+)?)"?$')
 
 
 def publish(path: Path, address: str, settings: S3Settings) -> str:
-    """Put a file under an address: there whole and verified, or not at all.
+    """Upload a file to an address, and verify it.
 
     Args:
-        path: of the file.
-        address: `s3://BUCKET/KEY`; one that ends with a slash is a folder, and gets the file under its name.
+        path: the file.
+        address: `s3://BUCKET/KEY`. With a slash at the end it is a folder, in which the file keeps its name.
         settings: how S3 is reached.
 
     Returns:
@@ -32,7 +32,7 @@ def publish(path: Path, address: str, settings: S3Settings) -> str:
 
     Raises:
         FileNotFoundError: there is no such file.
-        S3Error: it was refused, arrived damaged, or the server was away for too long.
+        S3Error: it was refused, arrived damaged, or the server did not answer in time.
     """
     uri = S3Uri.parse(address)
     target = uri.child(path.name) if address.endswith("/") or not uri.key else uri
@@ -41,13 +41,18 @@ def publish(path: Path, address: str, settings: S3Settings) -> str:
 
 
 def upload_verified(path: Path, uri: S3Uri, settings: S3Settings) -> None:
-    """Upload a file, and ask the server what it has.
+    """Upload a file, and compare the object that the server has with it.
 
-    A checksum travels with every part and the server compares it; this compares the whole.
+    The server verifies the checksum of every part; this verifies the whole.
+
+    Args:
+        path: the file.
+        uri: address of the object.
+        settings: how S3 is reached.
 
     Raises:
         FileNotFoundError: there is no such file.
-        S3Error: it was refused, arrived damaged, or the server was away for too long.
+        S3Error: it was refused, arrived damaged, or the server did not answer in time.
     """
     upload(path, uri, settings)
     if not is_uploaded(path, uri, settings):
@@ -55,19 +60,19 @@ def upload_verified(path: Path, uri: S3Uri, settings: S3Settings) -> None:
 
 
 def download_verified(uri: S3Uri, folder: Path, settings: S3Settings) -> Path:
-    """Have an object as a file of this machine, as it is now; a version that came before is not fetched again.
+    """Download the current version of an object, unless an earlier call downloaded it already.
 
     Args:
-        uri: of the object.
-        folder: where such files are kept.
+        uri: address of the object.
+        folder: where downloaded files are kept.
         settings: how S3 is reached.
 
     Returns:
-        The file, under its own name in a folder of its version.
+        The file. It has its own name, in a folder that is named after its version.
 
     Raises:
         S3NotFoundError: there is no such object.
-        S3Error: it was refused, arrived damaged, or the server was away for too long.
+        S3Error: it was refused, arrived damaged, or the server did not answer in time.
     """
     found = _head(uri, settings)
     if found is None:
@@ -85,7 +90,16 @@ def download_verified(uri: S3Uri, folder: Path, settings: S3Settings) -> Path:
 
 
 def is_uploaded(path: Path, uri: S3Uri, settings: S3Settings) -> bool:
-    """Tell whether an object has the bytes of a file; with a customer's key in S3, their number has to do."""
+    """Tell whether an object has the bytes of a file.
+
+    Args:
+        path: the file.
+        uri: address of the object.
+        settings: how S3 is reached.
+
+    Returns:
+        Whether both are equal. Of an object that is encrypted with a customer's key only the size is compared.
+    """
     found = _head(uri, settings)
     if found is None or found["ContentLength"] != path.stat().st_size:
         return False
@@ -98,7 +112,7 @@ def is_uploaded(path: Path, uri: S3Uri, settings: S3Settings) -> bool:
 def _head(uri: S3Uri, settings: S3Settings) -> Any:
     where = {"Bucket": uri.bucket, "Key": uri.key}
     try:
-        return persist(lambda: s3_client(settings).head_object(**where), "s3:GetObject", uri, settings)
+        return with_retries(lambda: s3_client(settings).head_object(**where), "s3:GetObject", uri, settings)
     except S3NotFoundError:
         return None
 

@@ -60,7 +60,7 @@ def test_a_failing_compiler_is_reported_and_the_training_goes_on(
         ("compile_failed", "neck"),
     ]
     output = capsys.readouterr().out
-    assert "torch.compile of backbone failed; it goes on uncompiled" in output
+    assert "torch.compile of backbone failed; it runs uncompiled" in output
     assert "no such instruction" in output
 
 

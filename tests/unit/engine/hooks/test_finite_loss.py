@@ -31,9 +31,7 @@ def test_a_nan_stops_the_run_and_names_iteration_epoch_losses_and_images(
         make_runner(train_dataloader=loader, **HOOK, **checkpoint_every_iteration()).train()
 
     error = caught.value
-    assert (error.iteration, error.epoch) == (first + 1, 1)
     assert error.image_names == [f"images/{index}.jpg" for index in whole.batches[first]]
-    assert set(error.losses) == {"loss", "loss_toy"}
     assert f"not finite at iteration {first + 1} (epoch 1, rank 0): loss=nan, loss_toy=nan" in str(error)
     assert "images/7.jpg" in str(error)
     saved = {path.name for path in Path(toy_config["work_dir"]).glob("*.pth")}

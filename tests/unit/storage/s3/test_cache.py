@@ -221,7 +221,7 @@ def test_a_full_disk_is_told_once_and_nothing_is_kept(small_disk: Path, caplog: 
 def test_a_folder_that_takes_nothing_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_bytes(b"")
     cache = DiskCache(tmp_path / "file" / "cache", 10**9)
-    with cache.turn("any"):
+    with cache.lock("any"):
         cache.write("k", b"body", "tag1")
 
     assert cache.read("k") is None and cache.read_slice("k", 0, 1) is None

@@ -15,7 +15,7 @@ import pytest
 from s3_proxy import Fault, S3Proxy
 
 from vision_research.storage.s3.errors import S3Error
-from vision_research.storage.s3.mirror import Mirror, bring_back, has_run
+from vision_research.storage.s3.mirror import Mirror, download_run, has_run
 from vision_research.storage.s3.mirror_thread import MirrorThread
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.storage.s3.uri import S3Uri
@@ -48,7 +48,7 @@ def listed(bucket: str) -> set[str]:
 
 def test_checkpoints_go_up_and_old_ones_go(run: WorkDir, bucket: str, s3_settings: S3Settings) -> None:
     mirror = Mirror(run, S3Uri.parse(f"{bucket}/run"), s3_settings)
-    mirror.begin()
+    mirror.abort_unfinished_uploads()
     mirror.update()
     assert listed(bucket) == {"config.py", "overrides.txt"}, "nothing to point at yet"
 
@@ -86,7 +86,7 @@ def test_a_run_comes_back(run: WorkDir, bucket: str, s3_settings: S3Settings, tm
         checkpoint(run, name)
     mirror.update(everything=True)
     back = WorkDir(tmp_path / "fresh" / "run")
-    bring_back(remote, back, s3_settings)
+    download_run(remote, back, s3_settings)
 
     assert has_run(remote, s3_settings)
     names = {"config.py", "overrides.txt", "epoch_2.pth", "best_x_epoch_1.pth"}
@@ -128,7 +128,7 @@ def test_an_upload_cut_off_leaves_no_half_checkpoint(run: WorkDir, bucket: str, 
     assert "epoch_2.pth" not in listed(bucket)
     assert fileio.get_text(f"{bucket}/run/last_checkpoint") == f"{bucket}/run/epoch_1.pth"
     assert len(client.list_multipart_uploads(Bucket=bucket[5:])["Uploads"]) == 1
-    mirror.begin()
+    mirror.abort_unfinished_uploads()
     assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket[5:]), "its parts, which cost money, are gone"
 
 
@@ -168,6 +168,7 @@ def test_a_file_is_published_whole(tmp_path: Path, bucket: str, s3_settings: S3S
     assert fileio.get(f"{bucket}/m/model.ts") == fileio.get(f"{bucket}/m/other.ts") == b"model"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("aws") is None, reason="needs the AWS command line client")
 def test_the_aws_client_reads_what_was_written(tmp_path: Path, bucket: str, s3_settings: S3Settings) -> None:
     (tmp_path / "a b+#.pth").write_bytes(bytes(40_000_000))

@@ -60,6 +60,7 @@ def test_every_image_comes_back_by_a_request_for_fifty(packed: str, proxy: S3Pro
     assert proxy.requests["GET"] == blocks + lookups
 
 
+@pytest.mark.slow
 def test_another_process_asks_for_no_index(packed: str, proxy: S3Proxy, tmp_path: Path) -> None:
     script = (
         "import sys; from vision_research.storage.s3.backend import S3Backend; S3Backend(**eval(sys.argv[1])).get"

@@ -17,6 +17,8 @@ from vision_research.storage.s3.uri import S3Uri
         ("s3://b/a/folder/", "b", "a/folder"),
         ("s3://b/a b+c#d%20é?.jpg", "b", "a b+c#d%20é?.jpg"),
         (Path("s3://b/k/l"), "b", "k/l"),
+        ("s3://b/coco/../lvis/./images/", "b", "lvis/images"),
+        ("s3://b/coco/.hidden/..x", "b", "coco/.hidden/..x"),
     ],
 )
 def test_an_address_is_bucket_and_key_as_they_stand(address: str | Path, bucket: str, key: str) -> None:

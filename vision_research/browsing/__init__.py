@@ -1,0 +1,1 @@
+"""Traces and draws single samples of a data set after its pipeline, for the `browse` command."""

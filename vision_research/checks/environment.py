@@ -1,0 +1,192 @@
+"""Checks the machine and the installed packages, for the doctor and before a training.
+
+This module collects the facts; `package_rules` and `machine_rules` judge them. Heavy packages are imported inside the
+checks, after their versions were checked: a wrong MMCV fails at import with an unhelpful message.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from vision_research.checks import machine_rules, package_rules
+from vision_research.checks.check import Check, Severity
+from vision_research.config.errors import ConfigError, EnvironmentProblem
+from vision_research.tracking.store_checks import check_artifacts, check_store
+from vision_research.tracking.uri import resolve_uri
+
+logger = logging.getLogger(__name__)
+
+DISTRIBUTION = "vision-research"
+STORE_TIMEOUT_S = 5.0
+
+
+def require(*, work_dir: Path | None = None, data_root: Path | None = None, tracking_uri: str | None = None) -> None:
+    """Refuse a run that this machine or its packages do not support; warnings are logged.
+
+    Args:
+        work_dir: folder of the run, which need not exist; None skips its check.
+        data_root: folder of the images; None skips its check.
+        tracking_uri: address of MLflow; None skips its check.
+
+    Raises:
+        EnvironmentProblem: all problems, each with what to type.
+    """
+    found = [*package_checks(), gpu_check(describe=False), *folder_checks(work_dir, data_root)]
+    if tracking_uri is not None:
+        found.append(store_check(tracking_uri))
+    refuse(found)
+
+
+def checks(work_dir: Path, data_root: Path | None, tracking_uri: str | None) -> list[Check]:
+    """Run all checks of the doctor.
+
+    Args:
+        work_dir: folder of runs.
+        data_root: folder of the images; None skips its check.
+        tracking_uri: address of MLflow; None is the default of a training.
+    """
+    machine = [machine_rules.python_check(sys.version_info[:3]), cpu_check(), gpu_check(describe=True)]
+    shm = Path("/dev/shm")
+    if shm.exists():
+        machine.append(machine_rules.shm_check(shutil.disk_usage(shm).total))
+    store = [store_check(tracking_uri), *artifact_checks(tracking_uri)]
+    return [*machine, *package_checks(), *folder_checks(work_dir, data_root), *store]
+
+
+def refuse(found: Sequence[Check]) -> None:
+    """Log the failed checks that are warnings, and raise one error with the others.
+
+    Raises:
+        EnvironmentProblem: at least one check failed with an error.
+    """
+    for check in found:
+        if not check.ok and not check.refuses:
+            logger.warning("%s", check)
+    problems = [str(check) for check in found if check.refuses]
+    if problems:
+        raise EnvironmentProblem("\n".join(problems))
+
+
+def require_detection_packages() -> None:
+    """Check the versions of MMDetection, MMEngine and MMCV, before the composition reads the zoo.
+
+    It reads only package metadata, which takes milliseconds.
+
+    Raises:
+        EnvironmentProblem: one of them is missing, has a wrong version, or is installed twice.
+    """
+    names = {name for providers in package_rules.PROVIDERS.values() for name in providers}
+    refuse(package_rules.detection_checks({name: found for name in names if (found := _version(name)) is not None}))
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the version of every installed distribution by canonical name."""
+    # A broken installation can leave metadata without a name.
+    return {canonicalize_name(found.name): found.version for found in metadata.distributions() if found.name}
+
+
+def package_checks() -> list[Check]:
+    """Check the installed versions and, where they fit together, whether torch and mmcv's ops load."""
+    installed = installed_versions()
+    found = package_rules.detection_checks(installed)
+    if DISTRIBUTION in installed:
+        found += package_rules.requirement_checks(metadata.requires(DISTRIBUTION) or [], installed)
+    else:
+        text = "runs from a folder that is not installed, so versions are not checked"
+        found.append(Check(DISTRIBUTION, False, text, Severity.warning, "python -m pip install --editable ."))
+    found.append(package_rules.opencv_check(installed))
+    if not any(check.refuses for check in found):
+        found.append(ops_check())
+    return found
+
+
+def ops_check() -> Check:
+    """Load mmcv's compiled ops, and torch with them."""
+    try:
+        import torch
+    except (ImportError, OSError) as error:  # OSError: a shared library of torch is missing
+        return Check("torch", False, f"does not import ({error})", remedy="python -m pip install torch==2.13.0")
+    try:
+        import mmcv.ops  # noqa: F401
+    # AssertionError: the compiled file is of another mmcv version, and lacks an op.
+    except (ImportError, OSError, AssertionError) as error:
+        found, remedy = package_rules.ops_problem(str(error))
+        return Check("mmcv ops", False, found, remedy=remedy)
+    return Check("mmcv ops", True, f"load with torch {torch.__version__}")
+
+
+def gpu_check(*, describe: bool) -> Check:
+    """Check whether torch can use the GPUs of this machine.
+
+    Args:
+        describe: add name and memory of each. This creates a CUDA context, which the parent of a training must not.
+    """
+    has_device = Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi") is not None
+    try:
+        import torch
+    except (ImportError, OSError):
+        return Check("gpu", True, "not looked at: torch does not import")
+    gpus = []
+    for index in range(torch.cuda.device_count()):
+        gpus.append(f"cuda:{index}")
+        if describe:
+            properties = torch.cuda.get_device_properties(index)
+            gpus[-1] += f" {properties.name} ({properties.total_memory / machine_rules.GIB:.0f} GiB)"
+    return machine_rules.gpu_check(torch.version.cuda, has_device, gpus)
+
+
+def cpu_check() -> Check:
+    """Count the CPU cores that this process may use."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return Check("cpu", True, f"{count} cores")
+
+
+def folder_checks(work_dir: Path | None, data_root: Path | None) -> list[Check]:
+    """Check the disks that a run writes to and reads from.
+
+    Args:
+        work_dir: folder that is written; None skips its check.
+        data_root: folder of the images; None skips its check.
+    """
+    found = []
+    for name, folder in (("work_dir", work_dir), ("data.root", data_root)):
+        if folder is None:
+            continue
+        existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+        if name == "work_dir" and not os.access(existing, os.W_OK | os.X_OK):
+            found.append(Check(name, False, f"{existing} cannot be written", remedy="add work_dir=DIR to the command"))
+            continue
+        found.append(machine_rules.disk_check(name, existing, shutil.disk_usage(existing).free))
+    return found
+
+
+def store_check(uri: str | None) -> Check:
+    """Check whether MLflow can store a run; None is the default address of a training."""
+    try:
+        resolved = resolve_uri(uri, Path.cwd())
+    except ConfigError as error:
+        return Check("mlflow store", False, str(error))
+    problem = check_store(resolved, STORE_TIMEOUT_S)
+    return Check("mlflow store", problem is None, problem or resolved)
+
+
+def artifact_checks(uri: str | None) -> list[Check]:
+    """Check whether a server can store artifacts; a local store keeps them in a folder."""
+    if uri is None or not uri.startswith(("http://", "https://")):
+        return []
+    return [Check("mlflow artifacts", *check_artifacts(uri, STORE_TIMEOUT_S))]

@@ -1,0 +1,148 @@
+"""Rules for installed versions: pure functions of a mapping of distribution names to versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from vision_research.checks.check import Check, Severity
+
+BUILD_MMCV = "python .ci/mmcv_wheel.py"
+# The distributions that install each module. Two of them at once overwrite each other's files.
+PROVIDERS: Mapping[str, tuple[str, ...]] = {
+    "mmdet": ("mmdet", "onedl-mmdetection"),
+    "mmengine": ("mmengine", "onedl-mmengine"),
+    "mmcv": ("mmcv", "mmcv-full", "mmcv-lite", "onedl-mmcv"),
+}
+_OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
+TESTED: Mapping[str, str] = {
+    "mmdet": "3.3.0",
+    "mmengine": "0.10.7",
+    "mmcv": "2.1.0",
+    "onedl-mmdetection": "3.5.1",
+    "onedl-mmengine": "0.10.12",
+    "onedl-mmcv": "2.3.6",
+}
+# Versions outside of these are errors; other untested versions are warnings.
+_ACCEPTED = {
+    "mmdet": (SpecifierSet(">=3,<4"), "3.x is needed: 2.x has another runner, other registries and other config names"),
+    "mmengine": (SpecifierSet(">=0.7.1,<1"), "mmdet 3.x refuses it: it takes 0.7.1 and newer, below 1.0"),
+    "mmcv": (SpecifierSet(">=2,<3"), "2.x is needed: 1.x belongs to MMDetection 2.x"),
+}
+# mmdet/__init__.py asserts this; its fork does not.
+_MMCV_FOR_MMDET = SpecifierSet("<2.2")
+
+
+def detection_checks(installed: Mapping[str, str]) -> list[Check]:
+    """Check MMDetection, MMEngine and MMCV, or their drop-in forks, with one result for each.
+
+    Args:
+        installed: version by canonical distribution name.
+    """
+    return [_module_check(module, installed) for module in PROVIDERS]
+
+
+def _module_check(module: str, installed: Mapping[str, str]) -> Check:
+    present = [name for name in PROVIDERS[module] if name in installed]
+    found = " and ".join(f"{name} {installed[name]}" for name in present) or "not installed"
+    problem = _module_problem(module, present, installed)
+    if problem is not None:
+        text = f"{found}: {problem}" if present else found
+        return Check(module, False, text, remedy=_remedy(module, present, installed))
+    (name,) = present
+    if installed[name] != TESTED[name]:
+        text, remedy = f"{found}, and the tests passed with {TESTED[name]}", _remedy(module, present, installed)
+        return Check(module, False, text, Severity.warning, remedy)
+    return Check(module, True, found)
+
+
+def _module_problem(module: str, present: list[str], installed: Mapping[str, str]) -> str | None:
+    if not present:
+        return "it is needed"
+    if len(present) > 1:
+        return f"both install the module {module}, and have overwritten each other's files"
+    (name,) = present
+    version = installed[name]
+    if name == "mmcv-full":
+        return "that is MMCV 1.x with ops, for MMDetection 2.x; MMDetection 3.x needs mmcv 2.x"
+    if name == "mmcv-lite":
+        return "that is MMCV without compiled ops, and detectors need them"
+    accepted, why = _ACCEPTED[module]
+    if not accepted.contains(version, prereleases=True):
+        return why
+    if name in ("mmcv", "onedl-mmcv") and "mmdet" in installed and not _MMCV_FOR_MMDET.contains(version):
+        return f"mmdet {installed['mmdet']} refuses mmcv 2.2 and newer; only its fork onedl-mmdetection takes them"
+    return None
+
+
+def _remedy(module: str, present: list[str], installed: Mapping[str, str]) -> str:
+    """Return the commands that install the tested versions; other distributions are uninstalled first."""
+    old_mmcv = [name for name in PROVIDERS["mmcv"] if name in installed and installed[name] != TESTED.get(name)]
+    unwanted = [*present, *(name for name in old_mmcv if module == "mmdet")]
+    lines = [f"python -m pip uninstall -y {' '.join(unwanted)}"] if unwanted else []
+    if module != "mmcv":
+        lines.append(f"python -m pip install mmdet=={TESTED['mmdet']} mmengine=={TESTED['mmengine']}")
+    if module == "mmcv" or (module == "mmdet" and old_mmcv):
+        lines.append(BUILD_MMCV)
+    return "\n".join(lines)
+
+
+def requirement_checks(requirements: Iterable[str], installed: Mapping[str, str]) -> list[Check]:
+    """Check the project's requirements, except for the three modules above.
+
+    Args:
+        requirements: of the project's metadata; those of extras are ignored.
+        installed: version by canonical distribution name.
+
+    Returns:
+        One check per requirement: an error if it is missing, a warning if its version is not the tested one.
+    """
+    checks = []
+    for text in requirements:
+        requirement = Requirement(text)
+        name = canonicalize_name(requirement.name)
+        if name in PROVIDERS or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+            continue
+        checks.append(_requirement_check(requirement, installed.get(name)))
+    return checks
+
+
+def _requirement_check(requirement: Requirement, version: str | None) -> Check:
+    remedy = f'python -m pip install "{requirement.name}{requirement.specifier}"'
+    if version is None:
+        return Check(requirement.name, False, "not installed", remedy=remedy)
+    if not requirement.specifier.contains(version, prereleases=True):
+        found = f"{version}, and the tests passed with {requirement.specifier}"
+        return Check(requirement.name, False, found, Severity.warning, remedy)
+    return Check(requirement.name, True, version)
+
+
+def opencv_check(installed: Mapping[str, str]) -> Check:
+    """Check that only one distribution installs the module cv2."""
+    present = [name for name in _OPENCV if name in installed]
+    if len(present) > 1:
+        remedy = f"python -m pip uninstall -y {' '.join(present)}\npython -m pip install opencv-python"
+        found = f"{' and '.join(present)} overwrite each other's files"
+        return Check("cv2", False, found, Severity.warning, remedy)
+    return Check("cv2", True, present[0] if present else "comes with opencv-python")
+
+
+def ops_problem(error: str) -> tuple[str, str]:
+    """Explain why `import mmcv.ops` failed.
+
+    Args:
+        error: the text of the exception.
+
+    Returns:
+        The problem, and what to type.
+    """
+    if "libGL" in error or "libgthread" in error:
+        return f"OpenCV lacks a library of the system ({error})", "apt-get install libgl1 libglib2.0-0"
+    if "undefined symbol" in error or "cannot open shared object file" in error:
+        return f"they were built for another torch ({error})", f"{BUILD_MMCV} --rebuild"
+    if "mmcv._ext" in error:
+        return "mmcv is installed without them", BUILD_MMCV
+    return f"they do not import ({error})", f"{BUILD_MMCV} --rebuild"

@@ -1,0 +1,122 @@
+"""Checks a COCO annotation file before a training, and describes what is wrong with it.
+
+It never raises because of the content of a file. It checks what MMDetection's CocoDataset (mmdet/datasets/coco.py,
+`parse_data_info`) and COCO's evaluation need. It uses the standard library only, so that the commands start quickly.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from vision_research.datasets.coco.entries import Annotations, Categories, Images
+from vision_research.datasets.coco.lookalikes import describe_no_json, describe_other_format
+from vision_research.datasets.findings import find
+from vision_research.datasets.image_files import as_typed, missing_images_problem, missing_path_problem
+from vision_research.datasets.report import AnnotationReport
+
+
+def inspect_coco(
+    ann_file: Path,
+    img_root: Path,
+    *,
+    key: str = "data.train_ann",
+    prefix_key: str = "data.img_prefix",
+    root: Path | None = None,
+    strict: bool = False,
+) -> AnnotationReport:
+    """Check a COCO file, and whether its images are there.
+
+    Args:
+        ann_file: the JSON file.
+        img_root: folder that `file_name` is relative to.
+        key: name of the file in messages.
+        prefix_key: name of the image folder in messages.
+        root: folder that typed paths are relative to (`data.root`).
+        strict: report boxes that would be dropped as problems.
+
+    Returns:
+        Counts, classes, and every problem found. A file that cannot be read as COCO has one problem and counts of 0.
+    """
+    prefix = f"{key}={as_typed(ann_file, root)}: "
+    report = AnnotationReport(ann_file, key)
+    if not ann_file.is_file():
+        return report.with_problems([missing_path_problem(key, ann_file, "file", root)])
+    try:
+        content = ann_file.read_bytes()
+    except OSError as error:
+        return report.with_problems([f"{prefix}cannot be read ({error.strerror}). Type {key}=<file>"])
+    with _without_garbage_collection():
+        report = _inspect_content(content, report, prefix, strict)
+    return report.with_problems(missing_images_problem(prefix_key, img_root, report.image_names, ann_file, root))
+
+
+def _inspect_content(content: bytes, report: AnnotationReport, prefix: str, strict: bool) -> AnnotationReport:
+    report = replace(report, digest=hashlib.sha256(content).hexdigest())
+    try:
+        tree = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        return report.with_problems([prefix + describe_no_json(content, error)])
+    if other := describe_other_format(tree):
+        return report.with_problems([prefix + other])
+    return _inspect_tree(tree, report, prefix, strict)
+
+
+def _inspect_tree(tree: dict[str, Any], report: AnnotationReport, prefix: str, strict: bool) -> AnnotationReport:
+    categories, images = Categories(tree["categories"]), Images(tree["images"])
+    annotations = Annotations(tree["annotations"], images, categories)
+    report = replace(
+        report,
+        categories=tuple(categories.names.items()),
+        num_images=images.count,
+        num_boxes=annotations.num_boxes,
+        image_names=tuple(images.names.values()),
+        masks=annotations.masks,
+        has_videos=images.count > 0 and images.num_frames == images.count,
+        problems=tuple(prefix + text for part in (categories, images, annotations) for text in part.problems),
+    )
+    return report.with_dropped([prefix + text for text in annotations.dropped], strict)
+
+
+def compare_categories(train: AnnotationReport, val: AnnotationReport) -> list[str]:
+    """Compare the classes of two files, including their order, which numbers the labels.
+
+    Args:
+        train: the file that a detector is trained on.
+        val: the file that it is scored against.
+
+    Returns:
+        No text, or one that shows the difference.
+    """
+    if not train.categories or not val.categories or train.categories == val.categories:
+        return []
+    differences = []
+    for name, ours, theirs in ((val.key, train, val), (train.key, val, train)):
+        if absent := [f"{category!r}" for category in ours.classes if category not in theirs.classes]:
+            differences.append(f"{name} lacks {find(absent).listed()}")
+    if not differences:
+        pairs = zip(train.categories, val.categories, strict=True)
+        moved = [f"{ours[0]}={ours[1]!r} against {theirs[0]}={theirs[1]!r}" for ours, theirs in pairs if ours != theirs]
+        differences = [f"their order or ids differ: {find(moved).listed()}"]
+    return [
+        f"{val.key}={val.ann_file}: its categories are not those of {train.key}={train.ann_file} "
+        f"({'; '.join(differences)}). Write the same 'categories' list into both files"
+    ]
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Disable cycle collection, which visits all objects repeatedly: a COCO file has millions, none in a cycle."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

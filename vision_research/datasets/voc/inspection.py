@@ -1,0 +1,179 @@
+"""Checks a Pascal VOC folder before a training: `ImageSets/Main/*.txt`, `Annotations/*.xml` and the images.
+
+It describes what MMDetection's XMLDataset (mmdet/datasets/xml_style.py) does not accept, and never raises because of
+the content of a file. It uses the standard library only, so that the commands start quickly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vision_research.datasets.findings import Findings, find, plural, show
+from vision_research.datasets.image_files import as_typed, missing_files, missing_images_problem, missing_path_problem
+from vision_research.datasets.report import DROPPED_BOXES, AnnotationReport
+
+# XMLDataset appends it to the names in the list, and supports no other.
+_IMAGE_SUFFIX = ".jpg"
+
+
+_PROBLEMS = {
+    "malformed": (
+        "annotation file",
+        "{counted} not Pascal VOC: {listed}. Each object needs a name and a bndbox of xmin, ymin, xmax, ymax",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class _VocObject:
+    """An `object` of an XML file.
+
+    Attributes:
+        name: its class.
+        box: xyxy, 0-based pixels, as XMLDataset reads it.
+        difficult: left out of training and of the score.
+    """
+
+    name: str
+    box: tuple[int, int, int, int]
+    difficult: bool
+
+
+class _Entries:
+    """The content of the XML files of a list, and what is wrong with them."""
+
+    def __init__(self) -> None:
+        self.classes: set[str] = set()
+        self.num_boxes = 0
+        self.findings = Findings()
+
+    def read(self, file: Path) -> bytes:
+        """Read an XML file; return its content for the digest."""
+        try:
+            content = file.read_bytes()
+            tree = ElementTree.fromstring(content)
+            size = _read_size(tree)
+            objects = [_read_object(node) for node in tree.findall("object")]
+        except (ElementTree.ParseError, ValueError, OverflowError, OSError) as error:
+            self.findings.add("malformed", f"{file.name} ({show(str(error))})")
+            return b""
+        for entry in objects:
+            self._read_box(entry, size, file.name)
+        return content
+
+    def _read_box(self, entry: _VocObject, size: tuple[int, int] | None, file_name: str) -> None:
+        left, top, right, bottom = entry.box
+        self.classes.add(entry.name)
+        example = f"{file_name} {show(entry.name)} box {list(entry.box)}"
+        if right - left < 1 or bottom - top < 1:
+            self.findings.add("sizeless", example)
+        elif right <= 0 or bottom <= 0 or (size is not None and (left >= size[0] or top >= size[1])):
+            self.findings.add("outside", example)
+        elif not entry.difficult:
+            self.num_boxes += 1
+
+
+def inspect_voc(
+    ann_file: Path,
+    root: Path,
+    img_root: Path,
+    *,
+    key: str = "data.train_ann",
+    prefix_key: str = "data.img_prefix",
+    strict: bool = False,
+) -> AnnotationReport:
+    """Check a list of images, the XML file of each, and whether the images are there.
+
+    Args:
+        ann_file: the list, one image name without suffix a line (`ImageSets/Main/train.txt`).
+        root: the VOC folder; the XML files are in its `Annotations`.
+        img_root: folder of the images, JPEG.
+        key: name of the list in messages.
+        prefix_key: name of the image folder in messages.
+        strict: report boxes that would be dropped as problems.
+
+    Returns:
+        Counts, classes (sorted by name), and every problem found.
+    """
+    prefix, report = f"{key}={as_typed(ann_file, root)}: ", AnnotationReport(ann_file, key)
+    if not ann_file.is_file():
+        return report.with_problems([missing_path_problem(key, ann_file, "file", root)])
+    try:
+        content = ann_file.read_bytes()
+        lines = content.decode("utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        return report.with_problems([f"{prefix}is no text file ({error}). Type {key}=<list>.txt"])
+    if problem := _wrong_list(lines):
+        return report.with_problems([prefix + problem])
+    report = _inspect_names(lines, report, content, root, prefix, strict)
+    return report.with_problems(missing_images_problem(prefix_key, img_root, report.image_names, ann_file, root))
+
+
+def _wrong_list(lines: list[str]) -> str:
+    if not lines:
+        return "has no images. It lists one image name without suffix a line"
+    odd = find(
+        f"line {number} {show(line)!r}" for number, line in enumerate(lines, 1) if line != line.strip() or not line
+    )
+    if odd:
+        return f"lines that are empty or begin or end with a blank: {odd.listed()}. Remove them"
+    if all(len(line.split()) == 2 and line.split()[1] in {"1", "-1", "0"} for line in lines):
+        return "is the list of one class (each line ends in 1 or -1). Type the list of the split, for example train.txt"
+    return ""
+
+
+def _inspect_names(
+    names: list[str], report: AnnotationReport, content: bytes, root: Path, prefix: str, strict: bool
+) -> AnnotationReport:
+    entries, digest, folder = _Entries(), hashlib.sha256(content), root / "Annotations"
+    missing = set(missing_files(folder, [f"{name}.xml" for name in names]))
+    for name in names:
+        if f"{name}.xml" not in missing:
+            digest.update(entries.read(folder / f"{name}.xml"))
+    problems = entries.findings.texts(_PROBLEMS)
+    if missing:
+        problems.insert(
+            0,
+            f"{plural(len(missing), 'annotation file')} not in {folder}: {find(map(show, sorted(missing))).listed()}. "
+            "Type data.root=<the folder that holds Annotations and ImageSets>",
+        )
+    report = replace(
+        report,
+        categories=tuple(enumerate(sorted(entries.classes), start=1)),
+        num_images=len(names),
+        num_boxes=entries.num_boxes,
+        image_names=tuple(name + _IMAGE_SUFFIX for name in names),
+        digest=digest.hexdigest(),
+        problems=tuple(prefix + text for text in problems),
+    )
+    return report.with_dropped([prefix + text for text in entries.findings.texts(DROPPED_BOXES)], strict)
+
+
+def _read_size(tree: ElementTree.Element) -> tuple[int, int] | None:
+    size = tree.find("size")
+    if size is None:
+        return None
+    width, height = int(_text(size, "width")), int(_text(size, "height"))
+    if width < 1 or height < 1:
+        raise ValueError(f"size {width} x {height}")
+    return width, height
+
+
+def _read_object(node: ElementTree.Element) -> _VocObject:
+    box = node.find("bndbox")
+    if box is None:
+        raise ValueError("an object without bndbox")
+    # Pascal VOC counts pixels from 1.
+    corners = [int(float(_text(box, side))) - 1 for side in ("xmin", "ymin", "xmax", "ymax")]
+    difficult = node.find("difficult") is not None and int(_text(node, "difficult")) != 0
+    return _VocObject(_text(node, "name"), (corners[0], corners[1], corners[2], corners[3]), difficult)
+
+
+def _text(node: ElementTree.Element, name: str) -> str:
+    text = node.findtext(name)
+    if not text:
+        raise ValueError(f"{node.tag} without {name}")
+    return text

@@ -1,0 +1,1 @@
+"""A saved artifact: its manifest, and running it in this process."""

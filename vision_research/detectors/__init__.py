@@ -1,0 +1,1 @@
+"""MMDetection's detectors: building and repairing them, and downloading and loading weights."""

@@ -1,0 +1,1 @@
+"""The names of the classes as text input (GLIP, GroundingDINO)."""

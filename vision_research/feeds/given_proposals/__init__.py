@@ -1,0 +1,1 @@
+"""Precomputed proposals, for detectors that classify them (Fast R-CNN)."""

@@ -1,0 +1,1 @@
+"""Panoptic maps, for panoptic detectors and semantic branches."""

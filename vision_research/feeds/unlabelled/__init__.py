@@ -1,0 +1,1 @@
+"""Images without annotations, for semi-supervised detectors (Soft Teacher)."""

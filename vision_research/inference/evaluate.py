@@ -1,0 +1,141 @@
+"""Runs several detectors on the same data set, and scores each with the same metric."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from vision_research.config.errors import ConfigError
+from vision_research.console.progress_bar import Count
+from vision_research.console.quiet import quiet_platform
+from vision_research.deploy.artifact.detections import Detections
+from vision_research.inference.predictors import Image, Predictor
+from vision_research.inference.read_ahead import read_ahead
+
+# The first calls take longer, because threads, buffers and compiled graphs are made then.
+_NUM_WARM_UP = 2
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The scores, the latency and the detections of one detector.
+
+    Attributes:
+        name: name of the detector.
+        scores: metric values by name.
+        latency_s: median time for an image, seconds, from the decoded image to the boxes.
+        found: the detections of each image, in the order of the data set.
+    """
+
+    name: str
+    scores: dict[str, float]
+    latency_s: float
+    found: list[Detections]
+
+
+def build_dataset(dataset: dict[str, Any], classes: Sequence[str]) -> Any:
+    """Build an MMDetection data set that returns annotations and loads no images.
+
+    Args:
+        dataset: its config.
+        classes: names, in the order of the labels.
+
+    Raises:
+        ConfigError: it has no image.
+    """
+    from mmdet.registry import DATASETS
+
+    metainfo = {**(dataset.get("metainfo") or {}), "classes": tuple(classes)}
+    with quiet_platform():
+        built = DATASETS.build({**dataset, "metainfo": metainfo, "test_mode": True, "pipeline": []})
+    if len(built) == 0:
+        raise ConfigError(f"{dataset.get('ann_file')}: no image is in it to evaluate on")
+    return built
+
+
+def dataset_digest(dataset: Any) -> str:
+    """Return a digest of the names and annotations of the images; scores are compared only where digests are equal.
+
+    Args:
+        dataset: a data set from `build_dataset`.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        boxes = [[item["bbox_label"], *map(float, item["bbox"])] for item in info["instances"]]
+        digest.update(json.dumps([Path(info["img_path"]).name, boxes]).encode())
+    return digest.hexdigest()[:16]
+
+
+def evaluate(
+    predictors: Sequence[Predictor], dataset: Any, metric: dict[str, Any], load: Callable[..., Any], count: Count
+) -> list[Evaluated]:
+    """Evaluate detectors on the same images; all run on an image before the next one, so that latencies compare.
+
+    Args:
+        predictors: detectors with the classes of the data set.
+        dataset: a data set from `build_dataset`.
+        metric: config of the metric.
+        load: transform that loads an image.
+        count: is advanced by every image.
+    """
+    from mmdet.registry import METRICS
+
+    with quiet_platform():
+        metrics = [METRICS.build({**metric, "collect_device": "cpu"}) for _ in predictors]
+    for one in metrics:
+        one.dataset_meta = dataset.metainfo
+    seconds: list[list[float]] = [[] for _ in predictors]
+    found: list[list[Detections]] = [[] for _ in predictors]
+    for info, image in load_images(dataset, load):
+        for index, predictor in enumerate(predictors):
+            started = time.perf_counter()
+            detections = predictor.predict([image])[0]
+            seconds[index].append(time.perf_counter() - started)
+            metrics[index].process({}, [_sample(info, image, detections)])
+            found[index].append(detections)
+        count.advance()
+    with quiet_platform():
+        evaluated = [one.evaluate(len(dataset)) for one in metrics]
+    scores = [{str(name): float(value) for name, value in values.items()} for values in evaluated]
+    return [
+        Evaluated(predictor.name, values, median_latency_s(taken), kept)
+        for predictor, values, taken, kept in zip(predictors, scores, seconds, found, strict=True)
+    ]
+
+
+def load_images(dataset: Any, load: Callable[..., Any]) -> Iterator[tuple[dict[str, Any], Image]]:
+    """Yield the information of the data set on each image, and the image, (H, W, 3) uint8 BGR.
+
+    Args:
+        dataset: a data set from `build_dataset`.
+        load: transform that loads an image.
+    """
+
+    def read(index: int) -> tuple[dict[str, Any], Image]:
+        info = dataset.get_data_info(index)
+        return info, load(dict(info))["img"]
+
+    return read_ahead(read, range(len(dataset)))
+
+
+def median_latency_s(seconds: Sequence[float]) -> float:
+    """Return the median duration of calls, without the first ones."""
+    return median(seconds[_NUM_WARM_UP:] or seconds)
+
+
+def _sample(info: dict[str, Any], image: Image, found: Detections) -> dict[str, Any]:
+    instances = {"bboxes": found.boxes, "scores": found.scores, "labels": found.labels}
+    if found.masks is not None:
+        instances["masks"] = found.masks
+    where = {"img_id": info["img_id"], "ori_shape": image.shape[:2], "instances": info.get("instances", [])}
+    return {**where, "pred_instances": instances}

@@ -1,0 +1,109 @@
+"""Yields the images of a folder (on disk or in S3), a file or a video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vision_research.config.errors import ConfigError
+from vision_research.datasets.image_folder import IMAGE_SUFFIXES, list_images
+from vision_research.inference.read_ahead import read_ahead
+from vision_research.storage.s3.path import as_path
+
+VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm"})
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image, or the reason why it cannot be read.
+
+    Attributes:
+        name: path of the file below the folder; for a frame, name of the video and number of the frame.
+        image: (H, W, 3) uint8 BGR; None if it cannot be read.
+        problem: why not.
+    """
+
+    name: str
+    image: NDArray[np.uint8] | None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """The images to predict on.
+
+    Attributes:
+        root: folder that names are relative to, or the file of the video.
+        files: images; empty for a video.
+    """
+
+    root: Path
+    files: tuple[Path, ...] = ()
+
+    @property
+    def is_video(self) -> bool:
+        """Whether it is a video."""
+        return not self.files
+
+    def __len__(self) -> int:
+        """Return the number of images, or the number of frames in the header of the video."""
+        if not self.is_video:
+            return len(self.files)
+        return max(int(cv2.VideoCapture(str(self.root)).get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+
+    def pictures(self, start: int = 0) -> Iterator[Picture]:
+        """Yield the images from number `start` on, including those that cannot be read."""
+        return self._frames(start) if self.is_video else read_ahead(self._read, self.files[start:])
+
+    def _read(self, path: Path) -> Picture:
+        name = path.name if path == self.root else str(path.relative_to(self.root))
+        try:
+            data = np.frombuffer(path.read_bytes(), np.uint8)
+        except (FileNotFoundError, PermissionError) as error:
+            return Picture(name, None, error.strerror or str(error))
+        # As the transform that loads images in training does: in colour, rotated as EXIF says.
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        return (
+            Picture(name, None, "it cannot be decoded") if image is None else Picture(name, np.asarray(image, np.uint8))
+        )
+
+    def _frames(self, start: int) -> Iterator[Picture]:
+        capture = cv2.VideoCapture(str(self.root))
+        number = 0
+        # Frames are skipped one by one, because seeking goes to a key frame, which may be another one.
+        while number < start and capture.grab():
+            number += 1
+        while True:
+            read, image = capture.read()
+            if not read:
+                return
+            number += 1
+            yield Picture(f"{self.root.name}/frame_{number:06d}", np.asarray(image, np.uint8))
+
+
+def find_images(typed: str | None) -> ImageSource:
+    """Find the images that the option `images` names.
+
+    Raises:
+        ConfigError: there is no such file or folder, or no image in it, or a video that OpenCV cannot open.
+    """
+    if typed is None:
+        raise ConfigError("images is not set. Type images=FOLDER, images=FILE or images=s3://BUCKET/FOLDER")
+    path = as_path(typed)
+    if path.is_dir():
+        files = list_images(path)
+        if not files:
+            raise ConfigError(f"images={typed}: no image is in it ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        return ImageSource(path, tuple(files))
+    if not path.is_file():
+        raise ConfigError(f"images={typed}: there is no such file or folder. Type images=FOLDER")
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
+        return ImageSource(path, (path,))
+    if not cv2.VideoCapture(str(path)).isOpened():
+        raise ConfigError(f"images={typed}: OpenCV cannot open this video. Type images=FOLDER with its frames")
+    return ImageSource(path)

@@ -1,0 +1,148 @@
+"""Searches the score thresholds of a detector on its validation images, for each NMS IoU that is given."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vision_research.console.progress_bar import counting
+from vision_research.deploy.artifact.detections import Detections
+from vision_research.evaluation.matching import FoundBoxes, Matches, TrueBoxes, match
+from vision_research.evaluation.threshold import Objective
+from vision_research.evaluation.threshold_set import ThresholdSet, measure, objective_value, search
+from vision_research.inference.evaluate import load_images
+from vision_research.inference.predictors import Predictor
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Split:
+    """The images of a split.
+
+    Attributes:
+        dataset: an MMDetection data set.
+        load: transform that loads an image.
+    """
+
+    dataset: Any
+    load: Callable[..., Any]
+
+
+class SplitMatcher:
+    """Runs a detector on splits and matches its detections with the annotations; the matches of a split are kept.
+
+    Args:
+        predictor: the detector.
+        splits: the images of `val`, and of `test` where there are any.
+        iou_thr: the least overlap of a match.
+    """
+
+    def __init__(self, predictor: Predictor, splits: Mapping[str, Split], iou_thr: float) -> None:
+        self.predictor = predictor
+        self._splits = splits
+        self._iou_thr = iou_thr
+        self._matches: dict[str, list[Matches]] = {}
+
+    def matches(self, split: str) -> list[Matches]:
+        """Return the matches of each class on a split; the detector runs where none are kept."""
+        if split not in self._matches:
+            self._matches[split] = self.run(split)
+        return self._matches[split]
+
+    def keep_validation(self, matches: list[Matches]) -> None:
+        """Keep these matches of the validation images, and none of other images."""
+        self._matches = {"val": matches}
+
+    def run(self, split: str, note: str = "") -> list[Matches]:
+        """Detect on a split and match, with the current settings of the detector.
+
+        Args:
+            split: `val` or `test`.
+            note: is added to the title of the progress bar.
+
+        Returns:
+            The matches of each class, in the order of the labels.
+        """
+        images = self._splits[split]
+        found: list[FoundBoxes] = []
+        with counting(f"detecting on {split}{note}", len(images.dataset)) as count:
+            for _, image in load_images(images.dataset, images.load):
+                found += map(_found_boxes, self.predictor.predict([image]))
+                count.advance()
+        infos = map(images.dataset.get_data_info, range(len(images.dataset)))
+        truths = [_true_boxes(info["instances"]) for info in infos]
+        return match(found, truths, len(self.predictor.classes), self._iou_thr)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Thresholds that were found with one NMS IoU.
+
+    Attributes:
+        value: value of the objective, the larger the better.
+        thresholds: the best ones.
+        nms_iou: the NMS IoU; None is the detector's own.
+        matches: matches of each class on the validation images.
+    """
+
+    value: float
+    thresholds: ThresholdSet
+    nms_iou: float | None
+    matches: list[Matches]
+
+
+def search_thresholds(
+    matcher: SplitMatcher,
+    objective: Objective,
+    min_support: int,
+    nms_ious: Sequence[float] = (),
+    set_nms: Callable[[float], None] = lambda value: None,
+) -> Candidate | None:
+    """Search thresholds on the validation images, for each NMS IoU; the best one stays set in the detector.
+
+    Args:
+        matcher: matcher of the detector; afterwards it keeps the matches on validation images with the best NMS IoU.
+        objective: what the thresholds are chosen for.
+        min_support: a class with fewer objects takes the common threshold.
+        nms_ious: NMS IoUs to try; empty keeps the detector's own.
+        set_nms: sets the NMS IoU of the detector.
+
+    Returns:
+        The best candidate, the first of equal ones; None without any detection or object.
+    """
+    candidates = []
+    for nms_iou in list[float | None](nms_ious) or [None]:
+        if nms_iou is not None:
+            set_nms(nms_iou)
+        matches = matcher.run("val", "" if nms_iou is None else f", NMS IoU {nms_iou:g}")
+        thresholds = search(matcher.predictor.classes, matches, objective, min_support)
+        if thresholds is None:
+            continue
+        value = objective_value(measure(thresholds, matches, num_samples=1)[-1], objective)
+        if nms_iou is not None:
+            logger.info("NMS IoU %g: %s %.4f", nms_iou, objective.rule, value)
+        candidates.append(Candidate(value, thresholds, nms_iou, matches))
+    if not candidates:
+        return None
+    best = max(candidates, key=lambda candidate: candidate.value)
+    if best.nms_iou is not None:
+        set_nms(best.nms_iou)
+    matcher.keep_validation(best.matches)
+    return best
+
+
+def _found_boxes(found: Detections) -> FoundBoxes:
+    return FoundBoxes(found.boxes.double().numpy(), found.labels.numpy(), found.scores.double().numpy())
+
+
+def _true_boxes(instances: Sequence[dict[str, Any]]) -> TrueBoxes:
+    return TrueBoxes(
+        np.array([one["bbox"] for one in instances], dtype=np.float64).reshape(-1, 4),
+        np.array([one["bbox_label"] for one in instances], dtype=np.int64),
+        np.array([bool(one.get("ignore_flag", 0)) for one in instances], dtype=bool),
+    )

@@ -1,0 +1,1 @@
+"""Image and box operations in plain torch; most are written for `torch.jit.script`."""

@@ -1,0 +1,140 @@
+"""Soft-NMS with the arithmetic of `mmcv.ops.soft_nms`, in plain torch: it lowers scores instead of dropping boxes.
+
+Each step chooses the best remaining box and lowers the scores of boxes that overlap it, so the steps depend on each
+other. Written for `torch.jit.script`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vision_research.ops.nms import box_areas, separate_groups
+
+
+def soft_nms(
+    boxes: Tensor, scores: Tensor, iou_threshold: float, sigma: float, min_score: float, method: str, offset: int
+) -> tuple[Tensor, Tensor]:
+    """Choose boxes one after another, lowering the scores of those that overlap the chosen one.
+
+    Args:
+        boxes: (N, 4) float32, xyxy.
+        scores: (N,) float32.
+        iou_threshold: an IoU of at least this lowers a score (`naive` and `linear`).
+        sigma: width of the Gaussian (`gaussian`).
+        min_score: boxes whose score falls below it are dropped.
+        method: `naive` drops boxes, `linear` multiplies scores by 1 - IoU, `gaussian` by a Gaussian of the IoU.
+        offset: 0, or 1 where a box's last pixel belongs to it.
+
+    Returns:
+        (K,) int64 indices in the order chosen, and their (K,) float32 lowered scores, descending.
+    """
+    areas = box_areas(boxes, offset)
+    waiting = torch.arange(boxes.size(0), device=boxes.device)
+    left = scores
+    chosen = [waiting[:0]]
+    lowered = [scores[:0]]
+    while waiting.numel() > 0:
+        best = left.argmax().view(1)
+        index = waiting[best]
+        chosen.append(index)
+        lowered.append(left[best])
+        overlap = overlaps(boxes[index], boxes[waiting], areas[index], areas[waiting], offset)
+        left = left * decay(overlap, iou_threshold, sigma, method)
+        stays = (left >= min_score) & (waiting != index)
+        waiting, left = waiting[stays], left[stays]
+    return torch.cat(chosen), torch.cat(lowered)
+
+
+def overlaps(box: Tensor, others: Tensor, area: Tensor, other_areas: Tensor, offset: int) -> Tensor:
+    """Return the IoUs of a box with others, (N,) float32.
+
+    Args:
+        box: (1, 4) float32, xyxy.
+        others: (N, 4) float32, xyxy.
+        area: (1,) float32.
+        other_areas: (N,) float32.
+        offset: 0, or 1 where a box's last pixel belongs to it.
+    """
+    sides = torch.minimum(box[:, 2:], others[:, 2:]) - torch.maximum(box[:, :2], others[:, :2]) + offset
+    sides = sides.clamp(min=0.0)
+    inter = sides[:, 0] * sides[:, 1]
+    return inter / (area + other_areas - inter)
+
+
+def decay(overlap: Tensor, iou_threshold: float, sigma: float, method: str) -> Tensor:
+    """Return the factors of the scores of boxes, (N,) float32.
+
+    Args:
+        overlap: (N,) float32, their IoUs with the chosen box.
+        iou_threshold: argument of `soft_nms`.
+        sigma: argument of `soft_nms`.
+        method: argument of `soft_nms`.
+    """
+    if method == "gaussian":
+        return torch.exp(-(overlap * overlap) / sigma)
+    reduced = torch.zeros_like(overlap) if method == "naive" else 1.0 - overlap
+    return torch.where(overlap >= iou_threshold, reduced, torch.ones_like(overlap))
+
+
+class BatchedSoftNms(nn.Module):
+    """`mmcv.ops.batched_nms` for an `nms` dict of type `soft_nms`.
+
+    Args:
+        iou_threshold: an IoU of at least this lowers a score.
+        sigma: width of the Gaussian.
+        min_score: boxes with a lower score are dropped.
+        method: `naive`, `linear` or `gaussian`.
+        class_agnostic: whether boxes of different groups lower each other's scores.
+        split_thr: from that number of boxes on, each group is treated by itself.
+        offset: 0, or 1 where a box's last pixel belongs to it.
+    """
+
+    def __init__(
+        self,
+        iou_threshold: float,
+        sigma: float = 0.5,
+        min_score: float = 1e-3,
+        method: str = "linear",
+        class_agnostic: bool = False,
+        split_thr: int = 10000,
+        offset: int = 0,
+    ) -> None:
+        super().__init__()
+        self.iou_threshold = iou_threshold
+        self.sigma = sigma
+        self.min_score = min_score
+        self.method = method
+        self.class_agnostic = class_agnostic
+        self.split_thr = split_thr
+        self.offset = offset
+
+    def forward(self, boxes: Tensor, scores: Tensor, groups: Tensor, limit: int) -> tuple[Tensor, Tensor]:
+        """Suppress boxes within their group (class or pyramid level).
+
+        Args:
+            boxes: (N, 4) float32, xyxy.
+            scores: (N,) float32.
+            groups: (N,) int64.
+            limit: not used, because a score is known only after all better ones.
+
+        Returns:
+            (K,) int64 indices of the kept boxes, best first, and their (K,) float32 lowered scores.
+        """
+        if boxes.size(0) == 0:
+            return groups, scores
+        separated = boxes if self.class_agnostic else separate_groups(boxes, groups)
+        if boxes.size(0) < self.split_thr:
+            return self._suppress(separated, scores)
+        kept = [groups[:0]]
+        lowered = [scores[:0]]
+        for group in torch.unique(groups):
+            members = torch.nonzero(groups == group).view(-1)
+            keep, left = self._suppress(separated[members], scores[members])
+            kept.append(members[keep])
+            lowered.append(left)
+        best, order = torch.cat(lowered).sort(descending=True)
+        return torch.cat(kept)[order], best
+
+    def _suppress(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+        return soft_nms(boxes, scores, self.iou_threshold, self.sigma, self.min_score, self.method, self.offset)

@@ -1,0 +1,1 @@
+"""Starts child processes; no other package uses `subprocess` or `multiprocessing` for that."""

@@ -1,0 +1,1 @@
+"""The tasks: what is learnt and scored. Each has a folder."""

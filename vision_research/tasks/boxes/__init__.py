@@ -1,0 +1,1 @@
+"""Detection: boxes of classes, with or without masks."""

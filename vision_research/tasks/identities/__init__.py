@@ -1,0 +1,1 @@
+"""Re-identification: finds crops of the same object."""

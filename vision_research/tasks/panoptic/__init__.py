@@ -1,0 +1,1 @@
+"""Panoptic segmentation: every pixel belongs to a thing or to stuff."""

@@ -1,0 +1,63 @@
+"""The task of proposals: an RPN predicts boxes without a class, which another detector classifies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vision_research.config.errors import ConfigError
+from vision_research.config.schema import DataConfig
+from vision_research.config.traits import DetectorTraits
+from vision_research.datasets.detection import detection_metric
+from vision_research.protocols.inputs import LoweringInputs
+from vision_research.protocols.run_config import RunConfig
+from vision_research.protocols.task import MetricInfo, Results
+from vision_research.storage.writable import require_writable
+from vision_research.tasks.boxes.task import Boxes
+
+SUBJECT = "proposals"
+
+
+class ProposalGeneration(Boxes):
+    """Proposal generation, scored by average recall (arXiv:1502.05082)."""
+
+    name = "proposals"
+    embedded = None
+    metrics = dict.fromkeys(
+        ("CocoDetectionMetric:proposal", "CocoMetric:proposal", "CocoMetric:proposal_fast"),
+        MetricInfo("coco/AR@1000", SUBJECT),
+    )
+    modules = ()
+
+    def claims(self, traits: DetectorTraits, data: DataConfig) -> bool:
+        """Claim class-agnostic detectors."""
+        return traits.is_class_agnostic
+
+    def set_classes(self, model: dict[str, Any], inputs: LoweringInputs) -> None:
+        """Change nothing: the detector has no classes."""
+
+    def evaluator(self, run: RunConfig, split: str) -> dict[str, Any]:
+        """Return the COCO metric of proposals."""
+        return detection_metric(run.data, run.config.storage, split, "proposal")
+
+    def results(self, typed: Mapping[str, str | None], subject: str | None, run: str) -> Results | None:
+        """Return the writer of proposals, if `test` was given `proposals=FILE.npz`."""
+        file = typed.get("proposals")
+        if file is None:
+            return None
+        if subject is None:
+            raise ConfigError(f"proposals={file}: proposals are what an RPN finds. Type run=RUN_OF_AN_RPN")
+        if subject != SUBJECT:
+            raise ConfigError(
+                f"proposals={file}: proposals are what an RPN finds, and {run} is scored on {subject}. Type the run of "
+                "model=zoo/rpn/..., or leave proposals out"
+            )
+        path = Path(file).absolute()
+        if path.suffix != ".npz":
+            raise ConfigError(f"proposals={file}: is written as a NumPy archive. Type proposals={path.stem}.npz")
+        require_writable("proposals", path)
+        # Imported here since it loads numpy, which the start of a command should not wait for.
+        from vision_research.tasks.proposals.writer import ProposalWriter
+
+        return ProposalWriter(path)

@@ -1,0 +1,1 @@
+"""Runs with the data sets, loaders and evaluators of a zoo file."""
