@@ -9,13 +9,12 @@ from pathlib import Path
 from vision_research.config.errors import ConfigError
 from vision_research.config.model_limits import data_problems
 from vision_research.config.schema import TrainConfig
+from vision_research.config.splits import SPLITS
 from vision_research.datasets.facts import DatasetFacts
 from vision_research.protocols import LoweringInputs, RunSpec
 from vision_research.registry import make_embedded
 
 logger = logging.getLogger(__name__)
-
-SPLITS = ("train", "val", "test")
 
 
 def look_at_data(run: RunSpec, splits: Sequence[str] = SPLITS) -> DatasetFacts:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from vision_research.config.schema import DataConfig
 
+SPLITS = ("train", "val", "test")
+
 
 def split_with_files(data: DataConfig, split: str) -> str:
     """Return the split whose files are read: `val` for `test` where the data has no test split, else the split itself.

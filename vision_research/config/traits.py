@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vision_research.config.schema import TrainConfig
+from vision_research.config.splits import SPLITS
 from vision_research.config.tree import dicts, kinds
-
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)

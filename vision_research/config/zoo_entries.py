@@ -12,7 +12,7 @@ from typing import Any
 
 from vision_research.config.dataset_tree import separate
 from vision_research.config.recipe import FLIPS, L1_SWITCH_HOOK, MODEL_HOOKS, base_batch_size, feeding
-from vision_research.config.traits import SPLITS
+from vision_research.config.splits import SPLITS
 from vision_research.config.tree import kind_of, listed, replace, tuple_paths
 
 STAGE_HOOKS = ("PipelineSwitchHook", L1_SWITCH_HOOK)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from vision_research.config.splits import SPLITS
 from vision_research.lowering.templates import test_template, train_template
 from vision_research.protocols import LoweringInputs, RunSpec
-
-SPLITS = ("train", "val", "test")
 
 
 def lower_data(run: RunSpec, inputs: LoweringInputs) -> dict[str, Any]:

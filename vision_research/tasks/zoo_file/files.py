@@ -10,11 +10,10 @@ from typing import Any
 from vision_research.config.addresses import join
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import DataConfig
+from vision_research.config.splits import SPLITS
 from vision_research.datasets.facts import DatasetFacts
 from vision_research.storage.s3.path import as_path
 from vision_research.tasks.zoo_file.data_excerpt import data_excerpt
-
-SPLITS = ("train", "val", "test")
 
 
 def look_at_files(data: DataConfig) -> DatasetFacts:

@@ -57,7 +57,7 @@ def test_the_exported_detector_gives_what_the_detector_gives(
     config, detector = zoo_detector(name, shrink)
     # Mask2Former's score is a mean over the pixels of a mask. On some processors the kernels of a fixed canvas sum them
     # in another order (2.1e-5 on an AMD EPYC), so that it is held to the bound of the export's own check.
-    score_bound = EXACT.tolerance.score if shrink is shrink_mask2former else 1e-5
+    score_bound = EXACT.tolerance.score if shrink is shrink_mask2former and shape is not None else 1e-5
     landscape = picture(1, 96, 144)
     cases = [
         Case("landscape", landscape),
