@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from vision_research.ops.nms import box_areas, separate_groups
 
+# Boxes whose factors `soft_nms_in_place` computes together.
+SOFT_BLOCK = 256
+
 
 def soft_nms(
     boxes: Tensor, scores: Tensor, iou_threshold: float, sigma: float, min_score: float, method: str, offset: int
@@ -46,19 +49,63 @@ def soft_nms(
     return torch.cat(chosen), torch.cat(lowered)
 
 
+def soft_nms_in_place(
+    boxes: Tensor, scores: Tensor, iou_threshold: float, sigma: float, min_score: float, method: str, offset: int
+) -> tuple[Tensor, Tensor]:
+    """`soft_nms` for the CPU and for Python alone: factors come in blocks, and a step is two passes over the scores.
+
+    Args:
+        boxes: argument of `soft_nms`, as all the others.
+        scores: as there.
+        iou_threshold: as there.
+        sigma: as there.
+        min_score: as there.
+        method: as there.
+        offset: as there.
+
+    Returns:
+        What `soft_nms` returns.
+    """
+    chosen: list[int] = []
+    lowered: list[float] = []
+    least = max(min_score, 0.0)
+    waiting, left = torch.arange(boxes.size(0)), scores.clone()
+    while waiting.numel() > 0:
+        # Most of the boxes that are best now are chosen next, so that their factors are computed together.
+        ranked = left.argsort(descending=True)[:SOFT_BLOCK]
+        areas = box_areas(boxes[waiting], offset)
+        block = boxes[waiting[ranked]]
+        overlap = overlaps(block[:, None], boxes[waiting], areas[ranked][:, None], areas, offset)
+        factors = decay(overlap, iou_threshold, sigma, method).numpy()
+        rows, values = {int(place): row for row, place in enumerate(ranked)}, left.numpy()
+        while True:
+            best = int(values.argmax())
+            # The first is chosen whatever its score, as in mmcv.
+            if best not in rows or (chosen and values[best] < least):
+                break
+            chosen.append(int(waiting[best]))
+            lowered.append(float(values[best]))
+            values *= factors[rows[best]]
+            # What is chosen stays the least.
+            values[best], factors[:, best] = -1.0, 1.0
+        stays = left >= least
+        waiting, left = waiting[stays], left[stays]
+    return torch.tensor(chosen, dtype=torch.int64), torch.tensor(lowered, dtype=scores.dtype)
+
+
 def overlaps(box: Tensor, others: Tensor, area: Tensor, other_areas: Tensor, offset: int) -> Tensor:
     """Return the IoUs of a box with others, (N,) float32.
 
     Args:
-        box: (1, 4) float32, xyxy.
+        box: (1, 4) float32, xyxy; or (B, 1, 4), for the overlaps of several boxes, (B, N).
         others: (N, 4) float32, xyxy.
-        area: (1,) float32.
+        area: (1,) float32, or (B, 1).
         other_areas: (N,) float32.
         offset: 0, or 1 where a box's last pixel belongs to it.
     """
-    sides = torch.minimum(box[:, 2:], others[:, 2:]) - torch.maximum(box[:, :2], others[:, :2]) + offset
+    sides = torch.minimum(box[..., 2:], others[:, 2:]) - torch.maximum(box[..., :2], others[:, :2]) + offset
     sides = sides.clamp(min=0.0)
-    inter = sides[:, 0] * sides[:, 1]
+    inter = sides[..., 0] * sides[..., 1]
     return inter / (area + other_areas - inter)
 
 
