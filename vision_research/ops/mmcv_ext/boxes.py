@@ -15,9 +15,7 @@ SOFT_METHODS = ("naive", "linear", "gaussian")
 
 
 @operator("ious")
-def bbox_overlaps(
-    bboxes1: Tensor, bboxes2: Tensor, ious: Tensor, mode: int = 0, aligned: bool = False, offset: int = 0
-) -> None:
+def bbox_overlaps(bboxes1: Tensor, bboxes2: Tensor, ious: Tensor, mode: int, aligned: bool, offset: int) -> None:
     """Write the IoU (mode 0), or the part of the first box (mode 1), of all pairs or of those in the same row."""
     one, other = (bboxes1, bboxes2) if aligned else (bboxes1[:, None], bboxes2[None])
     sides = torch.minimum(one[..., 2:], other[..., 2:]) - torch.maximum(one[..., :2], other[..., :2]) + offset

@@ -122,9 +122,12 @@ def _load_compiled() -> tuple[ModuleType | None, str | None]:
         return None, "mmcv was installed without compiled operators"
     try:
         # Under mmcv's name, which ends in that of the function that Python looks up in the file.
-        found = spec_from_file_location("mmcv._ext", path, loader=ExtensionFileLoader("mmcv._ext", str(path)))
+        loader = ExtensionFileLoader("mmcv._ext", str(path))
+        found = spec_from_file_location("mmcv._ext", path, loader=loader)
         assert found is not None
-        return module_from_spec(found), None
+        module = module_from_spec(found)
+        loader.exec_module(module)
+        return module, None
     except ImportError as error:
         return None, f"mmcv's compiled operators were built for another torch than {torch.__version__} ({error})"
 
