@@ -1,4 +1,4 @@
-"""What `nox -s NAME` does. All sessions but two share one environment, .venv, installed once and yours to use too."""
+"""What `nox -s NAME` does. Sessions share one environment, .venv, but for three; it is yours to use too."""
 
 from __future__ import annotations
 
@@ -71,6 +71,13 @@ def tests_onedl(session: nox.Session) -> None:
 
 
 @nox.session
+def tests_compiled(session: nox.Session) -> None:
+    """Run the tests of operators and of equal losses with mmcv's compiled operators, in .venv-compiled."""
+    selected = ("-m", "", "tests/unit/ops", "tests/integration/test_stock_parity.py")
+    run_tests(session, install(session, ".venv-compiled", install_compiled), *selected)
+
+
+@nox.session
 def tests_extras(session: nox.Session) -> None:
     """Run the tests that need transformers, albumentations or mmpretrain, in .venv-extras."""
     run_tests(session, install(session, ".venv-extras", install_extras), "-m", "extras")
@@ -135,9 +142,15 @@ def pip_install(session: nox.Session, python: Path, *words: str) -> None:
 
 
 def install_project(session: nox.Session, python: Path) -> None:
-    """Install mmcv with its ops, and the project with all that its tests need."""
-    run(session, python, ".ci/mmcv_wheel.py")
+    """Install the project with all that its tests need."""
     pip_install(session, python, "--constraint", "constraints.txt", "--editable", ".[dev]")
+
+
+def install_compiled(session: nox.Session, python: Path) -> None:
+    """Install the project, and mmcv with its compiled operators in the place of mmcv-lite."""
+    install_project(session, python)
+    run(session, python, "-m", "pip", "uninstall", "--yes", "mmcv-lite")
+    run(session, python, ".ci/mmcv_wheel.py")
 
 
 def install_extras(session: nox.Session, python: Path) -> None:
@@ -155,7 +168,7 @@ def install_forks(session: nox.Session, python: Path) -> None:
     All else is what the originals are tested with.
     """
     lines = (ROOT / "constraints.txt").read_text().splitlines()
-    others = [line for line in lines if "==" in line and line.partition("==")[0] not in FORKS]
+    others = [line for line in lines if "==" in line and line.partition("==")[0] not in {*FORKS, "mmcv-lite"}]
     run(session, python, ".ci/mmcv_wheel.py", "--requirement", FORKS["mmcv"])
     pip_install(session, python, *others)
     pip_install(session, python, "--constraint", "constraints.txt", *IMAUG_NEEDS)
