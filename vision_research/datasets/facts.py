@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from vision_research.config.errors import ConfigError
@@ -35,7 +35,7 @@ class DatasetFacts:
     warnings: tuple[str, ...] = ()
     masks: str = "none"
     scored_masks: str = "none"
-    stuff: tuple[str, ...] = field(default=())
+    stuff: tuple[str, ...] = ()
 
     @property
     def num_train(self) -> int:

@@ -17,11 +17,10 @@ from vision_research.engine.events import event_tags
 from vision_research.flow.prepare import PreparedRun
 from vision_research.launch.outcome import Outcome
 from vision_research.lowering.schedule import learning_rate
-from vision_research.tracking.model_record import served_model_files
-from vision_research.tracking.params import flat_params, run_tags
+from vision_research.tracking.model_folder import served_model_files
+from vision_research.tracking.params import flat_params, run_tags, source_version
 from vision_research.tracking.records import DatasetRecord
 from vision_research.tracking.run import TrackingSettings, start_run
-from vision_research.tracking.source_version import source_version
 from vision_research.tracking.sweep import parent_of
 from vision_research.tracking.sync import find_undelivered
 from vision_research.tracking.tracked_run import TrackedRun

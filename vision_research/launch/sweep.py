@@ -42,9 +42,8 @@ class SweepRun(Callback):
         if Tracker(tracking.kind) is Tracker.none:
             return
         # Imported here: `--cfg job` creates this callback too, and importing the tracker takes seconds.
-        from vision_research.tracking.params import flat_params, run_tags
+        from vision_research.tracking.params import flat_params, run_tags, source_version
         from vision_research.tracking.run import TrackingSettings
-        from vision_research.tracking.source_version import source_version
         from vision_research.tracking.sweep import open_parent
         from vision_research.tracking.uri import resolve_uri
 
@@ -76,11 +75,7 @@ class SweepRun(Callback):
         self.close()
 
     def close(self, *, stopped: bool = False) -> None:
-        """Close the parent run, if it is open.
-
-        Args:
-            stopped: whether the user stopped the sweep.
-        """
+        """Close the parent run, if it is open; `stopped` says whether the user stopped the sweep."""
         if self._open is None:
             return
         from vision_research.tracking.sweep import close_parent

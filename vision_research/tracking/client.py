@@ -1,10 +1,4 @@
-"""What the project asks of an MLflow tracking store: experiments, runs, and what is logged to a run.
-
-Uses `MlflowClient` alone. The fluent API (`mlflow.start_run`) registers an exit handler that would mark a crashed run
-FINISHED, and its asynchronous logging drops records when the server hangs.
-
-`Store` stays one class: there is one client and one translation of its errors, and each method is one or two requests.
-"""
+"""What the project asks of an MLflow tracking store: experiments, runs, and what is logged to a run."""
 
 from __future__ import annotations
 
@@ -12,11 +6,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vision_research.tracking.connection import first_creation_lock, new_client, prepare_environment, request_timeout
+from vision_research.tracking.connection import (
+    RunGone,
+    StoreRefused,
+    StoreUnavailable,
+    first_creation_lock,
+    new_client,
+    prepare_environment,
+    request_timeout,
+    store_errors,
+)
 from vision_research.tracking.entities import cut_params, cut_tags, dataset_entity, metric_entities
 from vision_research.tracking.records import DatasetRecord, Metrics
 from vision_research.tracking.spool import RunStatus
-from vision_research.tracking.store_errors import RunGone, StoreRefused, StoreUnavailable, store_errors
 from vision_research.tracking.uri import artifact_location, sqlite_path, unreachable
 
 CAUSE_TAG = "status_cause"
@@ -79,15 +81,12 @@ class Store:
         return str(found.experiment_id)
 
     def create_run(self, experiment_id: str, run_name: str, tags: Mapping[str, str]) -> str:
-        """Create a run.
+        """Create a run, and return its id.
 
         Args:
             experiment_id: id of its experiment.
             run_name: its name.
             tags: its tags; long values are cut.
-
-        Returns:
-            Its id.
         """
         with store_errors():
             return str(self.client.create_run(experiment_id, tags=cut_tags(tags), run_name=run_name).info.run_id)
@@ -97,14 +96,12 @@ class Store:
         self.require_run(run_id)
         with store_errors():
             self.client.update_run(run_id, status="RUNNING")
-            if CAUSE_TAG in self.client.get_run(run_id).data.tags:
+            if CAUSE_TAG in self.run(run_id).data.tags:
                 self.client.delete_tag(run_id, CAUSE_TAG)
 
     def require_run(self, run_id: str) -> None:
         """Raise `RunGone` if the run is absent or deleted."""
-        with store_errors():
-            stage = self.client.get_run(run_id).info.lifecycle_stage
-        if stage != "active":
+        if self.run(run_id).info.lifecycle_stage != "active":
             raise RunGone(f"the run {run_id} was deleted from {self.uri}")
 
     def log_metrics(self, run_id: str, records: Sequence[Metrics]) -> None:
@@ -118,15 +115,10 @@ class Store:
         with store_errors():
             self.client.log_batch(run_id, metrics=metrics)  # in requests of MAX_METRICS_PER_BATCH
 
-    def params(self, run_id: str) -> dict[str, str]:
-        """Read the params of a run."""
+    def run(self, run_id: str) -> Any:
+        """Read a run: its `info` and `data`, as MLflow names them."""
         with store_errors():
-            return dict(self.client.get_run(run_id).data.params)
-
-    def tags(self, run_id: str) -> dict[str, str]:
-        """Read the tags of a run."""
-        with store_errors():
-            return dict(self.client.get_run(run_id).data.tags)
+            return self.client.get_run(run_id)
 
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         """Log params that the run does not have yet.
@@ -206,9 +198,6 @@ def store_of_run(uri: str, timeout_s: float) -> Store:
     Args:
         uri: as `uri.resolve_uri` returned it.
         timeout_s: time limit of one request, in seconds.
-
-    Returns:
-        The store.
 
     Raises:
         StoreUnavailable: it does not answer, or its SQLite file is gone: an empty one must not be created instead.

@@ -1,9 +1,6 @@
 """Delivers a spool while the training runs, from a daemon thread of the command that owns the run.
 
 Problems of the store only delay delivery. They are reported by one line when they begin, and one when they end.
-
-This is a schedule of passes and not the repetition of one call: a pass may deliver a part, a new pass may start early,
-and draining has another rhythm. A library for retries such as tenacity has no place for these rules.
 """
 
 from __future__ import annotations

@@ -36,9 +36,6 @@ def name_below(prefix: str, text: str) -> str:
     Args:
         prefix: as MLflow accepts it.
         text: any name.
-
-    Returns:
-        At most `MAX_KEY_LENGTH` ASCII characters.
     """
     return _shorten(f"{prefix}/{_path_part(text).replace('/', _escape('/'))}")
 

@@ -1,24 +1,61 @@
-"""Builds the params and tags that identify a run in MLflow's tables: its settings, and where it came from."""
+"""Builds the params and tags that identify a run in MLflow's tables: its settings, and where it came from.
+
+Without git a run has no tags of the checkout.
+"""
 
 from __future__ import annotations
 
 import getpass
 import json
+import logging
 import os
 import platform
 import shlex
 import socket
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from vision_research.tracking.names import metric_name
-from vision_research.tracking.source_version import SourceVersion
+
+logger = logging.getLogger(__name__)
 
 # mlflow/utils/validation.py: MAX_PARAM_VAL_LENGTH; a test compares the two.
 MAX_PARAM_LENGTH = 6000
 _PACKAGES = ("vision-research", "torch", "mmcv", "mmengine", "mmdet")
+
+
+@dataclass(frozen=True)
+class SourceVersion:
+    """State of a checkout.
+
+    Attributes:
+        commit: full hash of HEAD.
+        branch: its name, or `detached`.
+        dirty: whether tracked files differ from HEAD; untracked files (runs, data) are ignored.
+    """
+
+    commit: str
+    branch: str
+    dirty: bool
+
+
+def source_version(folder: Path) -> SourceVersion | None:
+    """Read the state of the checkout that a folder is in."""
+    # Without this setting GitPython raises at import if there is no git program.
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    from git import Repo
+    from git.exc import GitError
+
+    try:
+        with Repo(folder, search_parent_directories=True) as repo:
+            branch = "detached" if repo.head.is_detached else repo.active_branch.name
+            return SourceVersion(repo.head.commit.hexsha, branch, repo.is_dirty(untracked_files=False))
+    except (GitError, ValueError, OSError) as error:  # ValueError: a repository without a commit
+        logger.debug("No git state of %s: %s", folder, error)
+        return None
 
 
 def flat_params(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -40,21 +77,18 @@ def flat_params(settings: Mapping[str, Any]) -> dict[str, str]:
     return flat
 
 
-def run_tags(
-    argv: Sequence[str], source: SourceVersion | None, environ: Mapping[str, str] | None = None
-) -> dict[str, str]:
+def run_tags(argv: Sequence[str], source: SourceVersion | None) -> dict[str, str]:
     """Write where a run comes from as tags. Tags that MLflow knows have its own names, so that its tables show them.
 
     Args:
         argv: the command as it was typed, interpreter first (`sys.orig_argv`).
         source: state of the git checkout; None outside of one.
-        environ: environment to read; None is that of this process.
 
     Returns:
         User, host, command line, git commit and dirty flag, Python and package versions.
     """
     tags = {
-        "mlflow.user": _user(os.environ if environ is None else environ),
+        "mlflow.user": _user(),
         "mlflow.source.type": "LOCAL",
         "mlflow.source.name": _program(argv),
         "host": socket.gethostname(),
@@ -89,10 +123,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= MAX_PARAM_LENGTH else f"{text[: MAX_PARAM_LENGTH - 3]}..."
 
 
-def _user(environ: Mapping[str, str]) -> str:
-    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
-        if environ.get(name):
-            return environ[name]
+def _user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's numeric user has no entry in the user database

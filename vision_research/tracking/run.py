@@ -1,8 +1,4 @@
-"""Opens the MLflow run that a command owns, or reopens it.
-
-This is the only step that needs an answer of the store. If the run cannot be opened, the command ends before anything
-is launched.
-"""
+"""Opens the MLflow run that a command owns, or reopens it."""
 
 from __future__ import annotations
 
@@ -15,16 +11,14 @@ from pathlib import Path
 
 from vision_research.config.errors import ConfigError, EnvironmentProblem
 from vision_research.tracking.client import Store, store_of_run
+from vision_research.tracking.connection import RunGone, StoreError, StoreRefused
 from vision_research.tracking.records import DatasetRecord
 from vision_research.tracking.run_record import RunRecord
-from vision_research.tracking.store_errors import RunGone, StoreError, StoreRefused
 from vision_research.tracking.tracked_run import TrackedRun
 from vision_research.tracking.uri import remedy, unreachable
 from vision_research.work_dir import WorkDir
 
 logger = logging.getLogger(__name__)
-
-__all__ = ["TrackedRun", "TrackingSettings", "open_run", "start_run"]
 
 PARENT_TAG = "mlflow.parentRunId"
 
@@ -70,9 +64,6 @@ def start_run(
         parent_run_id: run of the sweep that it belongs to.
         resume: reopen the run that `run.json` names. Without a `run.json`, a new run is opened.
 
-    Returns:
-        The open run.
-
     Raises:
         ConfigError: the folder is recorded in a run already, or the experiment was deleted.
         EnvironmentProblem: the store does not answer, or no longer has the run; the message says what to type.
@@ -102,9 +93,6 @@ def open_run(
         spool: folder for its records.
         run_name: its name.
         tags: its initial tags.
-
-    Returns:
-        The open run.
 
     Raises:
         ConfigError: the experiment was deleted.
@@ -147,7 +135,7 @@ def _reopen(settings: TrackingSettings, work_dir: WorkDir, tags: Mapping[str, st
     try:
         store = connect(store_of_run, record.uri, record.timeout_s)
         store.reopen(record.run_id)
-        known = store.tags(record.run_id)
+        known = store.run(record.run_id).data.tags
     except RunGone as error:
         raise EnvironmentProblem(
             f"{work_dir.run_json}: the run {record.run_id} is not in {record.uri} any more. Restore it there, or "
@@ -169,9 +157,6 @@ def connect(open_store: Callable[[str, float], Store], uri: str, timeout_s: floa
         open_store: opens it, such as `Store`.
         uri: resolved tracking address.
         timeout_s: time limit of one request, in seconds.
-
-    Returns:
-        The store.
 
     Raises:
         EnvironmentProblem: nothing listens; the message says what to type.

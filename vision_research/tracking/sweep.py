@@ -14,16 +14,13 @@ from vision_research.work_dir import WorkDir
 
 
 def open_parent(settings: TrackingSettings, sweep_dir: Path, params: Mapping[str, str], tags: Mapping[str, str]) -> str:
-    """Open the parent run and write `parent_run.json`.
+    """Open the parent run, write `parent_run.json`, and return the MLflow run id.
 
     Args:
         settings: where and how to record; without a `run_name` it is named after the folder.
         sweep_dir: folder of the sweep; made if absent.
         params: settings that all jobs share.
         tags: where it comes from (`params.run_tags`).
-
-    Returns:
-        The MLflow run id.
 
     Raises:
         ConfigError: the experiment was deleted.

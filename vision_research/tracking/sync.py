@@ -15,12 +15,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from vision_research.tracking.client import Store, store_of_run
+from vision_research.tracking.connection import StoreError
 from vision_research.tracking.delivery import Delivery, deliver
 from vision_research.tracking.records import FINAL_STATUSES
 from vision_research.tracking.run_record import RunRecord
 from vision_research.tracking.spool import RunStatus, read_status, write_status
 from vision_research.tracking.spool_reader import SpoolReader
-from vision_research.tracking.store_errors import StoreError
 from vision_research.work_dir import WorkDir
 
 logger = logging.getLogger(__name__)
@@ -91,9 +91,6 @@ def deliver_run(folder: Path, store: Store | None = None, record_limit: int | No
         folder: its work_dir, or the folder of a sweep.
         store: the store that holds it; None connects to it.
         record_limit: most records to deliver; None is all.
-
-    Returns:
-        What was delivered, and what is still pending.
 
     Raises:
         ValueError: the folder is not a run.

@@ -9,7 +9,6 @@ import os
 import shlex
 import socket
 import sqlite3
-from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -22,13 +21,12 @@ _DATABASES = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _WAYS_OUT = "record into a file here: tracking.uri=sqlite:///mlflow.db; or train without a record: tracking=none"
 
 
-def resolve_uri(text: str | None, base: Path, environ: Mapping[str, str] | None = None) -> str:
+def resolve_uri(text: str | None, base: Path) -> str:
     """Turn what a person typed into an address that means the same in every working directory.
 
     Args:
         text: `tracking.uri`; None uses `MLFLOW_TRACKING_URI`, or else `sqlite:///mlflow.db`.
         base: absolute folder that a relative SQLite path is relative to: the one in which the command was typed.
-        environ: environment to read; None is that of this process.
 
     Returns:
         `sqlite:////absolute/path.db`, or a server's or database's address as it was typed.
@@ -36,8 +34,7 @@ def resolve_uri(text: str | None, base: Path, environ: Mapping[str, str] | None 
     Raises:
         ConfigError: a plain path or a `file:` address (MLflow has refused both since 3.14), or an unknown scheme.
     """
-    env = os.environ if environ is None else environ
-    key, value = ("tracking.uri", text) if text else ("MLFLOW_TRACKING_URI", env.get("MLFLOW_TRACKING_URI"))
+    key, value = ("tracking.uri", text) if text else ("MLFLOW_TRACKING_URI", os.environ.get("MLFLOW_TRACKING_URI"))
     value = value or DEFAULT_URI
     scheme = value.partition("://")[0].partition("+")[0].lower() if "://" in value else ""
     if scheme in ("http", "https") and urlsplit(value).hostname:
@@ -76,9 +73,6 @@ def how_to_open(uri: str, experiment_id: str, run_id: str) -> str:
         uri: as `resolve_uri` returned it.
         experiment_id: MLflow's id of the experiment.
         run_id: MLflow's id of the run.
-
-    Returns:
-        The address of the run's page, or the command that serves it.
     """
     page = f"#/experiments/{experiment_id}/runs/{run_id}"
     if urlsplit(uri).scheme in ("http", "https"):
@@ -87,14 +81,11 @@ def how_to_open(uri: str, experiment_id: str, run_id: str) -> str:
 
 
 def unreachable(uri: str, timeout_s: float) -> str | None:
-    """Check whether something listens at an address, without importing MLflow.
+    """Check whether something listens at an address, without MLflow; return the problem and its remedy, or None.
 
     Args:
         uri: as `resolve_uri` returned it.
         timeout_s: time limit of the connection, in seconds.
-
-    Returns:
-        The problem and its remedy, or None.
     """
     path = sqlite_path(uri)
     if path is not None:

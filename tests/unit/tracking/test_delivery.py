@@ -10,13 +10,14 @@ import pytest
 from mlflow import MlflowClient
 
 from vision_research.tracking.client import MAX_METRICS_PER_BATCH, Store
+from vision_research.tracking.connection import StoreUnavailable
 from vision_research.tracking.delivery import deliver
 from vision_research.tracking.delivery_thread import DeliveryThread
 from vision_research.tracking.records import Metrics
-from vision_research.tracking.run import TrackedRun, TrackingSettings, start_run
+from vision_research.tracking.run import TrackingSettings, start_run
 from vision_research.tracking.spool import SpoolWriter, segments
 from vision_research.tracking.spool_reader import delivery_lock
-from vision_research.tracking.store_errors import StoreUnavailable
+from vision_research.tracking.tracked_run import TrackedRun
 from vision_research.work_dir import WorkDir
 
 

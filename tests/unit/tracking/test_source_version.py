@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from git import Actor, Repo
 
-from vision_research.tracking.source_version import source_version
+from vision_research.tracking.params import source_version
 
 
 @pytest.fixture

@@ -18,43 +18,25 @@ from typing import Any
 from vision_research.datasets.coco.entries import Annotations, Categories, Images
 from vision_research.datasets.coco.lookalikes import describe_no_json, describe_other_format
 from vision_research.datasets.findings import find
-from vision_research.datasets.image_files import as_typed, missing_images_problem, missing_path_problem
+from vision_research.datasets.image_files import as_typed
 from vision_research.datasets.report import AnnotationReport
 
 
-def inspect_coco(
-    ann_file: Path,
-    img_root: Path,
-    *,
-    key: str = "data.train_ann",
-    prefix_key: str = "data.img_prefix",
-    root: Path | None = None,
-    strict: bool = False,
-) -> AnnotationReport:
-    """Check a COCO file, and whether its images are there.
+def read_coco(report: AnnotationReport, root: Path, strict: bool) -> AnnotationReport:
+    """Read a COCO file as `AnnotationFormat.read`; one that cannot be read as COCO has one problem and counts of 0.
 
     Args:
-        ann_file: the JSON file.
-        img_root: folder that `file_name` is relative to.
-        key: name of the file in messages.
-        prefix_key: name of the image folder in messages.
+        report: an empty report of the file.
         root: folder that typed paths are relative to (`data.root`).
         strict: report boxes that would be dropped as problems.
-
-    Returns:
-        Counts, classes, and every problem found. A file that cannot be read as COCO has one problem and counts of 0.
     """
-    prefix = f"{key}={as_typed(ann_file, root)}: "
-    report = AnnotationReport(ann_file, key)
-    if not ann_file.is_file():
-        return report.with_problems([missing_path_problem(key, ann_file, "file", root)])
+    prefix = f"{report.key}={as_typed(report.ann_file, root)}: "
     try:
-        content = ann_file.read_bytes()
+        content = report.ann_file.read_bytes()
     except OSError as error:
-        return report.with_problems([f"{prefix}cannot be read ({error.strerror}). Type {key}=<file>"])
+        return report.with_problems([f"{prefix}cannot be read ({error.strerror}). Type {report.key}=<file>"])
     with _without_garbage_collection():
-        report = _inspect_content(content, report, prefix, strict)
-    return report.with_problems(missing_images_problem(prefix_key, img_root, report.image_names, ann_file, root))
+        return _inspect_content(content, report, prefix, strict)
 
 
 def _inspect_content(content: bytes, report: AnnotationReport, prefix: str, strict: bool) -> AnnotationReport:
@@ -85,14 +67,11 @@ def _inspect_tree(tree: dict[str, Any], report: AnnotationReport, prefix: str, s
 
 
 def compare_categories(train: AnnotationReport, val: AnnotationReport) -> list[str]:
-    """Compare the classes of two files, including their order, which numbers the labels.
+    """Return a text on how the classes of two files, or their order, which numbers the labels, differ; else none.
 
     Args:
         train: the file that a detector is trained on.
         val: the file that it is scored against.
-
-    Returns:
-        No text, or one that shows the difference.
     """
     if not train.categories or not val.categories or train.categories == val.categories:
         return []

@@ -62,9 +62,9 @@ _TRANSIENT_CODES = frozenset(
 )
 _NOT_FOUND = frozenset({"404", "NoSuchKey", "NotFound"})
 _DENIED = frozenset({"AccessDenied", "403", "AllAccessDisabled"})
-_WRONG_REGION = frozenset({"301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}) | {
-    "PermanentRedirect"
-}
+_WRONG_REGION = frozenset(
+    {"301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect"}
+)
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired"})
 
 
@@ -110,9 +110,6 @@ def http_failure(status: int, body: bytes, headers: Any) -> Failure:
         status: HTTP status.
         body: XML of the answer.
         headers: of the answer.
-
-    Returns:
-        The description.
     """
 
     def tag(name: str) -> str:
@@ -136,10 +133,13 @@ def explain(failure: Failure, action: str, uri: S3Uri, settings: S3Settings) -> 
         action: S3's name of the required permission, such as `s3:GetObject`.
         uri: the object or folder that was requested.
         settings: how S3 is reached.
-
-    Returns:
-        The error.
     """
+    if failure.transient:
+        said = f"{failure.code} {failure.detail}".strip()
+        return S3GaveUpError(
+            f"{settings.where} did not deliver {action} on {uri} for {settings.give_up_after_s:g} s "
+            f"(storage.give_up_after_s); at last: {said}. Is the server up? python -m vision_research.doctor storage=s3"
+        )
     if failure.code in _NOT_FOUND:
         return S3NotFoundError(f"There is no {uri} ({settings.where}).")
     if failure.code in _DENIED:
@@ -174,28 +174,9 @@ def _words(failure: Failure, action: str, uri: S3Uri, settings: S3Settings) -> s
     if code in _WRONG_REGION:
         told = failure.region or "the bucket's region"
         return f"{uri.bucket!r} is not in the region asked. Type: storage.region={told}"
-    if code in ("SSLError",):
+    if code == "SSLError":
         return f"No trusted connection to {settings.where}: {failure.detail}"
     return f"{action} on {uri} failed: {code} {failure.detail} ({settings.where})".rstrip()
-
-
-def explain_given_up(failure: Failure, action: str, uri: S3Uri, settings: S3Settings) -> S3GaveUpError:
-    """Make an error for a request that failed until its time was over.
-
-    Args:
-        failure: of the last attempt.
-        action: S3's name of the required permission.
-        uri: the object or folder that was requested.
-        settings: how S3 is reached.
-
-    Returns:
-        The error.
-    """
-    said = f"{failure.code} {failure.detail}".strip()
-    return S3GaveUpError(
-        f"{settings.where} did not deliver {action} on {uri} for {settings.give_up_after_s:g} s "
-        f"(storage.give_up_after_s); at last: {said}. Is the server up? python -m vision_research.doctor storage=s3"
-    )
 
 
 def _one_line(error: Exception) -> str:

@@ -53,11 +53,7 @@ class Prefetcher:
         self._queue.put((uri, future))
 
     def take(self, uri: S3Uri) -> bytes | None:
-        """Return a pending object as soon as it was read; None if it is not pending.
-
-        Raises:
-            S3Error: what `read` raised.
-        """
+        """Return a pending object, or raise what `read` raised, as soon as it was read; None if it is not pending."""
         future = self._drop(uri)
         return None if future is None else future.result()
 

@@ -32,9 +32,6 @@ class S3Uri:
             address: `s3://BUCKET/KEY`. Every character is taken literally (spaces, `+`, `#`, `%`); only the parts `.`
                 and `..` of the key are resolved.
 
-        Returns:
-            The bucket and the key.
-
         Raises:
             ValueError: it is not an address in S3, or it has no bucket.
         """
