@@ -10,9 +10,8 @@ from pathlib import Path
 from vision_research.config.errors import ConfigError
 from vision_research.datasets.annotation_format import SplitFiles
 from vision_research.datasets.coco.inspection import compare_categories
-from vision_research.datasets.findings import find, plural, show
 from vision_research.datasets.image_files import missing_path_problem, sample_problems, sizes_digest
-from vision_research.datasets.report import AnnotationReport
+from vision_research.datasets.report import AnnotationReport, find, plural, show
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from vision_research.datasets.findings import find, show
+from vision_research.datasets.report import find, show
 
 _MAX_LISTED = 8
 _MAX_SEARCHED = 1000

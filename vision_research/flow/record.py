@@ -20,8 +20,7 @@ from vision_research.lowering.schedule import learning_rate
 from vision_research.tracking.model_folder import served_model_files
 from vision_research.tracking.params import flat_params, run_tags, source_version
 from vision_research.tracking.records import DatasetRecord
-from vision_research.tracking.run import TrackingSettings, start_run
-from vision_research.tracking.sweep import parent_of
+from vision_research.tracking.run import TrackingSettings, parent_of, start_run
 from vision_research.tracking.sync import find_undelivered
 from vision_research.tracking.tracked_run import TrackedRun
 from vision_research.tracking.uri import resolve_uri

@@ -43,8 +43,7 @@ class SweepRun(Callback):
             return
         # Imported here: `--cfg job` creates this callback too, and importing the tracker takes seconds.
         from vision_research.tracking.params import flat_params, run_tags, source_version
-        from vision_research.tracking.run import TrackingSettings
-        from vision_research.tracking.sweep import open_parent
+        from vision_research.tracking.run import TrackingSettings, open_parent
         from vision_research.tracking.uri import resolve_uri
 
         uri = resolve_uri(tracking.uri, Path.cwd())
@@ -78,7 +77,7 @@ class SweepRun(Callback):
         """Close the parent run, if it is open; `stopped` says whether the user stopped the sweep."""
         if self._open is None:
             return
-        from vision_research.tracking.sweep import close_parent
+        from vision_research.tracking.run import close_parent
 
         failed = f"{self._failed} jobs failed" if self._failed else None
         status = "KILLED" if stopped else "FAILED" if failed else "FINISHED"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,6 @@ from vision_research.tracking.connection import (
     request_timeout,
     store_errors,
 )
-from vision_research.tracking.entities import cut_params, cut_tags, dataset_entity, metric_entities
 from vision_research.tracking.records import DatasetRecord, Metrics
 from vision_research.tracking.spool import RunStatus
 from vision_research.tracking.uri import artifact_location, sqlite_path, unreachable
@@ -89,7 +90,7 @@ class Store:
             tags: its tags; long values are cut.
         """
         with store_errors():
-            return str(self.client.create_run(experiment_id, tags=cut_tags(tags), run_name=run_name).info.run_id)
+            return str(self.client.create_run(experiment_id, tags=dict(_cut_tags(tags)), run_name=run_name).info.run_id)
 
     def reopen(self, run_id: str) -> None:
         """Set an ended run back to RUNNING."""
@@ -109,9 +110,15 @@ class Store:
 
         Args:
             run_id: id of the run.
-            records: what to log.
+            records: what to log; infinities become the largest float, which databases can store.
         """
-        metrics = metric_entities(records)
+        from mlflow.entities import Metric
+
+        metrics = [
+            Metric(key, _finite(value), record.timestamp_ms, record.step)
+            for record in records
+            for key, value in record.values.items()
+        ]
         with store_errors():
             self.client.log_batch(run_id, metrics=metrics)  # in requests of MAX_METRICS_PER_BATCH
 
@@ -128,9 +135,10 @@ class Store:
             params: by name; long values are cut.
         """
         from mlflow.entities import Param
+        from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
 
         with store_errors():
-            self.client.log_batch(run_id, params=[Param(*item) for item in cut_params(params).items()])
+            self.client.log_batch(run_id, params=[Param(*item) for item in _cut(params, MAX_PARAM_VAL_LENGTH)])
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run.
@@ -142,7 +150,7 @@ class Store:
         from mlflow.entities import RunTag
 
         with store_errors():
-            self.client.log_batch(run_id, tags=[RunTag(*item) for item in cut_tags(tags).items()])
+            self.client.log_batch(run_id, tags=[RunTag(*item) for item in _cut_tags(tags)])
 
     def log_dataset(self, run_id: str, dataset: DatasetRecord) -> None:
         """Log the data set as an input of the run.
@@ -151,8 +159,14 @@ class Store:
             run_id: id of the run.
             dataset: what the run trains on.
         """
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        profile = {"num_train": dataset.num_train, "num_val": dataset.num_val, "classes": list(dataset.classes)}
+        source = json.dumps({"uri": dataset.source})
+        entity = Dataset(dataset.name, dataset.digest[:36], "local", source, profile=json.dumps(profile))
+        trained_on = DatasetInput(entity, [InputTag("mlflow.data.context", "training")])
         with store_errors():
-            self.client.log_inputs(run_id, datasets=[dataset_entity(dataset)])
+            self.client.log_inputs(run_id, datasets=[trained_on])
 
     def log_artifact(self, run_id: str, path: Path, artifact_path: str) -> None:
         """Upload a file, with a timeout that grows with its size.
@@ -175,7 +189,7 @@ class Store:
         """
         with store_errors():
             if status.cause:
-                self.client.set_tag(run_id, CAUSE_TAG, cut_tags({CAUSE_TAG: status.cause})[CAUSE_TAG])
+                self.set_tags(run_id, {CAUSE_TAG: status.cause})
             if status.status == "RUNNING":
                 self.client.update_run(run_id, status="RUNNING")
             else:
@@ -206,3 +220,19 @@ def store_of_run(uri: str, timeout_s: float) -> Store:
     if path is not None and not path.is_file():
         raise StoreUnavailable(f"{path} is gone. Put it back where it was")
     return Store(uri, timeout_s)
+
+
+def _finite(value: float) -> float:
+    is_nan = value != value
+    return value if is_nan else min(max(value, -sys.float_info.max), sys.float_info.max)
+
+
+def _cut_tags(tags: Mapping[str, str]) -> list[tuple[str, str]]:
+    from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
+
+    return _cut(tags, MAX_TAG_VAL_LENGTH)
+
+
+def _cut(values: Mapping[str, str], length: int) -> list[tuple[str, str]]:
+    """Cut values to the length that MLflow stores; a cut value ends in `...`."""
+    return [(key, value if len(value) <= length else f"{value[: length - 3]}...") for key, value in values.items()]

@@ -11,9 +11,8 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vision_research.datasets.findings import Findings, find, plural, show
 from vision_research.datasets.image_files import as_typed, missing_files
-from vision_research.datasets.report import DROPPED_BOXES, AnnotationReport
+from vision_research.datasets.report import DROPPED_BOXES, AnnotationReport, Findings, find, plural, show
 
 # XMLDataset appends it to the names in the list, and supports no other.
 _IMAGE_SUFFIX = ".jpg"

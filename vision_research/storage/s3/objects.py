@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
 from functools import cache, partial
 from pathlib import Path
+from queue import SimpleQueue
 
 from vision_research.storage.s3.cache import DiskCache
 from vision_research.storage.s3.pack_lookup import Pack, find_in_pack
-from vision_research.storage.s3.prefetch import Prefetcher
 from vision_research.storage.s3.reader import fetch, read_uncached
 from vision_research.storage.s3.settings import S3Settings, hand_down_settings
 from vision_research.storage.s3.uri import S3Uri
@@ -18,6 +22,12 @@ RUN_STARTED = "VISION_RESEARCH_RUN_STARTED"
 """Environment variable: Unix time in seconds when the run began. An object confirmed since then is not asked for."""
 
 _run_started = float(os.environ.get(RUN_STARTED, time.time()))
+
+# More threads hide no more latency: the processor time of a request is the limit before that.
+_MAX_THREADS = 16
+# Bounds for objects that are never taken, because a loader stopped in the middle of an epoch.
+_MAX_PENDING = 1024
+_MAX_HELD_BYTES = 256_000_000
 
 
 def begin_run(settings: S3Settings) -> None:
@@ -77,7 +87,7 @@ def prefetch_object(address: str, settings: S3Settings) -> bool:
     if _is_cached(uri, settings):
         return False
     if settings not in _prefetchers:
-        _prefetchers[settings] = Prefetcher(partial(_read, settings=settings))
+        _prefetchers[settings] = _Prefetcher(partial(_read, settings=settings))
     _prefetchers[settings].start(uri)
     return True
 
@@ -122,7 +132,72 @@ def _read_through(cache: DiskCache, uri: S3Uri, settings: S3Settings) -> bytes:
     return fetched.body
 
 
-_prefetchers: dict[S3Settings, Prefetcher] = {}
+class _Prefetcher:
+    """Reads objects ahead for one process.
+
+    Args:
+        read: reads a whole object.
+        num_threads: requests at once.
+
+    Attributes:
+        pending: objects that are being read, or were read and not taken yet.
+    """
+
+    def __init__(self, read: Callable[[S3Uri], bytes], num_threads: int = _MAX_THREADS) -> None:
+        self._read = read
+        self._num_threads = num_threads
+        self.pending: OrderedDict[S3Uri, Future[bytes]] = OrderedDict()
+        self._held_bytes = 0
+        self._lock = threading.Lock()
+        self._queue: SimpleQueue[tuple[S3Uri, Future[bytes]]] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def start(self, uri: S3Uri) -> None:
+        """Start to read an object, unless it is pending already, or too many bytes wait to be taken."""
+        if uri in self.pending or self._held_bytes > _MAX_HELD_BYTES:
+            return
+        if len(self.pending) >= _MAX_PENDING:
+            self._drop(next(iter(self.pending)))
+        if len(self._threads) < self._num_threads:
+            self._start_thread()
+        future: Future[bytes] = Future()
+        self.pending[uri] = future
+        self._queue.put((uri, future))
+
+    def take(self, uri: S3Uri) -> bytes | None:
+        """Return a pending object, or raise what `read` raised, as soon as it was read; None if it is not pending."""
+        future = self._drop(uri)
+        return None if future is None else future.result()
+
+    def _drop(self, uri: S3Uri) -> Future[bytes] | None:
+        with self._lock:
+            future = self.pending.pop(uri, None)
+            if future is not None and future.done() and future.exception() is None:
+                self._held_bytes -= len(future.result())
+        return future
+
+    def _start_thread(self) -> None:
+        # Daemons, so that a loader worker can end while a server does not answer.
+        thread = threading.Thread(target=self._work, name="s3-prefetch", daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _work(self) -> None:
+        while True:
+            uri, future = self._queue.get()
+            try:
+                body = self._read(uri)
+            except BaseException as error:
+                future.set_exception(error)
+                continue
+            with self._lock:
+                if uri in self.pending:
+                    self._held_bytes += len(body)
+                future.set_result(body)
+            del body, future
+
+
+_prefetchers: dict[S3Settings, _Prefetcher] = {}
 # A forked child has no threads of its parent.
 os.register_at_fork(after_in_child=_prefetchers.clear)
 
