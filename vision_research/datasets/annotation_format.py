@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vision_research.config.addresses import join
-from vision_research.datasets.image_files import missing_images_problem, missing_path_problem
+from vision_research.datasets.image_files import as_typed, missing_images_problem, missing_path_problem
 from vision_research.datasets.report import AnnotationReport
 from vision_research.storage.s3.path import as_path
 
@@ -93,21 +93,20 @@ class AnnotationFormat(ABC):
         report = AnnotationReport(file, split.key)
         if not file.is_file():
             return report.with_problems([missing_path_problem(split.key, file, "file", root)])
-        report = self.read(report, root, strict)
+        report = self.read(report, root).finished(f"{split.key}={as_typed(file, root)}: ", strict)
         images = split.image_root(root)
         return report.with_problems(missing_images_problem(split.prefix_key, images, report.image_names, file, root))
 
     @abstractmethod
-    def read(self, report: AnnotationReport, root: Path, strict: bool) -> AnnotationReport:
+    def read(self, report: AnnotationReport, root: Path) -> AnnotationReport:
         """Read an annotation file that exists; never raise because of its content.
 
         Args:
             report: an empty report of the file.
-            root: folder that typed paths are relative to (`data.root`).
-            strict: report boxes that would be dropped as problems.
+            root: folder of the data, on this machine or in S3.
 
         Returns:
-            The report with counts, classes and every problem found, each of which begins with key and file.
+            The report with counts, classes, every problem found, and what would be dropped as warnings.
         """
 
     @abstractmethod

@@ -56,19 +56,19 @@ class AnnotationReport:
         """Return the report with these problems added."""
         return replace(self, problems=(*self.problems, *problems))
 
-    def with_dropped(self, dropped: Iterable[str], strict: bool) -> AnnotationReport:
-        """Return the report with what is dropped added.
+    def finished(self, prefix: str, strict: bool) -> AnnotationReport:
+        """Return the report with the file named in every text, when `warnings` holds nothing but what is dropped.
 
         Args:
-            dropped: texts.
-            strict: add them as problems; else as warnings.
+            prefix: names the file.
+            strict: add what is dropped to the problems; else warn of it.
         """
+        problems, dropped = ([prefix + text for text in texts] for texts in (self.problems, self.warnings))
         if strict:
-            return self.with_problems(
-                f"{text}. Mend the file, or type data.strict=false to drop them" for text in dropped
-            )
-        warnings = (f"{text}. They are dropped; data.strict=true refuses them" for text in dropped)
-        return replace(self, warnings=(*self.warnings, *warnings))
+            problems += [f"{text}. Mend the file, or type data.strict=false to drop them" for text in dropped]
+            return replace(self, problems=tuple(problems), warnings=())
+        warnings = tuple(f"{text}. They are dropped; data.strict=true refuses them" for text in dropped)
+        return replace(self, problems=tuple(problems), warnings=warnings)
 
 
 @dataclass

@@ -42,14 +42,14 @@ class SweepRun(Callback):
         if Tracker(tracking.kind) is Tracker.none:
             return
         # Imported here: `--cfg job` creates this callback too, and importing the tracker takes seconds.
-        from vision_research.tracking.params import flat_params, run_tags, source_version
+        from vision_research.tracking.params import flat_params, git_tags, run_tags
         from vision_research.tracking.run import TrackingSettings, open_parent
         from vision_research.tracking.uri import resolve_uri
 
         uri = resolve_uri(tracking.uri, Path.cwd())
         settings = TrackingSettings(uri=uri, experiment=tracking.experiment, request_timeout_s=tracking.timeout_s)
         swept = dict(override.split("=", 1) for override in config.hydra.overrides.task if "=" in override)
-        tags = run_tags(sys.orig_argv, source_version(Path.cwd()))
+        tags = run_tags(sys.orig_argv, git_tags(Path.cwd()))
         open_parent(settings, _sweep_dir(config), flat_params(swept), tags)
         self._open = _sweep_dir(config)
         _unfinished.append(self)

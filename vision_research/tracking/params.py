@@ -1,7 +1,4 @@
-"""Builds the params and tags that identify a run in MLflow's tables: its settings, and where it came from.
-
-Without git a run has no tags of the checkout.
-"""
+"""Builds the params and tags that identify a run in MLflow's tables: its settings, and where it came from."""
 
 from __future__ import annotations
 
@@ -13,7 +10,6 @@ import platform
 import shlex
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -27,23 +23,12 @@ MAX_PARAM_LENGTH = 6000
 _PACKAGES = ("vision-research", "torch", "mmcv", "mmengine", "mmdet")
 
 
-@dataclass(frozen=True)
-class SourceVersion:
-    """State of a checkout.
+def git_tags(folder: Path) -> dict[str, str]:
+    """Read the state of the checkout that a folder is in, as tags: commit, branch (or `detached`) and whether dirty.
 
-    Attributes:
-        commit: full hash of HEAD.
-        branch: its name, or `detached`.
-        dirty: whether tracked files differ from HEAD; untracked files (runs, data) are ignored.
+    Untracked files (runs, data) are no dirt. Outside of a checkout, before the first commit, or without git there are
+    no tags.
     """
-
-    commit: str
-    branch: str
-    dirty: bool
-
-
-def source_version(folder: Path) -> SourceVersion | None:
-    """Read the state of the checkout that a folder is in."""
     # Without this setting GitPython raises at import if there is no git program.
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     from git import Repo
@@ -51,11 +36,16 @@ def source_version(folder: Path) -> SourceVersion | None:
 
     try:
         with Repo(folder, search_parent_directories=True) as repo:
-            branch = "detached" if repo.head.is_detached else repo.active_branch.name
-            return SourceVersion(repo.head.commit.hexsha, branch, repo.is_dirty(untracked_files=False))
+            commit = repo.head.commit.hexsha
+            return {
+                "mlflow.source.git.commit": commit,
+                "git.commit": commit,
+                "git.branch": "detached" if repo.head.is_detached else repo.active_branch.name,
+                "git.dirty": _text(repo.is_dirty(untracked_files=False)),
+            }
     except (GitError, ValueError, OSError) as error:  # ValueError: a repository without a commit
         logger.debug("No git state of %s: %s", folder, error)
-        return None
+        return {}
 
 
 def flat_params(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -77,12 +67,12 @@ def flat_params(settings: Mapping[str, Any]) -> dict[str, str]:
     return flat
 
 
-def run_tags(argv: Sequence[str], source: SourceVersion | None) -> dict[str, str]:
+def run_tags(argv: Sequence[str], git: Mapping[str, str]) -> dict[str, str]:
     """Write where a run comes from as tags. Tags that MLflow knows have its own names, so that its tables show them.
 
     Args:
         argv: the command as it was typed, interpreter first (`sys.orig_argv`).
-        source: state of the git checkout; None outside of one.
+        git: tags of the checkout (`git_tags`).
 
     Returns:
         User, host, command line, git commit and dirty flag, Python and package versions.
@@ -96,11 +86,7 @@ def run_tags(argv: Sequence[str], source: SourceVersion | None) -> dict[str, str
         "command": shlex.join([Path(argv[0]).name, *argv[1:]]),
         "version.python": platform.python_version(),
     }
-    tags.update({f"version.{name}": _version(name) for name in _PACKAGES})
-    if source is not None:
-        tags.update({"mlflow.source.git.commit": source.commit, "git.commit": source.commit})
-        tags.update({"git.branch": source.branch, "git.dirty": _text(source.dirty)})
-    return tags
+    return tags | {f"version.{name}": _version(name) for name in _PACKAGES} | dict(git)
 
 
 def _program(argv: Sequence[str]) -> str:

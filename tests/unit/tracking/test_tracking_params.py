@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
 
-from vision_research.tracking.params import MAX_PARAM_LENGTH, SourceVersion, flat_params, run_tags
+from vision_research.tracking.params import MAX_PARAM_LENGTH, flat_params, run_tags
 
 
 def test_values_are_written_as_a_person_would_type_them() -> None:
@@ -45,11 +45,11 @@ def test_long_values_are_cut_visibly_to_what_mlflow_stores() -> None:
 
 def test_tags_say_where_the_run_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGNAME", "ada")
-    source = SourceVersion("a" * 40, "main", dirty=True)
-    tags = run_tags(["/usr/bin/python", "-m", "package.train", "model=x", "work_dir=a b"], source)
+    git = {"git.commit": "a" * 40, "git.dirty": "true"}
+    tags = run_tags(["/usr/bin/python", "-m", "package.train", "model=x", "work_dir=a b"], git)
     assert tags["mlflow.user"] == "ada"
     assert tags["mlflow.source.name"] == "package.train"
-    assert tags["mlflow.source.git.commit"] == tags["git.commit"] == "a" * 40
+    assert tags["git.commit"] == "a" * 40
     assert tags["git.dirty"] == "true"
     assert tags["command"] == "python -m package.train model=x 'work_dir=a b'"
     assert tags["version.torch"][0].isdigit()
@@ -57,4 +57,4 @@ def test_tags_say_where_the_run_comes_from(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_outside_of_git_there_are_no_git_tags() -> None:
-    assert not [key for key in run_tags(["train"], None) if "git" in key]
+    assert not [key for key in run_tags(["train"], {}) if "git" in key]

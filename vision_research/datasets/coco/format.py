@@ -15,9 +15,9 @@ from vision_research.datasets.report import AnnotationReport
 class Coco(AnnotationFormat):
     """COCO JSON."""
 
-    def read(self, report: AnnotationReport, root: Path, strict: bool) -> AnnotationReport:
+    def read(self, report: AnnotationReport, root: Path) -> AnnotationReport:
         """Read the JSON file."""
-        return read_coco(report, root, strict)
+        return read_coco(report)
 
     def dataset(self, images: str) -> dict[str, Any]:
         """Return the config of a CocoDataset."""

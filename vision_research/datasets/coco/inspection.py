@@ -12,48 +12,34 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from vision_research.datasets.coco.entries import Annotations, Categories, Images
-from vision_research.datasets.image_files import as_typed
 from vision_research.datasets.report import AnnotationReport, find, show
 
 _WANTED = "Type the path of a COCO file: a JSON object with the lists 'images', 'annotations' and 'categories'"
 
 
-def read_coco(report: AnnotationReport, root: Path, strict: bool) -> AnnotationReport:
-    """Read a COCO file as `AnnotationFormat.read`; one that cannot be read as COCO has one problem and counts of 0.
-
-    Args:
-        report: an empty report of the file.
-        root: folder that typed paths are relative to (`data.root`).
-        strict: report boxes that would be dropped as problems.
-    """
-    prefix = f"{report.key}={as_typed(report.ann_file, root)}: "
+def read_coco(report: AnnotationReport) -> AnnotationReport:
+    """Read a COCO file as `AnnotationFormat.read`; one that cannot be read as COCO has one problem and counts of 0."""
     try:
         content = report.ann_file.read_bytes()
     except OSError as error:
-        return report.with_problems([f"{prefix}cannot be read ({error.strerror}). Type {report.key}=<file>"])
+        return report.with_problems([f"cannot be read ({error.strerror}). Type {report.key}=<file>"])
     with _without_garbage_collection():
-        return _inspect_content(content, report, prefix, strict)
+        return _read_content(content, replace(report, digest=hashlib.sha256(content).hexdigest()))
 
 
-def _inspect_content(content: bytes, report: AnnotationReport, prefix: str, strict: bool) -> AnnotationReport:
-    report = replace(report, digest=hashlib.sha256(content).hexdigest())
+def _read_content(content: bytes, report: AnnotationReport) -> AnnotationReport:
     try:
         tree = json.loads(content)
     except (ValueError, RecursionError) as error:
-        return report.with_problems([prefix + describe_no_json(content, error)])
+        return report.with_problems([describe_no_json(content, error)])
     if other := _describe_other_format(tree):
-        return report.with_problems([prefix + other])
-    return _inspect_tree(tree, report, prefix, strict)
-
-
-def _inspect_tree(tree: dict[str, Any], report: AnnotationReport, prefix: str, strict: bool) -> AnnotationReport:
+        return report.with_problems([other])
     categories, images = Categories(tree["categories"]), Images(tree["images"])
     annotations = Annotations(tree["annotations"], images, categories)
-    report = replace(
+    return replace(
         report,
         categories=tuple(categories.names.items()),
         num_images=images.count,
@@ -61,9 +47,9 @@ def _inspect_tree(tree: dict[str, Any], report: AnnotationReport, prefix: str, s
         image_names=tuple(images.names.values()),
         masks=annotations.masks,
         has_videos=images.count > 0 and images.num_frames == images.count,
-        problems=tuple(prefix + text for part in (categories, images, annotations) for text in part.problems),
+        problems=(*categories.problems, *images.problems, *annotations.problems),
+        warnings=tuple(annotations.dropped),
     )
-    return report.with_dropped([prefix + text for text in annotations.dropped], strict)
 
 
 def describe_no_json(content: bytes, error: Exception) -> str:

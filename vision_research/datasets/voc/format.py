@@ -17,9 +17,9 @@ class Voc(AnnotationFormat):
     lists_classes = False
     has_coco_file = False
 
-    def read(self, report: AnnotationReport, root: Path, strict: bool) -> AnnotationReport:
+    def read(self, report: AnnotationReport, root: Path) -> AnnotationReport:
         """Read the list and the XML files."""
-        return read_voc(report, root, strict)
+        return read_voc(report, root)
 
     def dataset(self, images: str) -> dict[str, Any]:
         """Return the config of a VOCFolderDataset.

@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vision_research.datasets.image_files import as_typed, missing_files
+from vision_research.datasets.image_files import missing_files
 from vision_research.datasets.report import DROPPED_BOXES, AnnotationReport, Findings, find, plural, show
 
 # XMLDataset appends it to the names in the list, and supports no other.
@@ -68,26 +68,21 @@ class _Entries:
             self.num_boxes += 1
 
 
-def read_voc(report: AnnotationReport, root: Path, strict: bool) -> AnnotationReport:
+def read_voc(report: AnnotationReport, root: Path) -> AnnotationReport:
     """Read a list of images, one image name without suffix a line (`ImageSets/Main/train.txt`), and the XML of each.
 
     Args:
         report: an empty report of the list.
         root: the VOC folder; the XML files are in its `Annotations`.
-        strict: report boxes that would be dropped as problems.
-
-    Returns:
-        Counts, classes (sorted by name), and every problem found.
     """
-    prefix = f"{report.key}={as_typed(report.ann_file, root)}: "
     try:
         content = report.ann_file.read_bytes()
         lines = content.decode("utf-8").splitlines()
     except (OSError, ValueError) as error:
-        return report.with_problems([f"{prefix}is no text file ({error}). Type {report.key}=<list>.txt"])
+        return report.with_problems([f"is no text file ({error}). Type {report.key}=<list>.txt"])
     if problem := _wrong_list(lines):
-        return report.with_problems([prefix + problem])
-    return _inspect_names(lines, report, content, root, prefix, strict)
+        return report.with_problems([problem])
+    return _read_names(lines, report, content, root)
 
 
 def _wrong_list(lines: list[str]) -> str:
@@ -103,9 +98,7 @@ def _wrong_list(lines: list[str]) -> str:
     return ""
 
 
-def _inspect_names(
-    names: list[str], report: AnnotationReport, content: bytes, root: Path, prefix: str, strict: bool
-) -> AnnotationReport:
+def _read_names(names: list[str], report: AnnotationReport, content: bytes, root: Path) -> AnnotationReport:
     entries, digest, folder = _Entries(), hashlib.sha256(content), root / "Annotations"
     missing = set(missing_files(folder, [f"{name}.xml" for name in names]))
     for name in names:
@@ -118,16 +111,16 @@ def _inspect_names(
             f"{plural(len(missing), 'annotation file')} not in {folder}: {find(map(show, sorted(missing))).listed()}. "
             "Type data.root=<the folder that holds Annotations and ImageSets>",
         )
-    report = replace(
+    return replace(
         report,
         categories=tuple(enumerate(sorted(entries.classes), start=1)),
         num_images=len(names),
         num_boxes=entries.num_boxes,
         image_names=tuple(name + _IMAGE_SUFFIX for name in names),
         digest=digest.hexdigest(),
-        problems=tuple(prefix + text for text in problems),
+        problems=tuple(problems),
+        warnings=tuple(entries.findings.texts(DROPPED_BOXES)),
     )
-    return report.with_dropped([prefix + text for text in entries.findings.texts(DROPPED_BOXES)], strict)
 
 
 def _read_size(tree: ElementTree.Element) -> tuple[int, int] | None:

@@ -137,15 +137,13 @@ class _Prefetcher:
 
     Args:
         read: reads a whole object.
-        num_threads: requests at once.
 
     Attributes:
         pending: objects that are being read, or were read and not taken yet.
     """
 
-    def __init__(self, read: Callable[[S3Uri], bytes], num_threads: int = _MAX_THREADS) -> None:
+    def __init__(self, read: Callable[[S3Uri], bytes]) -> None:
         self._read = read
-        self._num_threads = num_threads
         self.pending: OrderedDict[S3Uri, Future[bytes]] = OrderedDict()
         self._held_bytes = 0
         self._lock = threading.Lock()
@@ -158,7 +156,7 @@ class _Prefetcher:
             return
         if len(self.pending) >= _MAX_PENDING:
             self._drop(next(iter(self.pending)))
-        if len(self._threads) < self._num_threads:
+        if len(self._threads) < _MAX_THREADS:
             self._start_thread()
         future: Future[bytes] = Future()
         self.pending[uri] = future
