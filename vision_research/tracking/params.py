@@ -18,8 +18,6 @@ from vision_research.tracking.names import metric_name
 
 logger = logging.getLogger(__name__)
 
-# mlflow/utils/validation.py: MAX_PARAM_VAL_LENGTH; a test compares the two.
-MAX_PARAM_LENGTH = 6000
 _PACKAGES = ("vision-research", "torch", "mmcv", "mmengine", "mmdet")
 
 
@@ -56,14 +54,14 @@ def flat_params(settings: Mapping[str, Any]) -> dict[str, str]:
 
     Returns:
         One short string per setting: `true`/`false`, `none`, numbers as Python prints them, lists as JSON without
-        spaces (`[640,640]`). A value that is longer than MLflow stores is cut and ends in `...`.
+        spaces (`[640,640]`). A value that is longer than MLflow stores is cut when it is sent.
     """
     flat: dict[str, str] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):
             flat.update({f"{metric_name(key)}.{inner}": text for inner, text in flat_params(value).items()})
         else:
-            flat[metric_name(key)] = _cut(_text(value))
+            flat[metric_name(key)] = _text(value)
     return flat
 
 
@@ -103,10 +101,6 @@ def _text(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return json.dumps(value, separators=(",", ":"), default=str)
     return str(value)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= MAX_PARAM_LENGTH else f"{text[: MAX_PARAM_LENGTH - 3]}..."
 
 
 def _user() -> str:

@@ -158,15 +158,13 @@ def _is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
+        pass  # a process of another user
     return True
 
 
 def _last_sign_of_life(folder: Path) -> float:
-    path = record_path(folder)
-    spool = WorkDir(folder).spool
-    files = [*spool.glob("*"), WorkDir(folder).log] if spool.is_dir() else [WorkDir(folder).log]
-    times = [file.stat().st_mtime for file in (*files, *([path] if path else [])) if file.is_file()]
+    files = (*WorkDir(folder).spool.glob("*"), WorkDir(folder).log, record_path(folder))
+    times = [file.stat().st_mtime for file in files if file is not None and file.is_file()]
     return max(times, default=folder.stat().st_mtime)
 
 

@@ -104,7 +104,7 @@ def test_any_number_of_params_and_tags_arrives(run: TrackedRun, work_dir: WorkDi
     writer.tags({f"tag_{i}": "x" * 9000 for i in range(250)})
     assert deliver(run.record, work_dir.spool, store).complete
     data = MlflowClient(run.record.uri).get_run(run.run_id).data
-    assert (len(data.params), len(data.params["param_249"])) == (250, 6000)
+    assert (len(data.params), data.params["param_249"]) == (250, "x" * 5997 + "...")
     assert data.tags["tag_249"] == "x" * 7997 + "..."
 
 

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
 
-from vision_research.tracking.params import MAX_PARAM_LENGTH, flat_params, run_tags
+from vision_research.tracking.params import flat_params, run_tags
 
 
 def test_values_are_written_as_a_person_would_type_them() -> None:
@@ -34,13 +33,6 @@ def test_nested_settings_get_dotted_keys() -> None:
 
 def test_a_list_that_mixes_mappings_and_texts_is_one_param() -> None:
     assert flat_params({"hooks": [{"type": "EMA"}, "timer"]}) == {"hooks": '[{"type":"EMA"},"timer"]'}
-
-
-def test_long_values_are_cut_visibly_to_what_mlflow_stores() -> None:
-    value = flat_params({"classes": "x" * 7000})["classes"]
-    assert MAX_PARAM_LENGTH == MAX_PARAM_VAL_LENGTH
-    assert len(value) == MAX_PARAM_LENGTH
-    assert value.endswith("x...")
 
 
 def test_tags_say_where_the_run_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:

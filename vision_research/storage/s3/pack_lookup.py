@@ -171,7 +171,7 @@ def _look_up_once(folder: S3Uri, settings: S3Settings, cache: DiskCache, since: 
         if not cache.is_writable:
             return found
         try:
-            return notes.write(folder, None if found is None else (found.root, found.index))
+            return notes.write(folder, found)
         except OSError as error:
             cache.give_up_writing(error)
             return found

@@ -69,12 +69,12 @@ class PackNotes:
         root, index, cached_bytes = lines
         return FoundPack(S3Uri.parse(root), np.memmap(note.with_name(index), mode="r"), int(cached_bytes))
 
-    def write(self, folder: S3Uri, found: tuple[S3Uri, bytes] | None) -> FoundPack | None:
+    def write(self, folder: S3Uri, found: FoundPack | None) -> FoundPack | None:
         """Write which pack contains a folder: lines with its root, the file of its index, and its bytes of the cache.
 
         Args:
             folder: the folder.
-            found: root of the pack and content of its index; None if no pack contains the folder.
+            found: the pack, whose bytes of the cache are not decided yet; None if no pack contains the folder.
 
         Raises:
             OSError: the disk cannot be written.
@@ -84,11 +84,11 @@ class PackNotes:
         if found is None:
             write_atomic(self._note(folder), "")
             return None
-        root, content = found
-        index = self._folder / _digest(content)
+        root = found.root
+        index = self._folder / _digest(found.index)
         if not index.exists():
-            write_atomic(index, content)
-        cached_bytes = self._room(root, index.name, PackIndex(content).total_bytes)
+            write_atomic(index, found.index)
+        cached_bytes = self._room(root, index.name, PackIndex(found.index).total_bytes)
         write_atomic(self._note(folder), f"{root}\n{index.name}\n{cached_bytes}")
         return FoundPack(root, np.memmap(index, mode="r"), cached_bytes)
 

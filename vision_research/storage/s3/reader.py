@@ -6,7 +6,7 @@ import os
 from typing import Any, NamedTuple
 
 from vision_research.storage.s3.client import made_once, with_retries
-from vision_research.storage.s3.errors import AnswerError, S3NotFoundError, http_failure
+from vision_research.storage.s3.errors import AnswerError, S3NotFoundError
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.storage.s3.uri import S3Uri
 
@@ -50,7 +50,7 @@ def fetch(
         if answer.status == 304 and etag is not None:
             return Fetched(None, etag)
         if answer.status not in (200, 206):
-            raise AnswerError(http_failure(answer.status, answer.data, answer.headers))
+            raise AnswerError(answer.status, answer.data, answer.headers)
         return Fetched(answer.data, answer.headers.get("ETag", ""))
 
     return with_retries(get, "s3:GetObject", uri, settings)
