@@ -43,11 +43,7 @@ class Predictions:
         self.num_done = 0 if found is None or self.is_complete else self._repair_journal()
 
     def add(self, entries: Sequence[dict[str, Any]]) -> None:
-        """Append images that are done.
-
-        Args:
-            entries: each with `file_name`, and `width`, `height` and `annotations` (without ids) or `problem`.
-        """
+        """Append images: each `file_name` with `width`, `height` and `annotations` (without ids), or with `problem`."""
         if not self.num_done and not self._entries():
             self._journal.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(self._journal, json.dumps(self._made_by) + "\n")

@@ -115,9 +115,8 @@ class Findings:
     def texts(self, messages: Mapping[str, tuple[str, str]]) -> list[str]:
         """Return a text for each kind that was found, in the order of the messages.
 
-        Args:
-            messages: by kind, a noun, and a text in which `{counted}` is the count with this noun, `{count}` the bare
-                count and `{listed}` the examples.
+        A message is a noun, and a text in which `{counted}` is the count with this noun, `{count}` the bare count and
+        `{listed}` the examples.
         """
         return [
             text.format(counted=plural(found.count, noun), count=found.count, listed=found.listed())

@@ -32,12 +32,7 @@ class SweepRun(Callback):
         self._open: Path | None = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Open the parent run.
-
-        Args:
-            config: of the sweep.
-            **kwargs: ignored.
-        """
+        """Open the parent run."""
         tracking = config.tracking
         if Tracker(tracking.kind) is Tracker.none:
             return
@@ -65,12 +60,7 @@ class SweepRun(Callback):
         self._failed += job_return.status is not JobStatus.COMPLETED
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Close the parent run.
-
-        Args:
-            config: of the sweep.
-            **kwargs: ignored.
-        """
+        """Close the parent run."""
         self.close()
 
     def close(self, *, stopped: bool = False) -> None:

@@ -39,12 +39,7 @@ def _terminate_with_parent() -> None:
 
 
 def run_in_fresh_interpreter(target: Callable[..., None], *arguments: object) -> int:
-    """Run a function in a new Python process to its end; return its exit code, 0 if the function returned.
-
-    Args:
-        target: a function of a module.
-        *arguments: its arguments, which are pickled.
-    """
+    """Run a module's function with pickled arguments in a new Python process to its end; return the exit code."""
     process = multiprocessing.get_context("spawn").Process(target=target, args=arguments)
     with _empty_main():
         process.start()

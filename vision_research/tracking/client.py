@@ -67,11 +67,7 @@ class Store:
             self.client.search_experiments(max_results=1)
 
     def experiment(self, name: str) -> str:
-        """Return the id of an experiment; an absent one is created.
-
-        Raises:
-            StoreRefused: an experiment of this name was deleted, or the name is not allowed.
-        """
+        """Return the id of an experiment, made if absent; `StoreRefused` if it was deleted, or its name is refused."""
         with first_creation_lock(self.uri), store_errors():
             found = self.client.get_experiment_by_name(name) or self._create_experiment(name)
         if found.lifecycle_stage != "active":

@@ -47,14 +47,10 @@ def git_tags(folder: Path) -> dict[str, str]:
 
 
 def flat_params(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Write settings as MLflow params.
+    """Write settings, by which runs are compared, as MLflow params; a nested mapping becomes dotted keys.
 
-    Args:
-        settings: by which runs are compared; a nested mapping becomes dotted keys.
-
-    Returns:
-        One short string per setting: `true`/`false`, `none`, numbers as Python prints them, lists as JSON without
-        spaces (`[640,640]`). A value that is longer than MLflow stores is cut when it is sent.
+    Each value is one short string: `true`/`false`, `none`, numbers as Python prints them, lists as JSON without spaces
+    (`[640,640]`). A value that is longer than MLflow stores is cut when it is sent.
     """
     flat: dict[str, str] = {}
     for key, value in settings.items():

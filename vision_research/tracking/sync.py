@@ -95,10 +95,7 @@ def deliver_run(folder: Path, store: Store | None = None, record_limit: int | No
     Raises:
         ValueError: the folder is not a run.
     """
-    path = record_path(folder)
-    if path is None:
-        raise ValueError(f"{folder} holds no run.json: it is no work_dir of a tracked run")
-    run = RunRecord.read(path)
+    run = _record_of(folder)
     mark_if_killed(folder)
     spool = WorkDir(folder).spool
     if not spool.is_dir() or not (pending := SpoolReader(spool).num_pending()):
@@ -114,19 +111,24 @@ def deliver_runs(folders: Iterable[Path]) -> Iterator[tuple[Path, Delivery]]:
     stores: dict[str, Store] = {}
     problems: dict[str, str] = {}
     for folder in folders:
-        path = record_path(folder)
-        run = RunRecord.read(path) if path else None
-        if run is not None and run.uri in problems:
-            mark_if_killed(folder)
-            yield folder, Delivery(0, SpoolReader(WorkDir(folder).spool).num_pending(), problems[run.uri])
-            continue
-        if run is not None and run.uri not in stores and needs_delivery(folder):
+        run = _record_of(folder)
+        if run.uri not in stores and run.uri not in problems and needs_delivery(folder):
             try:
                 stores[run.uri] = store_of_run(run.uri, run.timeout_s)
             except StoreError as error:
                 problems[run.uri] = str(error)
-        outcome = deliver_run(folder, stores.get(run.uri) if run else None)
-        yield folder, outcome
+        if run.uri in problems:
+            mark_if_killed(folder)
+            yield folder, Delivery(0, SpoolReader(WorkDir(folder).spool).num_pending(), problems[run.uri])
+        else:
+            yield folder, deliver_run(folder, stores.get(run.uri))
+
+
+def _record_of(folder: Path) -> RunRecord:
+    path = record_path(folder)
+    if path is None:
+        raise ValueError(f"{folder} holds no run.json: it is no work_dir of a tracked run")
+    return RunRecord.read(path)
 
 
 def _is_run_record(path: Path) -> bool:

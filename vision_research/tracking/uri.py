@@ -9,8 +9,9 @@ import os
 import shlex
 import socket
 import sqlite3
+from contextlib import closing
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from vision_research.config.errors import ConfigError
@@ -93,7 +94,8 @@ def unreachable(uri: str, timeout_s: float) -> str | None:
     parts = urlsplit(uri)
     scheme = parts.scheme.partition("+")[0]
     port = parts.port or _DATABASES.get(scheme) or (443 if scheme == "https" else 80)
-    if not parts.hostname or _goes_through_proxy(parts):
+    goes_through_proxy = parts.scheme in getproxies() and not proxy_bypass(parts.hostname or "")
+    if not parts.hostname or goes_through_proxy:
         return None
     try:
         socket.create_connection((parts.hostname, port), timeout_s).close()
@@ -127,11 +129,8 @@ def _sqlite_problem(path: Path) -> str | None:
     if not path.exists():
         return None
     try:
-        connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)
-        try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection:
             connection.execute("PRAGMA schema_version").fetchone()
-        finally:
-            connection.close()
     except sqlite3.Error as error:
         if "locked" in str(error):
             return None
@@ -141,13 +140,7 @@ def _sqlite_problem(path: Path) -> str | None:
     return None
 
 
-def _goes_through_proxy(parts: SplitResult) -> bool:
-    return parts.scheme in getproxies() and not proxy_bypass(parts.hostname or "")
-
-
 def _suggest(value: str, scheme: str) -> str:
-    if scheme in ("", "file", "sqlite") and not value.endswith((".db", ".sqlite", ".sqlite3")):
-        return DEFAULT_URI
-    if scheme in ("", "file"):
+    if scheme in ("", "file") and value.endswith((".db", ".sqlite", ".sqlite3")):
         return _SQLITE + value.removeprefix("file://").removeprefix("file:")
     return DEFAULT_URI

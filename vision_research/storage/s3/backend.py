@@ -76,12 +76,7 @@ class S3Backend(BaseStorageBackend):
         return bool(uri.key) and head(uri, self._settings) is not None
 
     def join_path(self, filepath: Address, *filepaths: Address) -> str:
-        """Join parts of an address with slashes.
-
-        Args:
-            filepath: the first part.
-            *filepaths: further parts.
-        """
+        """Join parts of an address with slashes."""
         parts = [str(filepath).rstrip("/"), *(str(part).strip("/") for part in filepaths)]
         return "/".join(part for part in parts if part)
 

@@ -15,15 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vision_research.storage.s3.cache_file import (
-    Entry,
-    encode,
-    read_sealed,
-    read_slice,
-    read_whole,
-    seal,
-    store,
-)
+from vision_research.storage.s3.cache_file import Entry, encode, read_sealed, read_slice, read_whole, seal, store
 
 logger = logging.getLogger(__name__)
 

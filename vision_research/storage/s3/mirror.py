@@ -67,11 +67,8 @@ class Mirror:
     def update(self, *, everything: bool = False) -> None:
         """Upload what is new or changed, and remove old checkpoints.
 
-        Args:
-            everything: upload logs and exports too, which change all the time during the run.
-
-        Raises:
-            S3Error: it was refused, or the server did not answer in time; the copy stays usable.
+        `everything` adds logs and exports, which change all the time during the run. The copy stays usable after an
+        `S3Error`, which is raised if S3 refuses something or does not answer in time.
         """
         for path in self._files(everything):
             # The training may remove an old checkpoint meanwhile.
