@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 RANK = """
 import sys, time
 from pathlib import Path
-from vision_research.tracking.spool import SpoolWriter, SpoolWriter
+from vision_research.tracking.spool import SpoolWriter
 
 spool, go_on = Path(sys.argv[1]), Path(sys.argv[2])
 writer = SpoolWriter(spool, segment_bytes=20_000)
@@ -192,6 +192,9 @@ def test_a_command_that_is_killed_leaves_a_run_that_sync_ends(server: Server, wo
     code = """
 import os, signal, sys
 from pathlib import Path
+from vision_research.tracking.run import TrackingSettings, start_run
+from vision_research.tracking.spool import SpoolWriter
+from vision_research.work_dir import WorkDir
 
 work_dir = WorkDir(Path(sys.argv[1]))
 run = start_run(TrackingSettings(sys.argv[2], "bccd"), work_dir, {}, {})
@@ -217,6 +220,8 @@ def test_commands_that_start_together_share_one_new_database(tmp_path: Path) -> 
     code = """
 import sys
 from pathlib import Path
+from vision_research.tracking.run import TrackingSettings, start_run
+from vision_research.work_dir import WorkDir
 
 root = Path(sys.argv[1])
 root.mkdir()
