@@ -19,8 +19,7 @@ import torch
 from s3_place import BUCKET, Place, show
 
 from vision_research.storage.s3.client import s3_client
-from vision_research.storage.s3.mirror import Mirror
-from vision_research.storage.s3.mirror_thread import MirrorThread
+from vision_research.storage.s3.mirror import Mirror, MirrorThread
 from vision_research.storage.s3.transfer import PART_BYTES
 from vision_research.storage.s3.uri import S3Uri
 from vision_research.work_dir import WorkDir

@@ -18,8 +18,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from vision_research import track
-from vision_research.tracking.run import TrackedRun, TrackingSettings, start_run
+from vision_research.tracking.run import TrackingSettings, start_run
 from vision_research.tracking.store_checks import check_store
+from vision_research.tracking.tracked_run import TrackedRun
 from vision_research.work_dir import WorkDir
 
 pytestmark = pytest.mark.slow

@@ -207,7 +207,7 @@ SPELT = {
         "config/traits.py": "what is asked of a detector's tree",
         "config/recipe.py": "a loading transform of MMDetection",
         "checks/extras.py": "types of MMDetection that need a package",
-        "datasets/coco/lookalikes.py": "COCO's file format, taken for another",
+        "datasets/coco/inspection.py": "COCO's file format, taken for another",
         "datasets/panoptic_files.py": "COCO's file format",
         "deploy/families/mask2former.py": "MMDetection's name of a head",
     },

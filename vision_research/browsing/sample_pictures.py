@@ -12,7 +12,7 @@ from vision_research.browsing.sample_views import View
 from vision_research.browsing.traced_samples import Sample, TracedDataset
 from vision_research.console.progress_bar import counting
 from vision_research.visualization.boxes import draw_boxes
-from vision_research.visualization.sheet import contact_sheet
+from vision_research.visualization.picture_files import contact_sheet
 
 _STEPS_PER_ROW = 5
 _FRAMES_PER_ROW = 6

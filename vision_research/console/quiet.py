@@ -32,10 +32,9 @@ def quiet_warnings() -> None:
     for module in ("mmcv", "mmdet", "mmengine"):
         warnings.filterwarnings("ignore", category=FutureWarning, module=module)
         warnings.filterwarnings("ignore", category=DeprecationWarning, module=module)
-    warnings.filterwarnings("ignore", message="DeprecationWarning: ", category=UserWarning)
-    warnings.filterwarnings("ignore", message="torch.meshgrid", category=UserWarning)
-    warnings.filterwarnings("ignore", message="Default ``avg_non_ignore``", category=UserWarning)
-    warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)
+    messages = ("DeprecationWarning: ", "torch.meshgrid", "Default ``avg_non_ignore``", "pkg_resources is deprecated")
+    for message in messages:
+        warnings.filterwarnings("ignore", message=message, category=UserWarning)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vision_research.config.addresses import join
+from vision_research.datasets.image_files import as_typed, missing_images_problem, missing_path_problem
 from vision_research.datasets.report import AnnotationReport
 from vision_research.storage.s3.path import as_path
 
@@ -80,7 +81,6 @@ class AnnotationFormat(ABC):
     lists_classes: ClassVar[bool] = True
     has_coco_file: ClassVar[bool] = True
 
-    @abstractmethod
     def inspect(self, split: SplitFiles, root: Path, strict: bool) -> AnnotationReport:
         """Check the annotation file of a split and whether its images are there; problems are texts in the report.
 
@@ -88,6 +88,25 @@ class AnnotationFormat(ABC):
             split: the files and their keys.
             root: folder of the data, on this machine or in S3.
             strict: report boxes that would be dropped as problems.
+        """
+        file = split.ann_file(root)
+        report = AnnotationReport(file, split.key)
+        if not file.is_file():
+            return report.with_problems([missing_path_problem(split.key, file, "file", root)])
+        report = self.read(report, root).finished(f"{split.key}={as_typed(file, root)}: ", strict)
+        images = split.image_root(root)
+        return report.with_problems(missing_images_problem(split.prefix_key, images, report.image_names, file, root))
+
+    @abstractmethod
+    def read(self, report: AnnotationReport, root: Path) -> AnnotationReport:
+        """Read an annotation file that exists; never raise because of its content.
+
+        Args:
+            report: an empty report of the file.
+            root: folder of the data, on this machine or in S3.
+
+        Returns:
+            The report with counts, classes, every problem found, and what would be dropped as warnings.
         """
 
     @abstractmethod

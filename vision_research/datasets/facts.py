@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from vision_research.config.errors import ConfigError
 from vision_research.datasets.annotation_format import SplitFiles
 from vision_research.datasets.coco.inspection import compare_categories
-from vision_research.datasets.findings import find, plural, show
 from vision_research.datasets.image_files import missing_path_problem, sample_problems, sizes_digest
-from vision_research.datasets.report import AnnotationReport
+from vision_research.datasets.report import AnnotationReport, find, plural, show
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class DatasetFacts:
     warnings: tuple[str, ...] = ()
     masks: str = "none"
     scored_masks: str = "none"
-    stuff: tuple[str, ...] = field(default=())
+    stuff: tuple[str, ...] = ()
 
     @property
     def num_train(self) -> int:

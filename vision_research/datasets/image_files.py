@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from vision_research.datasets.findings import find, show
+from vision_research.datasets.report import find, show
 
 _MAX_LISTED = 8
 _MAX_SEARCHED = 1000
@@ -124,7 +124,7 @@ def sample_problems(key: str, paths: Sequence[Path], num_samples: int = 8) -> li
     Returns:
         At most one text, which names the images that cannot be decoded.
     """
-    broken = find(f"{path} ({reason})" for path in spread(paths, num_samples) if (reason := _why_undecodable(path)))
+    broken = find(f"{path} ({reason})" for path in _spread(paths, num_samples) if (reason := _why_undecodable(path)))
     if not broken:
         return []
     return [
@@ -133,13 +133,8 @@ def sample_problems(key: str, paths: Sequence[Path], num_samples: int = 8) -> li
     ]
 
 
-def spread(items: Sequence[Path], count: int) -> list[Path]:
-    """Choose items at even steps, beginning with the first.
-
-    Args:
-        items: the items.
-        count: how many to choose at most.
-    """
+def _spread(items: Sequence[Path], count: int) -> list[Path]:
+    """Choose at most `count` items at even steps, beginning with the first."""
     if len(items) <= count:
         return list(items)
     return [items[index * len(items) // count] for index in range(count)]
@@ -154,7 +149,7 @@ def sizes_digest(folder: Path, names: Iterable[str]) -> str:
     """
     ordered = sorted(names)
     digest = hashlib.sha256("\n".join(ordered).encode("utf-8", "backslashreplace"))
-    for path in spread([folder / name for name in ordered], _MAX_SIZES):
+    for path in _spread([folder / name for name in ordered], _MAX_SIZES):
         digest.update(str(path.stat().st_size if path.is_file() else -1).encode())
     return digest.hexdigest()
 

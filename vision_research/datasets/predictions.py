@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_research.config.errors import ConfigError
+from vision_research.datasets.coco.annotation_file import AnnotatedImages
 from vision_research.work_dir import write_atomic
 
 JOURNAL = "predictions.jsonl"
@@ -42,11 +43,7 @@ class Predictions:
         self.num_done = 0 if found is None or self.is_complete else self._repair_journal()
 
     def add(self, entries: Sequence[dict[str, Any]]) -> None:
-        """Append images that are done.
-
-        Args:
-            entries: each with `file_name`, and `width`, `height` and `annotations` (without ids) or `problem`.
-        """
+        """Append images: each `file_name` with `width`, `height` and `annotations` (without ids), or with `problem`."""
         if not self.num_done and not self._entries():
             self._journal.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(self._journal, json.dumps(self._made_by) + "\n")
@@ -56,28 +53,21 @@ class Predictions:
         self.num_done += len(entries)
 
     def finish(self, classes: Sequence[str]) -> list[dict[str, Any]]:
-        """Write the COCO file, and delete the journal.
+        """Write the COCO file, whose category ids count from 1 in label order, and delete the journal.
 
-        Args:
-            classes: names, in the order of the labels; their category ids count from 1.
-
-        Returns:
-            The images that could not be read, each with `file_name` and `problem`.
+        Returns the images that could not be read, each with `file_name` and `problem`.
         """
         entries = self._entries()[1:]
-        images: list[dict[str, Any]] = []
-        annotations: list[dict[str, Any]] = []
-        for entry in (entry for entry in entries if "problem" not in entry):
-            image_id = len(images) + 1
-            images.append({"id": image_id, **{key: entry[key] for key in ("file_name", "width", "height")}})
-            for annotation in entry["annotations"]:
-                annotations.append({"id": len(annotations) + 1, "image_id": image_id, **annotation})
+        found = AnnotatedImages()
+        for number, entry in enumerate((entry for entry in entries if "problem" not in entry), start=1):
+            image = {"id": number, **{key: entry[key] for key in ("file_name", "width", "height")}}
+            found.add(image, entry["annotations"])
         problems = [entry for entry in entries if "problem" in entry]
         document = {
             "info": self._made_by,
-            "images": images,
+            "images": found.images,
             "categories": [{"id": number, "name": name} for number, name in enumerate(classes, start=1)],
-            "annotations": annotations,
+            "annotations": found.annotations,
             "not_decoded": problems,
         }
         write_atomic(self.result, json.dumps(document) + "\n")

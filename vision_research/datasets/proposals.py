@@ -59,11 +59,7 @@ def write_proposals(path: Path, proposals: Mapping[int, Proposals]) -> None:
 
 
 def read_proposals(content: bytes) -> dict[int, Proposals]:
-    """Return the proposals in the content of a file, by the COCO id of the image.
-
-    Raises:
-        ValueError: it is no file of proposals.
-    """
+    """Return the proposals in a file's content, by the COCO id of the image; `ValueError` if there are none."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             ids, names, counts, boxes, scores = (file[name] for name in _ARRAYS)
@@ -95,14 +91,10 @@ def proposal_file_problem(key: str, file: Any, ann_file: Any) -> str | None:
         return f"{key}={file}: {error}. {make}"
     images = {image["id"]: image["file_name"] for image in json.loads(ann_file.read_text(encoding="utf-8"))["images"]}
     # Names are compared as well, because ids often begin with 1 in every split.
-    present = {number for number, name in images.items() if number in found and found[number].name == _last(name)}
-    if missing := [name for number, name in images.items() if number not in present]:
+    present = {number: found[number].name for number in images if number in found}
+    if missing := [name for number, name in images.items() if present.get(number) != name.rpartition("/")[2]]:
         return (
             f"{key}={file}: {len(missing)} of the {len(images)} images of {ann_file} are not in it "
             f"({', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}). {make}"
         )
     return None
-
-
-def _last(name: str) -> str:
-    return name.rpartition("/")[2]

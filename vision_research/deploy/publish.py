@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vision_research.config.addresses import is_s3
 from vision_research.storage.s3.settings import default_settings
-from vision_research.storage.s3.verified import publish
+from vision_research.storage.s3.transfer import publish
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Writes detections as COCO results, and boxes as COCO annotations."""
+"""Writes detections as COCO results, boxes as COCO annotations, and masks as run lengths, which it reads too."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from hotcoco import mask as rle
 
-from vision_research.evaluation.run_length import RunLengths
+BoolArray = npt.NDArray[np.bool_]
+# A run-length encoded mask: `size` is [height, width], `counts` the compressed run lengths.
+RunLengths = dict[str, Any]
 
 
 def coco_results(
@@ -45,7 +48,7 @@ def coco_results(
 
 
 def coco_annotations(
-    labels: npt.NDArray[np.integer[Any]], boxes: npt.NDArray[np.floating[Any]], is_crowd: npt.NDArray[np.bool_]
+    labels: npt.NDArray[np.integer[Any]], boxes: npt.NDArray[np.floating[Any]], is_crowd: BoolArray
 ) -> list[dict[str, Any]]:
     """Return the annotated boxes of one image as COCO annotations, without ids of their own and of the image.
 
@@ -69,3 +72,23 @@ def to_xywh(boxes: npt.NDArray[np.floating[Any]]) -> list[list[float]]:
     corners = boxes.astype(np.float64).reshape(-1, 4)
     corners[:, 2:] -= corners[:, :2]
     return corners.tolist()
+
+
+def encode_mask(mask: npt.NDArray[Any]) -> RunLengths:
+    """Encode an (H, W) mask of zeros and ones (bool or integers); `counts` is a str, so that JSON takes it."""
+    encoded = rle.encode(np.asarray(mask, dtype=np.uint8))
+    return {"size": list(encoded["size"]), "counts": encoded["counts"].decode("ascii")}
+
+
+def decode_mask(segmentation: RunLengths | list[list[float]], height: int, width: int) -> BoolArray:
+    """Decode a segmentation as a COCO file has it into an (H, W) bool mask.
+
+    Args:
+        segmentation: run lengths, whose counts may be compressed (str or bytes) or a list; or polygons, each
+            [x1, y1, x2, y2, ...] in pixels.
+        height: height of the image, pixels; used for polygons.
+        width: width of the image, pixels; used for polygons.
+    """
+    if isinstance(segmentation, list):
+        segmentation = rle.merge(rle.frPyObjects(segmentation, height, width))
+    return rle.decode(segmentation).astype(np.bool_)

@@ -1,8 +1,4 @@
-"""Scores detections as COCO does, with hotcoco. It takes and returns plain values.
-
-hotcoco gives pycocotools' numbers to the last bit, at about a hundredth of its time. Its threads compute whole images
-each, so the numbers do not depend on how many threads there are.
-"""
+"""Scores detections as COCO does, with hotcoco. It takes and returns plain values."""
 
 from __future__ import annotations
 
@@ -35,15 +31,12 @@ class CocoScores:
     precision: Float64Array
 
     def mean_precision(self, category: int, *, iou: int | None = None, area: int = 0) -> float:
-        """Average the precision of one category.
+        """Average the precision of one category; NaN if the category has no ground truth there.
 
         Args:
             category: its index.
             iou: index of one IoU threshold; None averages over all.
             area: index of the area range, 0 is all.
-
-        Returns:
-            The average precision, NaN when the category has no ground truth there.
         """
         chosen = self.precision[slice(None) if iou is None else iou, :, category, area, -1]
         valid = chosen[chosen > -1]
@@ -102,15 +95,8 @@ def _summarize(precision: Float64Array, recall: Float64Array, params: Any) -> di
     """Average as pycocotools does.
 
     Its mAP counts the 100 best detections of an image (`_summarize(1)` in pycocotools/cocoeval.py), every other value
-    the largest of `maxDets`. MMDetection evaluates with 100, 300 and 1000, and published its figures so.
-
-    Args:
-        precision: (T, R, K, A, M) float64, as in `CocoScores`.
-        recall: (T, K, A, M) float64.
-        params: parameters of the evaluation.
-
-    Returns:
-        As `CocoScores.stats`.
+    the largest of `maxDets`. MMDetection evaluates with 100, 300 and 1000, and published its figures so. `precision` is
+    (T, R, K, A, M) as in `CocoScores`, and `recall` is (T, K, A, M).
     """
     counts = list(params.max_dets)
     at_100 = counts.index(100) if 100 in counts else -1

@@ -1,7 +1,4 @@
-"""Matches detections one-to-one with the ground truth by COCO's evaluation (hotcoco).
-
-It takes and returns arrays.
-"""
+"""Matches detections one-to-one with the ground truth by COCO's evaluation (hotcoco). It takes and returns arrays."""
 
 from __future__ import annotations
 
@@ -76,7 +73,7 @@ class Matches:
 
 
 def match(found: Sequence[FoundBoxes], truths: Sequence[TrueBoxes], num_classes: int, iou_thr: float) -> list[Matches]:
-    """Match the detections of a data set with its annotated boxes, class by class, best score first.
+    """Match the detections of a data set with its annotated boxes, by class in label order, best score first.
 
     Of equal scores the first detection comes first. Each takes the object that it overlaps most, among those that are
     free; of equal overlaps the last. Only where no object is left a crowd may take it.
@@ -86,9 +83,6 @@ def match(found: Sequence[FoundBoxes], truths: Sequence[TrueBoxes], num_classes:
         truths: annotated boxes of each image.
         num_classes: labels are below it.
         iou_thr: the least overlap of a match: intersection over union; over a crowd, the share of the detection.
-
-    Returns:
-        The matches of each class, in the order of the labels.
     """
     nothing = (np.zeros(0), np.zeros(0, dtype=bool), np.zeros(0, dtype=np.int64))
     rows: list[list[tuple[Floats, Bools, Ints]]] = [[nothing] for _ in range(num_classes)]
@@ -120,11 +114,7 @@ def pool(matches: list[Matches]) -> Matches:
 def _evaluated(
     found: Sequence[FoundBoxes], truths: Sequence[TrueBoxes], num_classes: int, iou_thr: float
 ) -> list[dict[str, Any]]:
-    """Run COCO's evaluation at one IoU threshold, over boxes of all areas and any number of them.
-
-    Returns:
-        An entry for each image and class with detections or objects, in the form of pycocotools' `evalImgs`.
-    """
+    """Run COCO's evaluation at one IoU threshold, over boxes of all areas and any number of them; return `evalImgs`."""
     annotations = [
         {**one, "image_id": image}
         for image, truth in enumerate(truths)

@@ -1,17 +1,15 @@
-"""Searches the score threshold of a class. Pure functions.
-
-A threshold keeps the detections whose score is equal to it or higher. It lies half-way to the next lower score that
-occurs, so that rounding differences of another export format do not decide what is kept.
-"""
+"""Searches the score threshold of a class. Pure functions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from vision_research.config.command_schema import ThresholdConfig
+from vision_research.config.errors import ConfigError
 from vision_research.evaluation.matching import Floats, Ints, Matches
 
 Rule = Literal["max_f1", "min_precision", "min_recall", "cost"]
@@ -33,6 +31,28 @@ class Objective:
     bound: float = 0.0
     false_cost: float = 1.0
     missed_cost: float = 1.0
+
+
+def objective_of(group: ThresholdConfig) -> Objective:
+    """Return the objective of the group `threshold`; `ConfigError` with all values outside of their ranges."""
+    if problems := list(_problems(group)):
+        raise ConfigError(problems)
+    rule: Rule = group.rule.value
+    bound = {"min_precision": group.min_precision, "min_recall": group.min_recall}.get(rule, 0.0)
+    return Objective(rule, bound, group.false_cost, group.missed_cost)
+
+
+def _problems(group: ThresholdConfig) -> Iterator[str]:
+    shares = [(key, getattr(group, key)) for key in ("iou", "min_precision", "min_recall")]
+    for key, value in [*shares, *(("nms_iou", value) for value in group.nms_iou or [])]:
+        if not 0 < value <= 1:
+            yield f"threshold.{key}={value}: has to be over 0, and 1 at most. Type threshold.{key}=0.5"
+    for key in ("false_cost", "missed_cost"):
+        if getattr(group, key) < 0:
+            yield f"threshold.{key}={getattr(group, key)}: has to be 0 or more"
+    for key in ("min_support", "num_samples"):
+        if getattr(group, key) < 1:
+            yield f"threshold.{key}={getattr(group, key)}: has to be 1 or more"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""Searches the thresholds of all classes of a detector, and measures them on other images. Pure functions."""
+"""Searches the thresholds of all classes of a detector, and measures them on other images, with confidence intervals.
+
+Pure functions.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from vision_research.evaluation.bootstrap import Interval, intervals
-from vision_research.evaluation.matching import Matches, pool
+import numpy as np
+
+from vision_research.evaluation.matching import Floats, Matches, pool
 from vision_research.evaluation.threshold import Counts, Objective, choose, count, curve_of
+
+# Share of the samples inside of an interval.
+_CONFIDENCE = 0.95
+
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -74,16 +83,13 @@ class Measurement:
 def search(
     names: Sequence[str], matches: Sequence[Matches], objective: Objective, min_support: int
 ) -> ThresholdSet | None:
-    """Choose a threshold for each class, and one for all classes.
+    """Choose a threshold for each class, and one for all; None without any detections, or without any objects.
 
     Args:
         names: names of the classes.
         matches: matches of each class, in the same order.
         objective: the rule.
         min_support: a class with fewer objects takes the common threshold.
-
-    Returns:
-        The thresholds; None where there are no detections or no objects at all.
     """
     common = choose(curve_of(pool(list(matches))), objective)
     if common is None:
@@ -96,15 +102,12 @@ def search(
 
 
 def measure(thresholds: ThresholdSet, matches: Sequence[Matches], num_samples: int) -> list[Measurement]:
-    """Measure precision, recall and F1 at thresholds.
+    """Measure precision, recall and F1 at thresholds: one entry for each class, then one for all together.
 
     Args:
         thresholds: thresholds from `search`.
         matches: matches of each class, in the order of the labels.
         num_samples: number of data sets to draw for the intervals.
-
-    Returns:
-        One entry for each class, then one for all classes together.
     """
     moved = []
     measured = []
@@ -118,14 +121,11 @@ def measure(thresholds: ThresholdSet, matches: Sequence[Matches], num_samples: i
 
 
 def objective_value(measured: Measurement, objective: Objective) -> float:
-    """Return the value that an objective maximises, to compare settings of the detector.
+    """Return the value that an objective maximises, to compare settings; minus infinity if it is undefined.
 
     Args:
         measured: measurement with the thresholds of a setting.
         objective: the rule.
-
-    Returns:
-        The value, the larger the better; minus infinity if it is undefined.
     """
     counts = measured.counts
     values = {
@@ -160,3 +160,58 @@ def _measurement(name: str, threshold: float, found: Matches, num_samples: int) 
 
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
+
+
+def intervals(matches: Matches, threshold: float, *, num_samples: int = 1000, seed: int = 0) -> dict[str, Interval]:
+    """Estimate 95 % intervals of precision, recall and F1 by drawing whole images with replacement.
+
+    Images are drawn and not detections, because the detections of one image depend on each other.
+
+    Args:
+        matches: matches of a class, or of all classes together.
+        threshold: detections of this score or more are kept.
+        num_samples: number of data sets to draw.
+        seed: seed of the random draws.
+
+    Returns:
+        `precision`, `recall` and `f1`: lower and upper end; NaN where no sample has a value.
+    """
+    counts = per_image(matches, threshold)
+    num_images = len(counts)
+    draws = np.random.default_rng(seed).multinomial(num_images, np.full(num_images, 1 / num_images), num_samples)
+    found, false, truths = (draws @ counts).T.astype(np.float64)
+    values = {
+        "precision": _divide(found, found + false),
+        "recall": _divide(found, truths),
+        "f1": _divide(2 * found, found + false + truths),
+    }
+    return {name: _interval(sampled) for name, sampled in values.items()}
+
+
+def per_image(matches: Matches, threshold: float) -> Floats:
+    """Count the detections and objects of each image at a threshold.
+
+    Args:
+        matches: matches of a class, or of all classes together.
+        threshold: detections of this score or more are kept.
+
+    Returns:
+        (I, 3) float64: right detections, wrong detections, objects.
+    """
+    given = matches.scores >= threshold
+    size = len(matches.num_truths)
+    found = np.bincount(matches.images[given & matches.is_true], minlength=size)
+    false = np.bincount(matches.images[given & ~matches.is_true], minlength=size)
+    return np.stack([found, false, matches.num_truths], axis=1).astype(np.float64)
+
+
+def _divide(part: Floats, whole: Floats) -> Floats:
+    return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
+
+
+def _interval(values: Floats) -> Interval:
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
+    return float(low), float(high)

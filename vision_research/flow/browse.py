@@ -18,7 +18,7 @@ from vision_research.protocols import LoweringInputs
 from vision_research.registry import specify
 from vision_research.storage.s3.objects import begin_run
 from vision_research.storage.s3.settings import S3Settings
-from vision_research.storage.writable import require_writable
+from vision_research.storage.typed_files import require_writable
 from vision_research.work_dir import WorkDir
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from vision_research.config.schema import TrainConfig
 from vision_research.flow.prepare import PreparedRun
 from vision_research.launch.outcome import Outcome
 from vision_research.storage.s3.errors import S3Error
-from vision_research.storage.s3.mirror import Mirror, has_run
-from vision_research.storage.s3.mirror_thread import MirrorThread
+from vision_research.storage.s3.mirror import Mirror, MirrorThread, has_run
 from vision_research.storage.s3.settings import default_settings
 from vision_research.storage.s3.uri import S3Uri
 from vision_research.work_dir import WorkDir, write_atomic

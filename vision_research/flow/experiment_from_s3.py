@@ -9,7 +9,7 @@ from vision_research.config.errors import ConfigError
 from vision_research.config.experiments import add_experiment
 from vision_research.flow.resume_from_s3 import typed_settings
 from vision_research.storage.s3.errors import S3NotFoundError
-from vision_research.storage.s3.objects import read_uncached
+from vision_research.storage.s3.reader import read_uncached
 from vision_research.storage.s3.uri import S3Uri
 
 

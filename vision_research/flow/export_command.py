@@ -23,9 +23,9 @@ from vision_research.flow.write import config_text
 from vision_research.inference.evaluation_data import classes_of, split_of_config, split_of_typed, typed_data
 from vision_research.launch.plan import export_plan
 from vision_research.launch.process import run_plan
-from vision_research.storage.writable import require_writable
-from vision_research.tracking.addition import adding_to
-from vision_research.tracking.model_record import served_model_files
+from vision_research.storage.typed_files import require_writable
+from vision_research.tracking.model_folder import served_model_files
+from vision_research.tracking.tracked_run import adding_to
 from vision_research.work_dir import WorkDir, write_atomic
 
 

@@ -18,7 +18,7 @@ from vision_research.inference.class_thresholds import class_thresholds
 from vision_research.inference.drawn_images import image_drawer
 from vision_research.inference.image_source import find_images
 from vision_research.inference.predict_images import batches, predict_batch
-from vision_research.storage.writable import require_writable
+from vision_research.storage.typed_files import require_writable
 
 
 def predict(command: PredictCommand) -> Path:

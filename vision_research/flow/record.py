@@ -17,12 +17,10 @@ from vision_research.engine.events import event_tags
 from vision_research.flow.prepare import PreparedRun
 from vision_research.launch.outcome import Outcome
 from vision_research.lowering.schedule import learning_rate
-from vision_research.tracking.model_record import served_model_files
-from vision_research.tracking.params import flat_params, run_tags
+from vision_research.tracking.model_folder import served_model_files
+from vision_research.tracking.params import flat_params, git_tags, run_tags
 from vision_research.tracking.records import DatasetRecord
-from vision_research.tracking.run import TrackingSettings, start_run
-from vision_research.tracking.source_version import source_version
-from vision_research.tracking.sweep import parent_of
+from vision_research.tracking.run import TrackingSettings, parent_of, start_run
 from vision_research.tracking.sync import find_undelivered
 from vision_research.tracking.tracked_run import TrackedRun
 from vision_research.tracking.uri import resolve_uri
@@ -155,7 +153,7 @@ def _start(run: PreparedRun) -> TrackedRun | None:
         tracking_settings(config.tracking),
         run.work_dir,
         params=flat_params(curated_params(run)),
-        tags=run_tags(sys.orig_argv, source_version(Path.cwd())),
+        tags=run_tags(sys.orig_argv, git_tags(Path.cwd())),
         dataset=DatasetRecord(
             name=run.composition.choices["data"],
             digest=facts.digest,

@@ -8,7 +8,7 @@ from vision_research.config.command_schema import TestCommand
 from vision_research.config.errors import ConfigError
 from vision_research.flow.detectors import Detectors
 from vision_research.inference.evaluate import Evaluated, dataset_digest
-from vision_research.tracking.model_record import served_model_files
+from vision_research.tracking.model_folder import served_model_files
 from vision_research.tracking.registry import Candidate, register
 from vision_research.tracking.run_record import RunRecord
 

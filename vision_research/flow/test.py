@@ -15,7 +15,7 @@ from vision_research.flow.registration import register_artifact
 from vision_research.flow.test_as_trained import result_writers, subject_of, test_as_trained
 from vision_research.inference.evaluate import Evaluated, evaluate
 from vision_research.inference.score_table import metric_values, print_scores
-from vision_research.tracking.addition import adding_to
+from vision_research.tracking.tracked_run import adding_to
 
 NO_TEST_SPLIT = "there is no test split: validation images, on which the checkpoint was chosen (optimistic)"
 

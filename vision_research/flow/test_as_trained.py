@@ -29,7 +29,7 @@ from vision_research.lowering.data import lower_split
 from vision_research.protocols import LoweringInputs
 from vision_research.protocols.task import Results
 from vision_research.registry import TASKS, scored_subject, specify
-from vision_research.tracking.addition import adding_to
+from vision_research.tracking.tracked_run import adding_to
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,15 @@ from pathlib import Path
 from vision_research.config.command_schema import ThresholdCommand
 from vision_research.config.errors import UserError
 from vision_research.console.quiet import quiet_warnings
-from vision_research.evaluation.threshold_options import objective_of
+from vision_research.evaluation.threshold import objective_of
 from vision_research.evaluation.threshold_report import Report
 from vision_research.evaluation.threshold_set import measure
 from vision_research.flow.detectors import Detectors, find_detectors
 from vision_research.flow.test_as_trained import require_boxes
 from vision_research.inference.suppression import nms_setter
 from vision_research.inference.threshold_search import Split, SplitMatcher, search_thresholds
-from vision_research.storage.writable import require_writable
-from vision_research.tracking.addition import adding_to
+from vision_research.storage.typed_files import require_writable
+from vision_research.tracking.tracked_run import adding_to
 from vision_research.visualization.threshold_output import print_report, write_report
 
 OPTIMISTIC = "there is no test split: measured on the validation images that the thresholds were chosen on (optimistic)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from importlib.metadata import distributions
 from typing import Any
 
@@ -17,7 +18,7 @@ def write_folder(run: PreparedRun) -> None:
     write_atomic(work_dir.config_yaml, run.composition.yaml)
     write_atomic(work_dir.config_py, config_text(run.mmengine))
     write_atomic(work_dir.environment, "\n".join(installed_packages()) + "\n")
-    write_json(work_dir.launch_json, run.plan.to_json())
+    write_json(work_dir.launch_json, asdict(run.plan))
 
 
 def config_text(tree: dict[str, Any]) -> str:

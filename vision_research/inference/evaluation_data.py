@@ -10,8 +10,7 @@ from typing import Any
 from vision_research.config.addresses import join
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import DataConfig, DataKind, StorageConfig
-from vision_research.datasets.detection import detection_dataset, detection_metric
-from vision_research.datasets.formats import split_files
+from vision_research.datasets.formats import detection_dataset, detection_metric, split_files
 from vision_research.datasets.image_files import missing_path_problem
 from vision_research.storage.s3.path import as_path
 

@@ -12,8 +12,7 @@ import numpy.typing as npt
 import torch
 
 from vision_research.deploy.artifact.detections import Detections
-from vision_research.evaluation.coco_results import coco_results
-from vision_research.evaluation.run_length import encode_mask
+from vision_research.evaluation.coco_results import coco_results, encode_mask
 from vision_research.inference.drawn_images import Draw
 from vision_research.inference.image_source import Picture
 from vision_research.inference.predictors import Predictor

@@ -46,11 +46,7 @@ def num_cpus() -> int:
 
 
 def resolve_hardware(hw: HwConfig) -> Hardware:
-    """Determine the ranks and devices of a run.
-
-    Raises:
-        ConfigError: this machine has fewer GPUs than requested, or the device does not support the precision.
-    """
+    """Determine the ranks and devices of a run; `ConfigError` if this machine lacks them, or they the precision."""
     gpus = 0 if hw.device is Device.cpu else num_gpus()
     on_gpu = hw.device is Device.cuda or (hw.device is Device.auto and gpus > 0)
     num_procs = hw.num_procs or (max(gpus, 1) if on_gpu else 1)

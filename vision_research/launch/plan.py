@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from vision_research.config.schema import HwConfig
 from vision_research.launch.devices import Hardware, num_cpus
@@ -25,10 +24,6 @@ class LaunchPlan:
     command: tuple[str, ...]
     env: dict[str, str] = field(default_factory=dict)
     world_size: int = 1
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the content of `launch.json`."""
-        return asdict(self)
 
 
 def training_plan(hw: HwConfig, hardware: Hardware, work_dir: Path, resume: Path | None) -> LaunchPlan:

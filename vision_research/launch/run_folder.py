@@ -20,14 +20,11 @@ NOT_IDENTITY = ("resume", "work_dir")
 
 
 def choose_work_dir(composition: Composition[TrainConfig], node_rank: int = 0) -> WorkDir:
-    """Choose the folder of a run, without creating it.
+    """Choose the absolute folder of a run, without creating it.
 
     Args:
         composition: of the run.
         node_rank: number of this machine; machines other than the first use the folder that the first one creates.
-
-    Returns:
-        The absolute folder.
 
     Raises:
         ConfigError: the folder belongs to another run, or there is no run to resume.
@@ -68,11 +65,7 @@ def folder_of_copy(address: str, runs: str) -> Path:
 
 @contextmanager
 def owned(work_dir: WorkDir) -> Iterator[None]:
-    """Lock the folder.
-
-    Raises:
-        ConfigError: another command has locked it.
-    """
+    """Lock the folder; `ConfigError` if another command has locked it."""
     work_dir.root.mkdir(parents=True, exist_ok=True)
     with work_dir.owner_lock.open("a") as handle:
         try:

@@ -32,26 +32,19 @@ class SweepRun(Callback):
         self._open: Path | None = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Open the parent run.
-
-        Args:
-            config: of the sweep.
-            **kwargs: ignored.
-        """
+        """Open the parent run."""
         tracking = config.tracking
         if Tracker(tracking.kind) is Tracker.none:
             return
         # Imported here: `--cfg job` creates this callback too, and importing the tracker takes seconds.
-        from vision_research.tracking.params import flat_params, run_tags
-        from vision_research.tracking.run import TrackingSettings
-        from vision_research.tracking.source_version import source_version
-        from vision_research.tracking.sweep import open_parent
+        from vision_research.tracking.params import flat_params, git_tags, run_tags
+        from vision_research.tracking.run import TrackingSettings, open_parent
         from vision_research.tracking.uri import resolve_uri
 
         uri = resolve_uri(tracking.uri, Path.cwd())
         settings = TrackingSettings(uri=uri, experiment=tracking.experiment, request_timeout_s=tracking.timeout_s)
         swept = dict(override.split("=", 1) for override in config.hydra.overrides.task if "=" in override)
-        tags = run_tags(sys.orig_argv, source_version(Path.cwd()))
+        tags = run_tags(sys.orig_argv, git_tags(Path.cwd()))
         open_parent(settings, _sweep_dir(config), flat_params(swept), tags)
         self._open = _sweep_dir(config)
         _unfinished.append(self)
@@ -67,23 +60,14 @@ class SweepRun(Callback):
         self._failed += job_return.status is not JobStatus.COMPLETED
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Close the parent run.
-
-        Args:
-            config: of the sweep.
-            **kwargs: ignored.
-        """
+        """Close the parent run."""
         self.close()
 
     def close(self, *, stopped: bool = False) -> None:
-        """Close the parent run, if it is open.
-
-        Args:
-            stopped: whether the user stopped the sweep.
-        """
+        """Close the parent run, if it is open; `stopped` says whether the user stopped the sweep."""
         if self._open is None:
             return
-        from vision_research.tracking.sweep import close_parent
+        from vision_research.tracking.run import close_parent
 
         failed = f"{self._failed} jobs failed" if self._failed else None
         status = "KILLED" if stopped else "FAILED" if failed else "FINISHED"

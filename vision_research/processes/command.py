@@ -1,22 +1,24 @@
-"""Starts a command as a child process that ends with this process."""
+"""Starts commands, and functions in new interpreters, as child processes."""
 
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 PR_SET_PDEATHSIG = 1
 
 Command = subprocess.Popen[bytes]
-"""A command that was started."""
 
 
 def start_command(command: Sequence[str], env: Mapping[str, str]) -> Command:
-    """Start a command in a session of its own.
+    """Start a command in a session of its own, as a child process that ends with this process.
 
     Ctrl-C on the terminal then signals this process only, which decides how to stop the command. On Linux the command
     gets SIGTERM when this process dies.
@@ -34,3 +36,24 @@ def _terminate_with_parent() -> None:
     """Ask Linux to send SIGTERM to this process when its parent dies."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def run_in_fresh_interpreter(target: Callable[..., None], *arguments: object) -> int:
+    """Run a module's function with pickled arguments in a new Python process to its end; return the exit code."""
+    process = multiprocessing.get_context("spawn").Process(target=target, args=arguments)
+    with _empty_main():
+        process.start()
+    process.join()
+    assert process.exitcode is not None, "set once a process is joined"
+    return process.exitcode
+
+
+@contextmanager
+def _empty_main() -> Iterator[None]:
+    """Set an empty main module inside of the block, because a spawned process imports the main module of its parent."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

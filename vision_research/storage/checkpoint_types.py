@@ -1,8 +1,4 @@
-"""Reads MMEngine checkpoints without running code that they may contain.
-
-Since torch 2.6 `torch.load` refuses every type that it does not know, among them MMEngine's own `HistoryBuffer`. This
-module allows the few types that MMEngine writes, by name. Nothing else is unpickled unless the person allows it.
-"""
+"""Reads MMEngine checkpoints without running code that they may contain."""
 
 from __future__ import annotations
 

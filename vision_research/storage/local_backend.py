@@ -56,14 +56,11 @@ class LocalBackend(MMEngineLocalBackend):
         self.put(obj.encode(encoding), filepath)
 
     def copyfile(self, src: str | Path, dst: str | Path) -> str:
-        """Copy a file with its permissions; `copyfile_from_local` and `copyfile_to_local` call this too.
+        """Copy a file with its permissions, and return the path of the copy; `copyfile_*_local` call this too.
 
         Args:
             src: file to copy.
             dst: target file, or an existing folder in which the copy keeps its name.
-
-        Returns:
-            The path of the copy.
 
         Raises:
             shutil.SameFileError: `src` and `dst` are the same file.
@@ -76,14 +73,11 @@ class LocalBackend(MMEngineLocalBackend):
         return str(copy)
 
     def copytree(self, src: str | Path, dst: str | Path) -> str:
-        """Copy a folder; each of its files is either complete or absent.
+        """Copy a folder, and return the path of the copy; each of its files is either complete or absent.
 
         Args:
             src: folder to copy.
             dst: folder to make.
-
-        Returns:
-            The path of the copy.
 
         Raises:
             FileExistsError: `dst` exists.

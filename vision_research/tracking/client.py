@@ -1,22 +1,25 @@
-"""What the project asks of an MLflow tracking store: experiments, runs, and what is logged to a run.
-
-Uses `MlflowClient` alone. The fluent API (`mlflow.start_run`) registers an exit handler that would mark a crashed run
-FINISHED, and its asynchronous logging drops records when the server hangs.
-
-`Store` stays one class: there is one client and one translation of its errors, and each method is one or two requests.
-"""
+"""What the project asks of an MLflow tracking store: experiments, runs, and what is logged to a run."""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vision_research.tracking.connection import first_creation_lock, new_client, prepare_environment, request_timeout
-from vision_research.tracking.entities import cut_params, cut_tags, dataset_entity, metric_entities
+from vision_research.tracking.connection import (
+    RunGone,
+    StoreRefused,
+    StoreUnavailable,
+    first_creation_lock,
+    new_client,
+    prepare_environment,
+    request_timeout,
+    store_errors,
+)
 from vision_research.tracking.records import DatasetRecord, Metrics
 from vision_research.tracking.spool import RunStatus
-from vision_research.tracking.store_errors import RunGone, StoreRefused, StoreUnavailable, store_errors
 from vision_research.tracking.uri import artifact_location, sqlite_path, unreachable
 
 CAUSE_TAG = "status_cause"
@@ -64,11 +67,7 @@ class Store:
             self.client.search_experiments(max_results=1)
 
     def experiment(self, name: str) -> str:
-        """Return the id of an experiment; an absent one is created.
-
-        Raises:
-            StoreRefused: an experiment of this name was deleted, or the name is not allowed.
-        """
+        """Return the id of an experiment, made if absent; `StoreRefused` if it was deleted, or its name is refused."""
         with first_creation_lock(self.uri), store_errors():
             found = self.client.get_experiment_by_name(name) or self._create_experiment(name)
         if found.lifecycle_stage != "active":
@@ -79,32 +78,27 @@ class Store:
         return str(found.experiment_id)
 
     def create_run(self, experiment_id: str, run_name: str, tags: Mapping[str, str]) -> str:
-        """Create a run.
+        """Create a run, and return its id.
 
         Args:
             experiment_id: id of its experiment.
             run_name: its name.
             tags: its tags; long values are cut.
-
-        Returns:
-            Its id.
         """
         with store_errors():
-            return str(self.client.create_run(experiment_id, tags=cut_tags(tags), run_name=run_name).info.run_id)
+            return str(self.client.create_run(experiment_id, tags=dict(_cut_tags(tags)), run_name=run_name).info.run_id)
 
     def reopen(self, run_id: str) -> None:
         """Set an ended run back to RUNNING."""
         self.require_run(run_id)
         with store_errors():
             self.client.update_run(run_id, status="RUNNING")
-            if CAUSE_TAG in self.client.get_run(run_id).data.tags:
+            if CAUSE_TAG in self.run(run_id).data.tags:
                 self.client.delete_tag(run_id, CAUSE_TAG)
 
     def require_run(self, run_id: str) -> None:
         """Raise `RunGone` if the run is absent or deleted."""
-        with store_errors():
-            stage = self.client.get_run(run_id).info.lifecycle_stage
-        if stage != "active":
+        if self.run(run_id).info.lifecycle_stage != "active":
             raise RunGone(f"the run {run_id} was deleted from {self.uri}")
 
     def log_metrics(self, run_id: str, records: Sequence[Metrics]) -> None:
@@ -112,21 +106,22 @@ class Store:
 
         Args:
             run_id: id of the run.
-            records: what to log.
+            records: what to log; infinities become the largest float, which databases can store.
         """
-        metrics = metric_entities(records)
+        from mlflow.entities import Metric
+
+        metrics = [
+            Metric(key, _finite(value), record.timestamp_ms, record.step)
+            for record in records
+            for key, value in record.values.items()
+        ]
         with store_errors():
             self.client.log_batch(run_id, metrics=metrics)  # in requests of MAX_METRICS_PER_BATCH
 
-    def params(self, run_id: str) -> dict[str, str]:
-        """Read the params of a run."""
+    def run(self, run_id: str) -> Any:
+        """Read a run: its `info` and `data`, as MLflow names them."""
         with store_errors():
-            return dict(self.client.get_run(run_id).data.params)
-
-    def tags(self, run_id: str) -> dict[str, str]:
-        """Read the tags of a run."""
-        with store_errors():
-            return dict(self.client.get_run(run_id).data.tags)
+            return self.client.get_run(run_id)
 
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         """Log params that the run does not have yet.
@@ -136,9 +131,10 @@ class Store:
             params: by name; long values are cut.
         """
         from mlflow.entities import Param
+        from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
 
         with store_errors():
-            self.client.log_batch(run_id, params=[Param(*item) for item in cut_params(params).items()])
+            self.client.log_batch(run_id, params=[Param(*item) for item in _cut(params, MAX_PARAM_VAL_LENGTH)])
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run.
@@ -150,7 +146,7 @@ class Store:
         from mlflow.entities import RunTag
 
         with store_errors():
-            self.client.log_batch(run_id, tags=[RunTag(*item) for item in cut_tags(tags).items()])
+            self.client.log_batch(run_id, tags=[RunTag(*item) for item in _cut_tags(tags)])
 
     def log_dataset(self, run_id: str, dataset: DatasetRecord) -> None:
         """Log the data set as an input of the run.
@@ -159,8 +155,14 @@ class Store:
             run_id: id of the run.
             dataset: what the run trains on.
         """
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        profile = {"num_train": dataset.num_train, "num_val": dataset.num_val, "classes": list(dataset.classes)}
+        source = json.dumps({"uri": dataset.source})
+        entity = Dataset(dataset.name, dataset.digest[:36], "local", source, profile=json.dumps(profile))
+        trained_on = DatasetInput(entity, [InputTag("mlflow.data.context", "training")])
         with store_errors():
-            self.client.log_inputs(run_id, datasets=[dataset_entity(dataset)])
+            self.client.log_inputs(run_id, datasets=[trained_on])
 
     def log_artifact(self, run_id: str, path: Path, artifact_path: str) -> None:
         """Upload a file, with a timeout that grows with its size.
@@ -183,7 +185,7 @@ class Store:
         """
         with store_errors():
             if status.cause:
-                self.client.set_tag(run_id, CAUSE_TAG, cut_tags({CAUSE_TAG: status.cause})[CAUSE_TAG])
+                self.set_tags(run_id, {CAUSE_TAG: status.cause})
             if status.status == "RUNNING":
                 self.client.update_run(run_id, status="RUNNING")
             else:
@@ -207,9 +209,6 @@ def store_of_run(uri: str, timeout_s: float) -> Store:
         uri: as `uri.resolve_uri` returned it.
         timeout_s: time limit of one request, in seconds.
 
-    Returns:
-        The store.
-
     Raises:
         StoreUnavailable: it does not answer, or its SQLite file is gone: an empty one must not be created instead.
     """
@@ -217,3 +216,19 @@ def store_of_run(uri: str, timeout_s: float) -> Store:
     if path is not None and not path.is_file():
         raise StoreUnavailable(f"{path} is gone. Put it back where it was")
     return Store(uri, timeout_s)
+
+
+def _finite(value: float) -> float:
+    is_nan = value != value
+    return value if is_nan else min(max(value, -sys.float_info.max), sys.float_info.max)
+
+
+def _cut_tags(tags: Mapping[str, str]) -> list[tuple[str, str]]:
+    from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
+
+    return _cut(tags, MAX_TAG_VAL_LENGTH)
+
+
+def _cut(values: Mapping[str, str], length: int) -> list[tuple[str, str]]:
+    """Cut values to the length that MLflow stores; a cut value ends in `...`."""
+    return [(key, value if len(value) <= length else f"{value[: length - 3]}...") for key, value in values.items()]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vision_research.tracking.client import MAX_METRICS_PER_BATCH, Store
+from vision_research.tracking.connection import StoreError, StoreRefused
 from vision_research.tracking.records import (
     FINAL_STATUSES,
     Artifact,
@@ -25,7 +26,6 @@ from vision_research.tracking.records import (
 from vision_research.tracking.run_record import RunRecord
 from vision_research.tracking.spool import read_status
 from vision_research.tracking.spool_reader import Position, SpoolReader, Unreadable, delivery_lock
-from vision_research.tracking.store_errors import StoreError, StoreRefused
 
 logger = logging.getLogger(__name__)
 
@@ -69,15 +69,12 @@ def deliver(
         store: the store that holds the run.
         record_limit: most records of this pass, so that a long backlog can be delivered in portions; None is all.
         on_progress: called whenever the store accepted something.
-
-    Returns:
-        What was delivered, and what is still pending.
     """
     with delivery_lock(folder) as mine:
         reader = SpoolReader(folder)
         if not mine:
             return Delivery(0, reader.num_pending(), "another command is delivering it")
-        delivery_pass = _DeliveryPass(run.run_id, run.resumes, reader, store, record_limit, on_progress)
+        delivery_pass = _DeliveryPass(run, reader, store, record_limit, on_progress)
         problem = None
         try:
             delivery_pass.run()
@@ -86,24 +83,19 @@ def deliver(
         return Delivery(delivery_pass.delivered, reader.num_pending(), problem)
 
 
+@dataclass
 class _DeliveryPass:
-    def __init__(
-        self,
-        run_id: str,
-        resumes: int,
-        reader: SpoolReader,
-        store: Store,
-        record_limit: int | None,
-        on_progress: Callable[[], None],
-    ) -> None:
-        self._run_id = run_id
-        self._resumes = resumes
-        self._reader = reader
-        self._store = store
-        self._limit = record_limit
-        self._on_progress = on_progress
-        self._batch: list[Metrics] = []
-        self.delivered = 0
+    _run: RunRecord
+    _reader: SpoolReader
+    _store: Store
+    _limit: int | None
+    _on_progress: Callable[[], None]
+    _batch: list[Metrics] = field(default_factory=list)
+    delivered: int = 0
+
+    @property
+    def _run_id(self) -> str:
+        return self._run.run_id
 
     def run(self) -> None:
         if self._deliver_records():
@@ -174,7 +166,7 @@ class _DeliveryPass:
 
     def _deliver_params(self, values: Mapping[str, str]) -> None:
         """Log new params. MLflow refuses to change a param, so one that a resumed run changed becomes a tag."""
-        stored = self._store.params(self._run_id)
+        stored = self._store.run(self._run_id).data.params
         new = {key: value for key, value in values.items() if key not in stored}
         changed = {
             key: value for key, value in values.items() if key in stored and not _is_same_value(stored[key], value)
@@ -182,7 +174,7 @@ class _DeliveryPass:
         if new:
             self._store.log_params(self._run_id, new)
         if changed:
-            prefix = f"resume_{self._resumes}"
+            prefix = f"resume_{self._run.resumes}"
             notes = {f"{prefix}.{key}": f"{stored[key]} -> {value}" for key, value in changed.items()}
             self._store.set_tags(self._run_id, notes)
 

@@ -1,9 +1,6 @@
 """Delivers a spool while the training runs, from a daemon thread of the command that owns the run.
 
 Problems of the store only delay delivery. They are reported by one line when they begin, and one when they end.
-
-This is a schedule of passes and not the repetition of one call: a pass may deliver a part, a new pass may start early,
-and draining has another rhythm. A library for retries such as tenacity has no place for these rules.
 """
 
 from __future__ import annotations
@@ -74,16 +71,10 @@ class DeliveryThread(threading.Thread):
             self._wake.clear()
 
     def drain(self, patience_s: float) -> Delivery:
-        """Deliver everything now, and end the thread.
+        """Deliver everything now, end the thread, and return what was delivered since it started.
 
         Continues while the store accepts something. Gives up if the last pass failed and the store has accepted nothing
-        for `patience_s`. Every request has a time limit, so this ends.
-
-        Args:
-            patience_s: seconds without progress after which to give up.
-
-        Returns:
-            What was delivered since the thread started, and what is still pending.
+        for `patience_s` seconds. Every request has a time limit, so this ends.
         """
         self._patience_s = patience_s
         self._last_progress = time.monotonic()

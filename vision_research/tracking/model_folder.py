@@ -1,14 +1,11 @@
-"""Makes an MLflow model of an exported detector: signature, input example, requirements, and the code that runs it.
-
-The model is written to disk, and its files are delivered through the spool like other artifacts. So nothing is lost if
-the server does not answer; `mlflow.log_model` would wait for the server, and store the artifact twice.
-"""
+"""Makes an MLflow model of an exported detector: signature, input example, requirements, and the code that runs it."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import io
+import json
 import logging
 import shutil
 import tempfile
@@ -17,26 +14,33 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+from vision_research.config.registration_rules import SERVED_SUFFIX
 from vision_research.tracking.connection import prepare_import
+from vision_research.work_dir import WorkDir
 
 # Packages that the loaded model needs; OpenCV decodes the images that are sent to it.
 REQUIREMENTS = ("torch", "numpy", "opencv-python-headless")
 
 
-def write_model_files(artifact: Path, manifest: Path, folder: Path, example: bytes) -> list[Path]:
-    """Write the files that make an MLflow model of a folder with an artifact and its manifest.
+def served_model_files(artifact: Path, work_dir: WorkDir) -> list[Path]:
+    """Write the files that MLflow needs to load and serve an exported model.
 
-    MLflow runs the model on the example while it writes it, so that a model that cannot be served raises.
+    MLflow runs the model on an example while it writes it, so that a model that cannot be served raises.
 
     Args:
-        artifact: a TorchScript file.
-        manifest: its manifest.
-        folder: target; replaced if it exists.
-        example: the bytes of an image file, as a caller would send them.
+        artifact: the exported model, with its manifest beside it.
+        work_dir: folder of the run; the files stay there until they are delivered.
 
     Returns:
-        The files, to be logged beside the artifact and its manifest.
+        The files, to be logged into the same folder as artifact and manifest; none where MLflow cannot serve the model.
     """
+    manifest = artifact.with_name(f"{artifact.name}.json")
+    if artifact.suffix != SERVED_SUFFIX or not artifact.is_file() or not _takes_images(manifest):
+        return []
+    return _write(artifact, manifest, work_dir.export_dir / "mlflow" / artifact.stem)
+
+
+def _write(artifact: Path, manifest: Path, folder: Path) -> list[Path]:
     prepare_import()  # but no time limits: another thread may be delivering
     import mlflow.pyfunc
 
@@ -48,8 +52,8 @@ def write_model_files(artifact: Path, manifest: Path, folder: Path, example: byt
                 path=str(made),
                 python_model=str(Path(__file__).with_name("served_model.py")),
                 artifacts={"model": str(artifact), "manifest": str(manifest)},
-                input_example=[base64.b64encode(example).decode("ascii")],
-                pip_requirements=[*_requirements()],
+                input_example=[base64.b64encode(_example_image()).decode("ascii")],
+                pip_requirements=_requirements(),
             )
         _use_logged_files(made, {"model": artifact.name, "manifest": manifest.name})
         if folder.exists():
@@ -69,6 +73,21 @@ def _use_logged_files(made: Path, names: dict[str, str]) -> None:
         entries[key] = {"path": name, "uri": name}
     path.write_text(yaml.safe_dump(tree), encoding="utf-8")
     shutil.rmtree(made / "artifacts")
+
+
+def _takes_images(manifest: Path) -> bool:
+    """Tell from a manifest whether a model takes images as they are, and not the preprocessed tensor."""
+    return bool(json.loads(manifest.read_text(encoding="utf-8"))["input"].get("layout") == "HWC")
+
+
+def _example_image() -> bytes:
+    """Return a small synthetic PNG file, grey with a light rectangle, as the model's input example."""
+    import cv2
+    import numpy as np
+
+    image = np.full((64, 96, 3), 96, np.uint8)
+    image[16:48, 24:72] = 224
+    return bytes(cv2.imencode(".png", image)[1])
 
 
 def _requirements() -> list[str]:

@@ -16,16 +16,10 @@ _LOOKS_ESCAPED = re.compile(r"_(?=x[0-9A-F]{4,6}_)")
 
 
 def metric_name(text: str) -> str:
-    """Spell a name as MLflow accepts it; two different names never become the same.
+    """Spell any name, with `/` between its levels, as MLflow accepts it; two different names never become the same.
 
     Letters, digits and `_ - . space : /` are kept. All other characters are escaped, and so are path parts that MLflow
-    would merge (`a//b`, `.`, `..`). A name that is too long is cut and ends in a digest of all of it.
-
-    Args:
-        text: any name, with `/` between its levels.
-
-    Returns:
-        At most `MAX_KEY_LENGTH` ASCII characters.
+    would merge (`a//b`, `.`, `..`). A name over `MAX_KEY_LENGTH` is cut, and ends in a digest of all of it.
     """
     return _shorten("/".join(_path_part(part) for part in text.split("/")))
 
@@ -36,9 +30,6 @@ def name_below(prefix: str, text: str) -> str:
     Args:
         prefix: as MLflow accepts it.
         text: any name.
-
-    Returns:
-        At most `MAX_KEY_LENGTH` ASCII characters.
     """
     return _shorten(f"{prefix}/{_path_part(text).replace('/', _escape('/'))}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import logging
 import os
 import platform
 import shlex
@@ -14,47 +15,64 @@ from pathlib import Path
 from typing import Any
 
 from vision_research.tracking.names import metric_name
-from vision_research.tracking.source_version import SourceVersion
 
-# mlflow/utils/validation.py: MAX_PARAM_VAL_LENGTH; a test compares the two.
-MAX_PARAM_LENGTH = 6000
+logger = logging.getLogger(__name__)
+
 _PACKAGES = ("vision-research", "torch", "mmcv", "mmengine", "mmdet")
 
 
+def git_tags(folder: Path) -> dict[str, str]:
+    """Read the state of the checkout that a folder is in, as tags: commit, branch (or `detached`) and whether dirty.
+
+    Untracked files (runs, data) are no dirt. Outside of a checkout, before the first commit, or without git there are
+    no tags.
+    """
+    # Without this setting GitPython raises at import if there is no git program.
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    from git import Repo
+    from git.exc import GitError
+
+    try:
+        with Repo(folder, search_parent_directories=True) as repo:
+            commit = repo.head.commit.hexsha
+            return {
+                "mlflow.source.git.commit": commit,
+                "git.commit": commit,
+                "git.branch": "detached" if repo.head.is_detached else repo.active_branch.name,
+                "git.dirty": _text(repo.is_dirty(untracked_files=False)),
+            }
+    except (GitError, ValueError, OSError) as error:  # ValueError: a repository without a commit
+        logger.debug("No git state of %s: %s", folder, error)
+        return {}
+
+
 def flat_params(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Write settings as MLflow params.
+    """Write settings, by which runs are compared, as MLflow params; a nested mapping becomes dotted keys.
 
-    Args:
-        settings: by which runs are compared; a nested mapping becomes dotted keys.
-
-    Returns:
-        One short string per setting: `true`/`false`, `none`, numbers as Python prints them, lists as JSON without
-        spaces (`[640,640]`). A value that is longer than MLflow stores is cut and ends in `...`.
+    Each value is one short string: `true`/`false`, `none`, numbers as Python prints them, lists as JSON without spaces
+    (`[640,640]`). A value that is longer than MLflow stores is cut when it is sent.
     """
     flat: dict[str, str] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):
             flat.update({f"{metric_name(key)}.{inner}": text for inner, text in flat_params(value).items()})
         else:
-            flat[metric_name(key)] = _cut(_text(value))
+            flat[metric_name(key)] = _text(value)
     return flat
 
 
-def run_tags(
-    argv: Sequence[str], source: SourceVersion | None, environ: Mapping[str, str] | None = None
-) -> dict[str, str]:
+def run_tags(argv: Sequence[str], git: Mapping[str, str]) -> dict[str, str]:
     """Write where a run comes from as tags. Tags that MLflow knows have its own names, so that its tables show them.
 
     Args:
         argv: the command as it was typed, interpreter first (`sys.orig_argv`).
-        source: state of the git checkout; None outside of one.
-        environ: environment to read; None is that of this process.
+        git: tags of the checkout (`git_tags`).
 
     Returns:
         User, host, command line, git commit and dirty flag, Python and package versions.
     """
     tags = {
-        "mlflow.user": _user(os.environ if environ is None else environ),
+        "mlflow.user": _user(),
         "mlflow.source.type": "LOCAL",
         "mlflow.source.name": _program(argv),
         "host": socket.gethostname(),
@@ -62,11 +80,7 @@ def run_tags(
         "command": shlex.join([Path(argv[0]).name, *argv[1:]]),
         "version.python": platform.python_version(),
     }
-    tags.update({f"version.{name}": _version(name) for name in _PACKAGES})
-    if source is not None:
-        tags.update({"mlflow.source.git.commit": source.commit, "git.commit": source.commit})
-        tags.update({"git.branch": source.branch, "git.dirty": _text(source.dirty)})
-    return tags
+    return tags | {f"version.{name}": _version(name) for name in _PACKAGES} | dict(git)
 
 
 def _program(argv: Sequence[str]) -> str:
@@ -85,14 +99,7 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= MAX_PARAM_LENGTH else f"{text[: MAX_PARAM_LENGTH - 3]}..."
-
-
-def _user(environ: Mapping[str, str]) -> str:
-    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
-        if environ.get(name):
-            return environ[name]
+def _user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's numeric user has no entry in the user database

@@ -106,11 +106,7 @@ def encode(record: Record) -> bytes:
 
 
 def decode(line: bytes) -> Record:
-    """Read a record from its line.
-
-    Raises:
-        ValueError: the line is not a record, or is one of a kind that this version does not know.
-    """
+    """Read a record from its line; `ValueError` if it is none, or of a kind that this version does not know."""
     try:
         fields = json.loads(line)
         record_type = _KINDS[fields.pop("kind")]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vision_research.config.errors import ConfigError, EnvironmentProblem
 from vision_research.tracking.client import store_of_run
-from vision_research.tracking.registered_models import RegisteredModels
+from vision_research.tracking.connection import RunGone, StoreError, StoreRefused, store_errors
 from vision_research.tracking.run import connect
 from vision_research.tracking.run_record import RunRecord
-from vision_research.tracking.store_errors import RunGone, StoreError, StoreRefused
 from vision_research.tracking.uri import remedy
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -64,9 +64,6 @@ def register(record: RunRecord, files: Sequence[Path], candidate: Candidate) -> 
         files: all files of the MLflow model; they are copied into a separate folder of the run.
         candidate: the model and its score.
 
-    Returns:
-        The version, and whether it is the champion.
-
     Raises:
         ConfigError: the registry refuses the name.
         EnvironmentProblem: the store does not answer, or the run is gone from it.
@@ -77,33 +74,44 @@ def register(record: RunRecord, files: Sequence[Path], candidate: Candidate) -> 
         for path in files:
             store.log_artifact(record.run_id, path, folder)
         tags = {candidate.metric: repr(candidate.value), DATA_TAG: candidate.data, "sha256": candidate.digest}
-        models = RegisteredModels(store)
-        version = models.create_version(candidate.name, record.run_id, folder, tags)
-        models.set_alias(candidate.name, CHALLENGER, version)
-        return _challenge(models, candidate, version)
+        with store_errors():
+            version = _create_version(store.client, candidate.name, record.run_id, folder, tags)
+            store.client.set_registered_model_alias(candidate.name, CHALLENGER, version)
+            return _challenge(store.client, candidate, version)
     except StoreRefused as error:
         raise ConfigError(f"tracking.register_as={candidate.name}: {error}") from error
     except (RunGone, StoreError) as error:
         raise EnvironmentProblem(f"tracking.register_as={candidate.name}: {error}. {remedy(record.uri)}") from error
 
 
-def _challenge(models: RegisteredModels, candidate: Candidate, version: str) -> Registered:
-    champion = models.version_tags(candidate.name, CHAMPION)
-    is_better, reason = decide(champion, candidate)
+def _create_version(client: Any, name: str, run_id: str, artifact_path: str, tags: dict[str, str]) -> str:
+    """Register the MLflow model in a folder of a run as a new version; return its number."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    source = f"{client.get_run(run_id).info.artifact_uri.rstrip('/')}/{artifact_path}"
+    return str(client.create_model_version(name, source, run_id, tags=tags).version)
+
+
+def _challenge(client: Any, candidate: Candidate, version: str) -> Registered:
+    champion = client.get_registered_model(candidate.name).aliases.get(CHAMPION)
+    tags = None if champion is None else dict(client.get_model_version(candidate.name, champion).tags)
+    is_better, reason = decide(tags, candidate)
     if is_better:
-        models.set_alias(candidate.name, CHAMPION, version)
+        client.set_registered_model_alias(candidate.name, CHAMPION, version)
     return Registered(version, is_better, reason)
 
 
 def decide(champion: dict[str, str] | None, candidate: Candidate) -> tuple[bool, str]:
-    """Decide whether a candidate replaces the champion.
+    """Decide whether a candidate replaces the champion, and why.
 
     Args:
         champion: tags of the champion's version; None where there is no champion.
         candidate: the new version.
-
-    Returns:
-        Whether it does, and why.
     """
     if champion is None:
         return True, "there was no champion"

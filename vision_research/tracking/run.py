@@ -1,7 +1,6 @@
-"""Opens the MLflow run that a command owns, or reopens it.
+"""Opens the MLflow run that a command owns, or reopens it, and the parent run that groups the runs of a sweep.
 
-This is the only step that needs an answer of the store. If the run cannot be opened, the command ends before anything
-is launched.
+Jobs of a sweep find its run by a file in the folder of the sweep.
 """
 
 from __future__ import annotations
@@ -15,16 +14,17 @@ from pathlib import Path
 
 from vision_research.config.errors import ConfigError, EnvironmentProblem
 from vision_research.tracking.client import Store, store_of_run
+from vision_research.tracking.connection import RunGone, StoreError, StoreRefused
+from vision_research.tracking.delivery import Delivery
 from vision_research.tracking.records import DatasetRecord
 from vision_research.tracking.run_record import RunRecord
-from vision_research.tracking.store_errors import RunGone, StoreError, StoreRefused
+from vision_research.tracking.spool import RunStatus, now_ms, write_status
+from vision_research.tracking.sync import PARENT_RUN_JSON, deliver_run
 from vision_research.tracking.tracked_run import TrackedRun
 from vision_research.tracking.uri import remedy, unreachable
 from vision_research.work_dir import WorkDir
 
 logger = logging.getLogger(__name__)
-
-__all__ = ["TrackedRun", "TrackingSettings", "open_run", "start_run"]
 
 PARENT_TAG = "mlflow.parentRunId"
 
@@ -70,9 +70,6 @@ def start_run(
         parent_run_id: run of the sweep that it belongs to.
         resume: reopen the run that `run.json` names. Without a `run.json`, a new run is opened.
 
-    Returns:
-        The open run.
-
     Raises:
         ConfigError: the folder is recorded in a run already, or the experiment was deleted.
         EnvironmentProblem: the store does not answer, or no longer has the run; the message says what to type.
@@ -103,9 +100,6 @@ def open_run(
         run_name: its name.
         tags: its initial tags.
 
-    Returns:
-        The open run.
-
     Raises:
         ConfigError: the experiment was deleted.
         EnvironmentProblem: the store does not answer; the message says what to type.
@@ -133,6 +127,51 @@ def open_run(
     return TrackedRun(record, spool, store, settings.spool_limit_mb)
 
 
+def open_parent(settings: TrackingSettings, sweep_dir: Path, params: Mapping[str, str], tags: Mapping[str, str]) -> str:
+    """Open the parent run, write `parent_run.json`, and return the MLflow run id.
+
+    Args:
+        settings: where and how to record; without a `run_name` it is named after the folder.
+        sweep_dir: folder of the sweep; made if absent.
+        params: settings that all jobs share.
+        tags: where it comes from (`params.run_tags`).
+
+    Raises:
+        ConfigError: the experiment was deleted.
+        EnvironmentProblem: the store does not answer; the message says what to type.
+    """
+    sweep_dir.mkdir(parents=True, exist_ok=True)
+    name = settings.run_name or f"sweep {sweep_dir.parent.name} {sweep_dir.name}"
+    own = {**tags, **settings.tags, "sweep": "parent"}
+    run = open_run(settings, sweep_dir / PARENT_RUN_JSON, WorkDir(sweep_dir).spool, name, own)
+    run.log_start(params, None)
+    return run.run_id
+
+
+def close_parent(sweep_dir: Path, status: str, cause: str | None = None) -> Delivery | None:
+    """End the parent run. Errors of the store are not raised; `track sync` delivers later.
+
+    Args:
+        sweep_dir: folder of the sweep.
+        status: `FINISHED`, `FAILED` or `KILLED`.
+        cause: why the sweep did not finish.
+
+    Returns:
+        What was delivered; None for a sweep without a parent run.
+    """
+    if parent_of(sweep_dir) is None:
+        return None
+    spool = WorkDir(sweep_dir).spool
+    write_status(spool, RunStatus(status, cause, now_ms()))
+    return deliver_run(sweep_dir)
+
+
+def parent_of(sweep_dir: Path) -> str | None:
+    """Read the run id of a sweep's parent run; None for a sweep without one."""
+    path = sweep_dir / PARENT_RUN_JSON
+    return RunRecord.read(path).run_id if path.is_file() else None
+
+
 def _reopen(settings: TrackingSettings, work_dir: WorkDir, tags: Mapping[str, str]) -> TrackedRun:
     before = RunRecord.read(work_dir.run_json)
     if before.uri != settings.uri:
@@ -147,7 +186,7 @@ def _reopen(settings: TrackingSettings, work_dir: WorkDir, tags: Mapping[str, st
     try:
         store = connect(store_of_run, record.uri, record.timeout_s)
         store.reopen(record.run_id)
-        known = store.tags(record.run_id)
+        known = store.run(record.run_id).data.tags
     except RunGone as error:
         raise EnvironmentProblem(
             f"{work_dir.run_json}: the run {record.run_id} is not in {record.uri} any more. Restore it there, or "
@@ -169,9 +208,6 @@ def connect(open_store: Callable[[str, float], Store], uri: str, timeout_s: floa
         open_store: opens it, such as `Store`.
         uri: resolved tracking address.
         timeout_s: time limit of one request, in seconds.
-
-    Returns:
-        The store.
 
     Raises:
         EnvironmentProblem: nothing listens; the message says what to type.

@@ -37,11 +37,7 @@ class RunRecord:
 
     @classmethod
     def read(cls, path: Path) -> RunRecord:
-        """Read `run.json`.
-
-        Raises:
-            ValueError: the file is not a run record.
-        """
+        """Read `run.json`; `ValueError` if the file is not a run record."""
         try:
             return cls(**json.loads(path.read_text()))
         except TypeError as error:

@@ -77,9 +77,6 @@ def consecutive_of_one_size(images: Sequence[Any], most: int) -> Iterator[list[A
     Args:
         images: (H, W, 3) arrays.
         most: largest number of images in a group.
-
-    Yields:
-        The groups, in the order of the images.
     """
     group: list[Any] = []
     for image in images:
@@ -102,11 +99,7 @@ def run_lengths(mask: Any) -> dict[str, list[int]]:
 
 
 def read_image(item: Any) -> Any:
-    """Convert what a caller sent into an (H, W, 3) uint8 BGR array.
-
-    Raises:
-        ValueError: it is not an image.
-    """
+    """Convert what a caller sent into an (H, W, 3) uint8 BGR array; `ValueError` if it is not an image."""
     if not isinstance(item, str):
         image = np.asarray(item)
         if image.ndim != 3 or image.shape[2] != 3 or not image.size or image.min() < 0 or image.max() > 255:

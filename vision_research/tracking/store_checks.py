@@ -10,7 +10,7 @@ import urllib.request
 from urllib.parse import urlsplit
 
 from vision_research.tracking.client import Store
-from vision_research.tracking.store_errors import StoreError
+from vision_research.tracking.connection import StoreError
 from vision_research.tracking.uri import hide_password, remedy, sqlite_path, unreachable
 
 SIGN_IN = "Type export MLFLOW_TRACKING_USERNAME=NAME MLFLOW_TRACKING_PASSWORD=PASSWORD"
@@ -20,16 +20,13 @@ _ENDPOINT = "/api/2.0/mlflow-artifacts/artifacts?path="
 
 
 def check_store(uri: str, timeout_s: float) -> str | None:
-    """Check whether a store accepts runs.
+    """Check whether a store accepts runs; return the problem and its remedy, or None.
 
     An absent SQLite file is not created. A database without tables gets MLflow's.
 
     Args:
         uri: as `uri.resolve_uri` returned it.
         timeout_s: time limit of one request, in seconds.
-
-    Returns:
-        The problem and its remedy, or None.
     """
     problem = unreachable(uri, timeout_s)
     if problem or sqlite_path(uri):

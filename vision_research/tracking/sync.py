@@ -15,12 +15,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from vision_research.tracking.client import Store, store_of_run
+from vision_research.tracking.connection import StoreError
 from vision_research.tracking.delivery import Delivery, deliver
 from vision_research.tracking.records import FINAL_STATUSES
 from vision_research.tracking.run_record import RunRecord
 from vision_research.tracking.spool import RunStatus, read_status, write_status
 from vision_research.tracking.spool_reader import SpoolReader
-from vision_research.tracking.store_errors import StoreError
 from vision_research.work_dir import WorkDir
 
 logger = logging.getLogger(__name__)
@@ -92,16 +92,10 @@ def deliver_run(folder: Path, store: Store | None = None, record_limit: int | No
         store: the store that holds it; None connects to it.
         record_limit: most records to deliver; None is all.
 
-    Returns:
-        What was delivered, and what is still pending.
-
     Raises:
         ValueError: the folder is not a run.
     """
-    path = record_path(folder)
-    if path is None:
-        raise ValueError(f"{folder} holds no run.json: it is no work_dir of a tracked run")
-    run = RunRecord.read(path)
+    run = _record_of(folder)
     mark_if_killed(folder)
     spool = WorkDir(folder).spool
     if not spool.is_dir() or not (pending := SpoolReader(spool).num_pending()):
@@ -117,19 +111,24 @@ def deliver_runs(folders: Iterable[Path]) -> Iterator[tuple[Path, Delivery]]:
     stores: dict[str, Store] = {}
     problems: dict[str, str] = {}
     for folder in folders:
-        path = record_path(folder)
-        run = RunRecord.read(path) if path else None
-        if run is not None and run.uri in problems:
-            mark_if_killed(folder)
-            yield folder, Delivery(0, SpoolReader(WorkDir(folder).spool).num_pending(), problems[run.uri])
-            continue
-        if run is not None and run.uri not in stores and needs_delivery(folder):
+        run = _record_of(folder)
+        if run.uri not in stores and run.uri not in problems and needs_delivery(folder):
             try:
                 stores[run.uri] = store_of_run(run.uri, run.timeout_s)
             except StoreError as error:
                 problems[run.uri] = str(error)
-        outcome = deliver_run(folder, stores.get(run.uri) if run else None)
-        yield folder, outcome
+        if run.uri in problems:
+            mark_if_killed(folder)
+            yield folder, Delivery(0, SpoolReader(WorkDir(folder).spool).num_pending(), problems[run.uri])
+        else:
+            yield folder, deliver_run(folder, stores.get(run.uri))
+
+
+def _record_of(folder: Path) -> RunRecord:
+    path = record_path(folder)
+    if path is None:
+        raise ValueError(f"{folder} holds no run.json: it is no work_dir of a tracked run")
+    return RunRecord.read(path)
 
 
 def _is_run_record(path: Path) -> bool:
@@ -161,15 +160,13 @@ def _is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
+        pass  # a process of another user
     return True
 
 
 def _last_sign_of_life(folder: Path) -> float:
-    path = record_path(folder)
-    spool = WorkDir(folder).spool
-    files = [*spool.glob("*"), WorkDir(folder).log] if spool.is_dir() else [WorkDir(folder).log]
-    times = [file.stat().st_mtime for file in (*files, *([path] if path else [])) if file.is_file()]
+    files = (*WorkDir(folder).spool.glob("*"), WorkDir(folder).log, record_path(folder))
+    times = [file.stat().st_mtime for file in files if file is not None and file.is_file()]
     return max(times, default=folder.stat().st_mtime)
 
 

@@ -9,9 +9,9 @@ import os
 import shlex
 import socket
 import sqlite3
-from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from vision_research.config.errors import ConfigError
@@ -22,13 +22,12 @@ _DATABASES = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _WAYS_OUT = "record into a file here: tracking.uri=sqlite:///mlflow.db; or train without a record: tracking=none"
 
 
-def resolve_uri(text: str | None, base: Path, environ: Mapping[str, str] | None = None) -> str:
+def resolve_uri(text: str | None, base: Path) -> str:
     """Turn what a person typed into an address that means the same in every working directory.
 
     Args:
         text: `tracking.uri`; None uses `MLFLOW_TRACKING_URI`, or else `sqlite:///mlflow.db`.
         base: absolute folder that a relative SQLite path is relative to: the one in which the command was typed.
-        environ: environment to read; None is that of this process.
 
     Returns:
         `sqlite:////absolute/path.db`, or a server's or database's address as it was typed.
@@ -36,8 +35,7 @@ def resolve_uri(text: str | None, base: Path, environ: Mapping[str, str] | None 
     Raises:
         ConfigError: a plain path or a `file:` address (MLflow has refused both since 3.14), or an unknown scheme.
     """
-    env = os.environ if environ is None else environ
-    key, value = ("tracking.uri", text) if text else ("MLFLOW_TRACKING_URI", env.get("MLFLOW_TRACKING_URI"))
+    key, value = ("tracking.uri", text) if text else ("MLFLOW_TRACKING_URI", os.environ.get("MLFLOW_TRACKING_URI"))
     value = value or DEFAULT_URI
     scheme = value.partition("://")[0].partition("+")[0].lower() if "://" in value else ""
     if scheme in ("http", "https") and urlsplit(value).hostname:
@@ -76,9 +74,6 @@ def how_to_open(uri: str, experiment_id: str, run_id: str) -> str:
         uri: as `resolve_uri` returned it.
         experiment_id: MLflow's id of the experiment.
         run_id: MLflow's id of the run.
-
-    Returns:
-        The address of the run's page, or the command that serves it.
     """
     page = f"#/experiments/{experiment_id}/runs/{run_id}"
     if urlsplit(uri).scheme in ("http", "https"):
@@ -87,14 +82,11 @@ def how_to_open(uri: str, experiment_id: str, run_id: str) -> str:
 
 
 def unreachable(uri: str, timeout_s: float) -> str | None:
-    """Check whether something listens at an address, without importing MLflow.
+    """Check whether something listens at an address, without MLflow; return the problem and its remedy, or None.
 
     Args:
         uri: as `resolve_uri` returned it.
         timeout_s: time limit of the connection, in seconds.
-
-    Returns:
-        The problem and its remedy, or None.
     """
     path = sqlite_path(uri)
     if path is not None:
@@ -102,7 +94,8 @@ def unreachable(uri: str, timeout_s: float) -> str | None:
     parts = urlsplit(uri)
     scheme = parts.scheme.partition("+")[0]
     port = parts.port or _DATABASES.get(scheme) or (443 if scheme == "https" else 80)
-    if not parts.hostname or _goes_through_proxy(parts):
+    goes_through_proxy = parts.scheme in getproxies() and not proxy_bypass(parts.hostname or "")
+    if not parts.hostname or goes_through_proxy:
         return None
     try:
         socket.create_connection((parts.hostname, port), timeout_s).close()
@@ -136,11 +129,8 @@ def _sqlite_problem(path: Path) -> str | None:
     if not path.exists():
         return None
     try:
-        connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)
-        try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection:
             connection.execute("PRAGMA schema_version").fetchone()
-        finally:
-            connection.close()
     except sqlite3.Error as error:
         if "locked" in str(error):
             return None
@@ -150,13 +140,7 @@ def _sqlite_problem(path: Path) -> str | None:
     return None
 
 
-def _goes_through_proxy(parts: SplitResult) -> bool:
-    return parts.scheme in getproxies() and not proxy_bypass(parts.hostname or "")
-
-
 def _suggest(value: str, scheme: str) -> str:
-    if scheme in ("", "file", "sqlite") and not value.endswith((".db", ".sqlite", ".sqlite3")):
-        return DEFAULT_URI
-    if scheme in ("", "file"):
+    if scheme in ("", "file") and value.endswith((".db", ".sqlite", ".sqlite3")):
         return _SQLITE + value.removeprefix("file://").removeprefix("file:")
     return DEFAULT_URI

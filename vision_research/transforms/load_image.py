@@ -54,13 +54,10 @@ class LoadImageOrSkip(LoadImageFromFile):
         self.max_skipped = max_skipped
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
-        """Load `results['img_path']`.
+        """Load `results['img_path']`; return the sample, or None to leave it out.
 
         Args:
             results: a sample; gains `img` ((H, W, 3) uint8, BGR), `img_shape` and `ori_shape`.
-
-        Returns:
-            The sample, or None to leave it out.
 
         Raises:
             RuntimeError: an image cannot be read in validation, or too many in training.
@@ -95,15 +92,7 @@ class LoadImageOrSkip(LoadImageFromFile):
 
 
 def _append_once(file: Path, line: str) -> tuple[list[str], bool]:
-    """Append a line unless the file contains it, under a lock.
-
-    Args:
-        file: made when missing.
-        line: a line break in it is written as a blank.
-
-    Returns:
-        All lines of the file, and whether `line` is new.
-    """
+    """Append a line unless the file contains it, under a lock; return all lines, and whether it is new."""
     line = line.replace("\n", " ")
     handle = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
     with os.fdopen(handle, "r+", encoding="utf-8", errors="surrogateescape") as stream:

@@ -21,7 +21,7 @@ def draw_boxes(
     classes: Sequence[str],
     masks: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.uint8]:
-    """Draw boxes with class and score, the best on top.
+    """Draw boxes with class and score, the best on top, on a copy of an image.
 
     Args:
         image: (H, W, 3) uint8 BGR; not changed.
@@ -30,9 +30,6 @@ def draw_boxes(
         labels: (N,) int64.
         classes: names, in the order of the labels.
         masks: (N, H, W) bool, blended with the image half and half.
-
-    Returns:
-        A new image of the same size.
     """
     drawn = image.copy()
     width = max(1, round(max(image.shape[:2]) / 400))

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from coco_boxes import box_annotation
 
-from vision_research.datasets.coco.inspection import inspect_coco
+from vision_research.datasets.annotation_format import SplitFiles
+from vision_research.datasets.formats import COCO
 from vision_research.datasets.report import AnnotationReport
 
 Tree = dict[str, Any]
@@ -41,9 +42,9 @@ def inspect(tmp_path: Path) -> Inspect:
     for number in (1, 2, 3):
         (tmp_path / "images" / f"{number}.jpg").touch()
 
-    def run(content: Any, **arguments: Any) -> AnnotationReport:
+    def run(content: Any, prefix: str | None = None, strict: bool = False) -> AnnotationReport:
         file = tmp_path / "annotations" / "train.json"
         file.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
-        return inspect_coco(file, tmp_path / "images", root=tmp_path, **arguments)
+        return SplitFiles("train", "annotations/train.json", prefix, "images", COCO).inspect(tmp_path, strict)
 
     return run

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 from coco_boxes import box_annotation
 
-from vision_research.datasets.coco.inspection import compare_categories, inspect_coco
+from vision_research.datasets.annotation_format import SplitFiles
+from vision_research.datasets.coco.inspection import compare_categories
+from vision_research.datasets.formats import COCO
 from vision_research.datasets.report import AnnotationReport
 
 Tree = dict[str, Any]
@@ -111,7 +113,7 @@ def test_a_missing_file_names_its_neighbours_and_the_likely_one(tmp_path: Path) 
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations" / "train.json").touch()
 
-    report = inspect_coco(tmp_path / "annotations" / "trian.json", tmp_path, root=tmp_path, key="data.val_ann")
+    report = SplitFiles("val", "annotations/trian.json", None, "", COCO).inspect(tmp_path)
 
     assert only_problem(report) == (
         f"data.val_ann=annotations/trian.json: there is no file {tmp_path}/annotations/trian.json. Found in "
@@ -120,7 +122,9 @@ def test_a_missing_file_names_its_neighbours_and_the_likely_one(tmp_path: Path) 
 
 
 def test_a_folder_is_no_annotation_file(tmp_path: Path) -> None:
-    assert "is no file. Type data.train_ann=<the file>" in only_problem(inspect_coco(tmp_path, tmp_path))
+    report = SplitFiles("train", "", None, "", COCO).inspect(tmp_path)
+
+    assert "is no file. Type data.train_ann=<the file>" in only_problem(report)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +191,7 @@ def test_images_in_folders_below_the_prefix_are_found(inspect: Inspect, tree: Tr
 def test_a_missing_image_folder_is_named(inspect: Inspect, tree: Tree, tmp_path: Path) -> None:
     (tmp_path / "images").rename(tmp_path / "image")
 
-    assert only_problem(inspect(tree, prefix_key="data.val_prefix")).endswith("Type data.val_prefix=image")
+    assert only_problem(inspect(tree, prefix="images")).endswith("Type data.train_prefix=image")
 
 
 def test_no_weird_value_anywhere_raises(inspect: Inspect, tree: Tree) -> None:

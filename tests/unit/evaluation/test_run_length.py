@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as mask_api
 
-from vision_research.evaluation.run_length import decode_mask, encode_mask
+from vision_research.evaluation.coco_results import decode_mask, encode_mask
 
 
 @pytest.mark.parametrize("order", ["C", "F"])

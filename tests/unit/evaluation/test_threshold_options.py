@@ -6,8 +6,7 @@ import pytest
 
 from vision_research.config.command_schema import ThresholdConfig, ThresholdRule
 from vision_research.config.errors import ConfigError
-from vision_research.evaluation.threshold import Objective
-from vision_research.evaluation.threshold_options import objective_of
+from vision_research.evaluation.threshold import Objective, objective_of
 
 
 def test_a_rule_takes_its_own_bound() -> None:

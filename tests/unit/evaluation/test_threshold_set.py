@@ -7,10 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from vision_research.evaluation.bootstrap import intervals, per_image
 from vision_research.evaluation.matching import Matches
 from vision_research.evaluation.threshold import Counts, Objective, count
-from vision_research.evaluation.threshold_set import measure, objective_value, search
+from vision_research.evaluation.threshold_set import intervals, measure, objective_value, per_image, search
 
 
 def matches_of(seed: int, num_images: int, share: float = 0.8) -> Matches:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import vision_research
-from vision_research.processes.fresh_interpreter import run_in_fresh_interpreter
+from vision_research.processes.command import run_in_fresh_interpreter
 
 PACKAGE = Path(vision_research.__file__).parent
 # import-linter sees `subprocess` and `multiprocessing` (pyproject.toml), but no part of `torch` and `concurrent`.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vision_research.config.errors import ConfigError
-from vision_research.storage.writable import require_writable
+from vision_research.storage.typed_files import require_writable
 
 
 def test_a_path_below_a_file_is_named(tmp_path: Path) -> None:

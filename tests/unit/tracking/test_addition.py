@@ -8,10 +8,10 @@ import pytest
 from mlflow import MlflowClient
 
 from vision_research import track
-from vision_research.tracking.addition import adding_to
 from vision_research.tracking.run import TrackingSettings, start_run
 from vision_research.tracking.run_record import RunRecord
 from vision_research.tracking.sync import needs_delivery
+from vision_research.tracking.tracked_run import adding_to
 from vision_research.work_dir import WorkDir
 
 

@@ -9,10 +9,10 @@ from mlflow import MlflowClient
 
 from vision_research.config.errors import ConfigError, EnvironmentProblem
 from vision_research.flow.source import best_checkpoint
-from vision_research.tracking.addition import adding_to
 from vision_research.tracking.download import download_run
-from vision_research.tracking.run import TrackedRun, TrackingSettings, start_run
+from vision_research.tracking.run import TrackingSettings, start_run
 from vision_research.tracking.sync import is_running, needs_delivery
+from vision_research.tracking.tracked_run import TrackedRun, adding_to
 from vision_research.work_dir import WorkDir
 
 

@@ -14,7 +14,7 @@ import torch
 from pycocotools import mask as mask_api
 from torch import Tensor
 
-from vision_research.evaluation.run_length import decode_mask, encode_mask
+from vision_research.evaluation.coco_results import decode_mask, encode_mask
 from vision_research.tracking.served_model import ServedDetector, consecutive_of_one_size, read_image, run_lengths
 
 IMAGE = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)

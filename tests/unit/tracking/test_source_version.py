@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from git import Actor, Repo
 
-from vision_research.tracking.source_version import source_version
+from vision_research.tracking.params import git_tags
 
 
 @pytest.fixture
@@ -21,34 +21,36 @@ def checkout(tmp_path: Path) -> Repo:
 def test_a_clean_checkout(checkout: Repo, tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     (tmp_path / "untracked.txt").write_text("")
-    version = source_version(tmp_path / "runs")
-    assert version is not None
-    assert (version.commit, version.branch, version.dirty) == (checkout.head.commit.hexsha, "main", False)
+    version = git_tags(tmp_path / "runs")
+    assert (version["git.commit"], version["git.branch"], version["git.dirty"]) == (
+        checkout.head.commit.hexsha,
+        "main",
+        "false",
+    )
+    assert version["mlflow.source.git.commit"] == version["git.commit"]
 
 
 def test_a_changed_file_makes_it_dirty(checkout: Repo, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("lr = 2\n")
-    version = source_version(tmp_path)
-    assert version is not None
-    assert version.dirty
+    version = git_tags(tmp_path)
+    assert version["git.dirty"] == "true"
 
 
 def test_a_detached_head(checkout: Repo, tmp_path: Path) -> None:
     checkout.head.reference = checkout.head.commit
-    version = source_version(tmp_path)
-    assert version is not None
-    assert version.branch == "detached"
+    version = git_tags(tmp_path)
+    assert version["git.branch"] == "detached"
 
 
 def test_before_the_first_commit_there_is_no_version(tmp_path: Path) -> None:
     Repo.init(tmp_path)
-    assert source_version(tmp_path) is None
+    assert git_tags(tmp_path) == {}
 
 
 def test_outside_of_git_there_is_no_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert source_version(tmp_path) is None
+    assert git_tags(tmp_path) == {}
 
 
 def test_a_folder_that_is_gone_has_no_version(tmp_path: Path) -> None:
-    assert source_version(tmp_path / "gone") is None
+    assert git_tags(tmp_path / "gone") == {}

@@ -12,6 +12,7 @@ import torch
 from mmengine.logging import MessageHub
 from mmengine.visualization import Visualizer
 
+import vision_research.tracking.spool_backend  # noqa: F401  # registers SpoolVisBackend
 from vision_research.tracking.records import End, Metrics, Tags
 from vision_research.tracking.spool_reader import SpoolReader
 

@@ -13,9 +13,10 @@ import pytest
 from mlflow import MlflowClient
 
 from vision_research import track
-from vision_research.tracking.run import TrackedRun, TrackingSettings, start_run
+from vision_research.tracking.run import TrackingSettings, start_run
 from vision_research.tracking.spool import SpoolWriter
 from vision_research.tracking.sync import deliver_run, find_runs, find_undelivered, is_running, needs_delivery
+from vision_research.tracking.tracked_run import TrackedRun
 from vision_research.work_dir import WorkDir
 
 MakeRun = Callable[[str], tuple[TrackedRun, WorkDir]]

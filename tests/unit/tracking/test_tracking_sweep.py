@@ -6,9 +6,8 @@ from pathlib import Path
 from mlflow import MlflowClient
 
 from vision_research import track
-from vision_research.tracking.run import TrackingSettings
+from vision_research.tracking.run import TrackingSettings, close_parent, open_parent, parent_of
 from vision_research.tracking.run_record import RunRecord
-from vision_research.tracking.sweep import close_parent, open_parent, parent_of
 from vision_research.tracking.sync import PARENT_RUN_JSON
 
 

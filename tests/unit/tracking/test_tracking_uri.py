@@ -34,11 +34,12 @@ def test_an_address_means_the_same_from_every_folder(typed: str, resolved: str) 
     assert resolve_uri(typed, Path("/home/ada")) == resolved
 
 
-def test_null_takes_the_environment_and_then_the_file_here() -> None:
-    there = {"MLFLOW_TRACKING_URI": "http://mlflow:5000"}
-    assert resolve_uri(None, Path("/home/ada"), there) == "http://mlflow:5000"
-    assert resolve_uri("sqlite:///a.db", Path("/home/ada"), there) == "sqlite:////home/ada/a.db"
-    assert resolve_uri(None, Path("/home/ada"), {}) == "sqlite:////home/ada/mlflow.db"
+def test_null_takes_the_environment_and_then_the_file_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
+    assert resolve_uri(None, Path("/home/ada")) == "http://mlflow:5000"
+    assert resolve_uri("sqlite:///a.db", Path("/home/ada")) == "sqlite:////home/ada/a.db"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert resolve_uri(None, Path("/home/ada")) == "sqlite:////home/ada/mlflow.db"
 
 
 @pytest.mark.parametrize(
@@ -64,9 +65,10 @@ def test_what_mlflow_cannot_record_at_is_refused_with_the_fix(typed: str, remedy
     assert message.endswith(f"Type {remedy}")
 
 
-def test_a_bad_environment_variable_is_named() -> None:
+def test_a_bad_environment_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "/mlruns")
     with pytest.raises(ConfigError, match=r"^MLFLOW_TRACKING_URI=/mlruns: .*Type tracking.uri=sqlite"):
-        resolve_uri(None, Path("/home/ada"), {"MLFLOW_TRACKING_URI": "/mlruns"})
+        resolve_uri(None, Path("/home/ada"))
 
 
 def test_artifacts_lie_beside_a_sqlite_file_and_nowhere_else_of_ours() -> None:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from vision_research.evaluation.threshold import Curve
-from vision_research.visualization.curves import draw_curves, draw_summary
+from vision_research.visualization.threshold_output import draw_curves, draw_summary
 
 CURVE = Curve(np.array([0.9, 0.5, 0.1]), np.array([1, 2, 2]), np.array([0, 0, 3]), 4)
 EMPTY = Curve(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64), 0)

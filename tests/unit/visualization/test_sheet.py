@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vision_research.visualization.sheet import contact_sheet
+from vision_research.visualization.picture_files import contact_sheet
 
 
 def picture(height: int, width: int, grey: int) -> np.ndarray:

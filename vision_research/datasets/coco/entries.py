@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any, TypeGuard
 
-from vision_research.datasets.findings import Findings, show
-from vision_research.datasets.report import DROPPED_BOXES
+from vision_research.datasets.report import DROPPED_BOXES, Findings, show
 
 # Larger than any image; also refuses NaN, infinities, and integers too large for a float.
 _LIMIT = 1e12

@@ -8,23 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from vision_research.datasets.annotation_format import AnnotationFormat, SplitFiles
-from vision_research.datasets.coco.inspection import inspect_coco
+from vision_research.datasets.coco.inspection import read_coco
 from vision_research.datasets.report import AnnotationReport
 
 
 class Coco(AnnotationFormat):
     """COCO JSON."""
 
-    def inspect(self, split: SplitFiles, root: Path, strict: bool) -> AnnotationReport:
-        """Check the JSON file; see `AnnotationFormat.inspect`.
-
-        Args:
-            split: the files and their keys.
-            root: folder of the data.
-            strict: report boxes that would be dropped as problems.
-        """
-        names = {"key": split.key, "prefix_key": split.prefix_key}
-        return inspect_coco(split.ann_file(root), split.image_root(root), **names, root=root, strict=strict)
+    def read(self, report: AnnotationReport, root: Path) -> AnnotationReport:
+        """Read the JSON file."""
+        return read_coco(report)
 
     def dataset(self, images: str) -> dict[str, Any]:
         """Return the config of a CocoDataset."""
@@ -46,13 +39,7 @@ class CocoVideos(Coco):
         self._converter = converter
 
     def inspect(self, split: SplitFiles, root: Path, strict: bool) -> AnnotationReport:
-        """Check the JSON file; images without a video are a problem.
-
-        Args:
-            split: the files and their keys.
-            root: folder of the data.
-            strict: report boxes that would be dropped as problems.
-        """
+        """Check the JSON file; images without a video are a problem."""
         report = super().inspect(split, root, strict)
         if not report.num_images or report.has_videos:
             return report

@@ -11,11 +11,7 @@ _WEIGHTS_BGR = np.array([65536, 256, 1], dtype=np.int64)
 
 
 def decode_map(content: bytes) -> npt.NDArray[np.int64]:
-    """Decode a PNG into the (H, W) int64 ids of its segments.
-
-    Raises:
-        ValueError: the bytes are no image.
-    """
+    """Decode a PNG into the (H, W) int64 ids of its segments; `ValueError` if the bytes are no image."""
     image = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise ValueError("a panoptic map is no PNG that can be decoded")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vision_research.datasets.digits.annotation_file import AnnotatedImages, write_annotations
+from vision_research.datasets.coco.annotation_file import AnnotatedImages, write_annotations
 from vision_research.datasets.digits.maker import EmbeddedDataset
 
 if TYPE_CHECKING:
@@ -31,15 +31,12 @@ def _write_split(root: Path, split: str, num_images: int) -> None:
 
 
 def write_images(root: Path, split: str, num_images: int) -> Iterator[tuple[dict[str, Any], Scene]]:
-    """Generate the images of a split and write each as a JPEG file.
+    """Generate the images of a split, write each as a JPEG file, and yield its COCO entry and its scene.
 
     Args:
         root: folder of the data set.
         split: `train`, `val` or `test`.
         num_images: how many.
-
-    Yields:
-        The COCO entry of an image, and the scene that it shows.
     """
     from vision_research.datasets.digits.rendering import encode_jpeg
     from vision_research.datasets.digits.scenes import SceneGenerator
@@ -82,7 +79,7 @@ def describe(split: str) -> str:
 def coco_object(digit: SceneDigit) -> dict[str, Any]:
     """Return a digit as a COCO object: xywh box and run-length mask of its visible pixels, since digits have holes."""
     from vision_research.datasets.digits.rendering import tight_box
-    from vision_research.evaluation.run_length import encode_mask
+    from vision_research.evaluation.coco_results import encode_mask
 
     left, top, right, bottom = tight_box(digit.mask)
     return {

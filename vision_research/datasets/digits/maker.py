@@ -41,7 +41,7 @@ class EmbeddedDataset:
 
 
 def make_once(dataset: EmbeddedDataset, folder: Path, counts: Mapping[str, int]) -> Path:
-    """Make a data set unless it exists.
+    """Make a data set unless it exists, and return its absolute folder.
 
     It is written into a hidden folder beside its place and then renamed, under a file lock: several commands may ask
     for it at the same time, and a killed one leaves no incomplete data set.
@@ -50,9 +50,6 @@ def make_once(dataset: EmbeddedDataset, folder: Path, counts: Mapping[str, int])
         dataset: what to make.
         folder: its folder; made when missing. An existing one is used as it is if it holds this version.
         counts: images or videos of a split. For other splits, what exists is used, or the default count.
-
-    Returns:
-        Its absolute folder.
 
     Raises:
         ConfigError: the folder cannot be written, or holds something else.
@@ -76,11 +73,7 @@ def make_once(dataset: EmbeddedDataset, folder: Path, counts: Mapping[str, int])
 
 
 def _is_made(dataset: EmbeddedDataset, root: Path, counts: Mapping[str, int]) -> bool:
-    """Tell whether the data set exists, with these counts.
-
-    Raises:
-        ConfigError: the folder holds something else.
-    """
+    """Tell whether the data set exists, with these counts; something else in the folder raises `ConfigError`."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     remedy = f"Type another folder (data.root={root}-v{dataset.version}), or remove this one (rm -r {root})"

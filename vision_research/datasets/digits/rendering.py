@@ -47,11 +47,7 @@ class Renderer:
         self._photographs = _load_photographs()
 
     def photograph(self, rng: np.random.Generator) -> int:
-        """Choose a photograph.
-
-        Returns:
-            Its index in `PHOTOGRAPHS`.
-        """
+        """Choose a photograph, by its index in `PHOTOGRAPHS`."""
         return int(rng.integers(len(self._photographs)))
 
     def background(self, rng: np.random.Generator, photograph: int, height: int, width: int) -> Float32Array:
@@ -77,11 +73,7 @@ class Renderer:
         return np.asarray(mean + (crop - mean) * rng.uniform(0.2, 0.5), dtype=np.float32)
 
     def glyph(self, rng: np.random.Generator) -> tuple[int, Float32Array]:
-        """Choose a digit of this split.
-
-        Returns:
-            Its label 0 to 9, and its (h, w) float32 opacity in 0..1.
-        """
+        """Choose a digit of this split: its label 0 to 9, and its (h, w) float32 opacity in 0..1."""
         label = int(rng.integers(len(self._glyph_indices)))
         return label, _enlarge(rng, self._glyphs[rng.choice(self._glyph_indices[label])])
 
@@ -102,14 +94,7 @@ class Renderer:
 
 
 def glyph_indices(split: str) -> list[npt.NDArray[np.intp]]:
-    """Return which of scikit-learn's digits a split uses.
-
-    Args:
-        split: `train`, `val` or `test`.
-
-    Returns:
-        For each class 0 to 9 an (N,) array of indices into `load_digits()`; disjoint between splits.
-    """
+    """Return which of `load_digits()` a split uses: an (N,) array for each class 0 to 9, disjoint between splits."""
     labels = _load_digits().target
     begin, end = _GLYPH_SHARES[split]
     chosen = []

@@ -19,14 +19,10 @@ class VOCFolderDataset(XMLDataset):
     """
 
     def parse_data_info(self, img_info: dict[str, Any]) -> dict[str, Any]:
-        """Read one XML file.
+        """Read one XML file, given its `img_id`, `file_name` and `xml_path`.
 
-        Args:
-            img_info: `img_id`, `file_name` and `xml_path`.
-
-        Returns:
-            The sample; `instances` hold `bbox` (xyxy, 0-based pixels), `bbox_label` and `ignore_flag`; with
-            `return_classes`, `text` are the names of the classes.
+        The `instances` of the sample hold `bbox` (xyxy, 0-based pixels), `bbox_label` and `ignore_flag`; with
+        `return_classes`, `text` are the names of the classes.
         """
         sample = cast(dict[str, Any], super().parse_data_info(img_info))
         sample["instances"] = [

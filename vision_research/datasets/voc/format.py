@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vision_research.datasets.annotation_format import AnnotationFormat, SplitFiles
+from vision_research.datasets.annotation_format import AnnotationFormat
 from vision_research.datasets.report import AnnotationReport
-from vision_research.datasets.voc.inspection import inspect_voc
+from vision_research.datasets.voc.inspection import read_voc
 
 
 class Voc(AnnotationFormat):
@@ -17,16 +17,9 @@ class Voc(AnnotationFormat):
     lists_classes = False
     has_coco_file = False
 
-    def inspect(self, split: SplitFiles, root: Path, strict: bool) -> AnnotationReport:
-        """Check the list and the XML files; see `AnnotationFormat.inspect`.
-
-        Args:
-            split: the files and their keys.
-            root: folder of the data.
-            strict: report boxes that would be dropped as problems.
-        """
-        names = {"key": split.key, "prefix_key": split.prefix_key}
-        return inspect_voc(split.ann_file(root), root, split.image_root(root), **names, strict=strict)
+    def read(self, report: AnnotationReport, root: Path) -> AnnotationReport:
+        """Read the list and the XML files."""
+        return read_voc(report, root)
 
     def dataset(self, images: str) -> dict[str, Any]:
         """Return the config of a VOCFolderDataset.

@@ -11,13 +11,11 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vision_research.datasets.findings import Findings, find, plural, show
-from vision_research.datasets.image_files import as_typed, missing_files, missing_images_problem, missing_path_problem
-from vision_research.datasets.report import DROPPED_BOXES, AnnotationReport
+from vision_research.datasets.image_files import missing_files
+from vision_research.datasets.report import DROPPED_BOXES, AnnotationReport, Findings, find, plural, show
 
 # XMLDataset appends it to the names in the list, and supports no other.
 _IMAGE_SUFFIX = ".jpg"
-
 
 _PROBLEMS = {
     "malformed": (
@@ -29,13 +27,7 @@ _PROBLEMS = {
 
 @dataclass(frozen=True)
 class _VocObject:
-    """An `object` of an XML file.
-
-    Attributes:
-        name: its class.
-        box: xyxy, 0-based pixels, as XMLDataset reads it.
-        difficult: left out of training and of the score.
-    """
+    """An `object` of an XML file; the box is xyxy, 0-based pixels, and a difficult one is not trained on or scored."""
 
     name: str
     box: tuple[int, int, int, int]
@@ -76,40 +68,21 @@ class _Entries:
             self.num_boxes += 1
 
 
-def inspect_voc(
-    ann_file: Path,
-    root: Path,
-    img_root: Path,
-    *,
-    key: str = "data.train_ann",
-    prefix_key: str = "data.img_prefix",
-    strict: bool = False,
-) -> AnnotationReport:
-    """Check a list of images, the XML file of each, and whether the images are there.
+def read_voc(report: AnnotationReport, root: Path) -> AnnotationReport:
+    """Read a list of images, one image name without suffix a line (`ImageSets/Main/train.txt`), and the XML of each.
 
     Args:
-        ann_file: the list, one image name without suffix a line (`ImageSets/Main/train.txt`).
+        report: an empty report of the list.
         root: the VOC folder; the XML files are in its `Annotations`.
-        img_root: folder of the images, JPEG.
-        key: name of the list in messages.
-        prefix_key: name of the image folder in messages.
-        strict: report boxes that would be dropped as problems.
-
-    Returns:
-        Counts, classes (sorted by name), and every problem found.
     """
-    prefix, report = f"{key}={as_typed(ann_file, root)}: ", AnnotationReport(ann_file, key)
-    if not ann_file.is_file():
-        return report.with_problems([missing_path_problem(key, ann_file, "file", root)])
     try:
-        content = ann_file.read_bytes()
+        content = report.ann_file.read_bytes()
         lines = content.decode("utf-8").splitlines()
     except (OSError, ValueError) as error:
-        return report.with_problems([f"{prefix}is no text file ({error}). Type {key}=<list>.txt"])
+        return report.with_problems([f"is no text file ({error}). Type {report.key}=<list>.txt"])
     if problem := _wrong_list(lines):
-        return report.with_problems([prefix + problem])
-    report = _inspect_names(lines, report, content, root, prefix, strict)
-    return report.with_problems(missing_images_problem(prefix_key, img_root, report.image_names, ann_file, root))
+        return report.with_problems([problem])
+    return _read_names(lines, report, content, root)
 
 
 def _wrong_list(lines: list[str]) -> str:
@@ -125,9 +98,7 @@ def _wrong_list(lines: list[str]) -> str:
     return ""
 
 
-def _inspect_names(
-    names: list[str], report: AnnotationReport, content: bytes, root: Path, prefix: str, strict: bool
-) -> AnnotationReport:
+def _read_names(names: list[str], report: AnnotationReport, content: bytes, root: Path) -> AnnotationReport:
     entries, digest, folder = _Entries(), hashlib.sha256(content), root / "Annotations"
     missing = set(missing_files(folder, [f"{name}.xml" for name in names]))
     for name in names:
@@ -140,16 +111,16 @@ def _inspect_names(
             f"{plural(len(missing), 'annotation file')} not in {folder}: {find(map(show, sorted(missing))).listed()}. "
             "Type data.root=<the folder that holds Annotations and ImageSets>",
         )
-    report = replace(
+    return replace(
         report,
         categories=tuple(enumerate(sorted(entries.classes), start=1)),
         num_images=len(names),
         num_boxes=entries.num_boxes,
         image_names=tuple(name + _IMAGE_SUFFIX for name in names),
         digest=digest.hexdigest(),
-        problems=tuple(prefix + text for text in problems),
+        problems=tuple(problems),
+        warnings=tuple(entries.findings.texts(DROPPED_BOXES)),
     )
-    return report.with_dropped([prefix + text for text in entries.findings.texts(DROPPED_BOXES)], strict)
 
 
 def _read_size(tree: ElementTree.Element) -> tuple[int, int] | None:

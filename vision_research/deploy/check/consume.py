@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vision_research.deploy.check.consumer import serve
 from vision_research.deploy.errors import ExportError
 from vision_research.deploy.formats.registry import format_of
-from vision_research.processes.fresh_interpreter import run_in_fresh_interpreter
+from vision_research.processes.command import run_in_fresh_interpreter
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vision_research.datasets.digits.annotation_file import AnnotatedImages, write_annotations
+from vision_research.datasets.coco.annotation_file import AnnotatedImages, write_annotations
 from vision_research.datasets.digits.images import (
     CATEGORIES,
     DEFAULT_COUNTS,

@@ -14,7 +14,7 @@ from typing import Any
 from vision_research.datasets.annotation_format import SplitFiles
 from vision_research.datasets.coco.entries import Images
 from vision_research.datasets.coco.format import Coco
-from vision_research.datasets.coco.lookalikes import describe_no_json
+from vision_research.datasets.coco.inspection import describe_no_json
 from vision_research.datasets.image_files import as_typed, missing_images_problem, missing_path_problem
 from vision_research.datasets.report import AnnotationReport
 

@@ -15,15 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vision_research.storage.s3.cache_file import (
-    Entry,
-    encode,
-    read_sealed,
-    read_slice,
-    read_whole,
-    seal,
-    store,
-)
+from vision_research.storage.s3.cache_file import Entry, encode, read_sealed, read_slice, read_whole, seal, store
 
 logger = logging.getLogger(__name__)
 
@@ -50,14 +42,11 @@ class DiskCache:
         self._warned = False
 
     def read_sealed(self, name: str, since: float) -> bytes | None:
-        """Read an object whose file was written or verified in this run.
+        """Read an object whose file was written or verified in this run; None if there is no such file.
 
         Args:
             name: address of the object, any text.
             since: Unix time in seconds when the run began.
-
-        Returns:
-            Its bytes; None if there is no such file.
         """
         try:
             return read_sealed(self._path(name), since)
@@ -78,7 +67,7 @@ class DiskCache:
         return entry
 
     def read_slice(self, name: str, start: int, stop: int) -> bytes | None:
-        """Read a range of bytes of an object.
+        """Read a range of bytes of an object; None if the object is absent.
 
         The checksum in the file covers the whole object. The caller needs a checksum of the range, and calls
         `drop_damaged` if it does not match.
@@ -87,9 +76,6 @@ class DiskCache:
             name: address of the object, any text.
             start: first byte.
             stop: the byte after the last.
-
-        Returns:
-            The bytes; None if the object is absent.
         """
         try:
             return read_slice(self._path(name), start, stop)
@@ -145,11 +131,7 @@ class DiskCache:
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold a lock that all processes of this machine share. If the disk supports no locks, nothing is locked.
-
-        Args:
-            name: of the lock, a file name.
-        """
+        """Hold a lock of this file name, shared by all processes of a machine; a disk without locks locks nothing."""
         with contextlib.ExitStack() as stack:
             try:
                 folder = self._folder / "locks"

@@ -3,10 +3,8 @@
 Computing the checksum takes as long as reading the file. A file that is known to be complete therefore has a *seal*:
 its modification time in nanoseconds ends in the last digits of its size. Any other program that writes to the file
 sets another modification time, which breaks the seal except in one case in a million. The checksum is computed for a
-file without a seal, and for a file that was sealed before this run began. A run thus trusts the files that it wrote or
-verified itself, as it trusts images on the disk. It detects changes by other programs at any time, and damage by a
-crash or a faulty disk that happened before the run. On a file system without nanoseconds no file has a seal, and every
-checksum is computed.
+file without a seal (on a file system without nanoseconds: every file), and for one that was sealed before this run
+began. So changes by other programs are detected at any time, and damage by a crash or a faulty disk in the next run.
 """
 
 from __future__ import annotations
@@ -47,14 +45,11 @@ class Entry(NamedTuple):
 
 
 def encode(body: bytes, etag: str) -> bytes:
-    """Return the content of a file.
+    """Return the content of a file: header and body.
 
     Args:
         body: bytes of the object.
         etag: ETag of its version. An unusually long one is left out, and the next run reads the object again.
-
-    Returns:
-        Header and body.
     """
     tag = etag.encode() if len(etag.encode()) <= _ETAG_BYTES else b""
     return _HEADER.pack(_MAGIC, zlib.crc32(body, zlib.crc32(tag)), len(tag), tag) + body
@@ -89,11 +84,7 @@ def read_sealed(path: str, since: float) -> bytes | None:
 
 
 def read_whole(path: str) -> Entry | None:
-    """Read a file, verify its checksum, and record that it was used; None if it is damaged.
-
-    Raises:
-        OSError: the file is absent, or cannot be read.
-    """
+    """Read a file, verify its checksum, and record its use; None if it is damaged, `OSError` if it is absent."""
     handle = os.open(path, os.O_RDONLY)
     try:
         status = os.fstat(handle)
@@ -112,11 +103,7 @@ def read_whole(path: str) -> Entry | None:
 
 
 def seal(file: Path | int) -> None:
-    """Seal a file: record that it is complete and the current version.
-
-    Args:
-        file: path or handle; its modification time becomes the latest one that ends in the digits of its size.
-    """
+    """Seal a path or handle: its modification time becomes the latest one that ends in the digits of its size."""
     now = time.time_ns()
     size = os.stat(file).st_size  # noqa: PTH116  # of a handle too
     os.utime(file, ns=(now, now - (now - size) % _SEAL_NS))
@@ -145,14 +132,11 @@ def read_slice(path: str, start: int, stop: int) -> bytes:
 
 
 def store(path: Path, content: bytes) -> int:
-    """Write a file atomically.
+    """Write a file atomically; return by how many bytes the folder has grown.
 
     Args:
         path: of the file.
         content: as `encode` returned it.
-
-    Returns:
-        By how many bytes the folder has grown.
 
     Raises:
         OSError: the disk is full, or cannot be written; an older file is unchanged.

@@ -24,9 +24,6 @@ def load_from_s3(filename: str, map_location: Any = None) -> Any:
         filename: `s3://BUCKET/KEY`.
         map_location: as in `torch.load`.
 
-    Returns:
-        The checkpoint.
-
     Raises:
         S3NotFoundError: there is no such object.
         S3Error: it was refused, or the server did not answer in time.

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vision_research.storage.s3.errors import EXPIRED, explain, explain_given_up, failure_of
+from vision_research.storage.s3.errors import EXPIRED, explain, failure_of
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.storage.s3.uri import S3Uri
 
@@ -25,46 +25,49 @@ T = TypeVar("T")
 _FIRST_HALF_PAUSE_S = 0.05
 _LONGEST_HALF_PAUSE_S = 2.5
 
-_clients: dict[S3Settings, Any] = {}
+_made: dict[tuple[Callable[[S3Settings], Any], S3Settings], Any] = {}
 _lock = threading.Lock()
 
 
-def _forget_clients() -> None:
-    """Drop the parent's clients in a forked child: two processes on one connection receive parts of each other's data.
+def _forget() -> None:
+    """Drop the parent's connections in a forked child: two processes on one connection receive each other's data.
 
     The lock is replaced too, since another thread may have held it during the fork.
     """
     global _lock
-    _clients.clear()
+    _made.clear()
     _lock = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_forget_clients)
+os.register_at_fork(after_in_child=_forget)
+
+
+def made_once(make: Callable[[S3Settings], Any], settings: S3Settings) -> Any:
+    """Return what this process has made for settings; all threads may use it.
+
+    Args:
+        make: makes it at the first call.
+        settings: how S3 is reached.
+    """
+    with _lock:
+        if (make, settings) not in _made:
+            _made[make, settings] = make(settings)
+        return _made[make, settings]
 
 
 def s3_client(settings: S3Settings) -> Any:
-    """Return the boto3 client of this process; all threads may use it.
-
-    Raises:
-        S3Error: the profile does not exist, or the endpoint is not an address.
-    """
-    with _lock:
-        if settings not in _clients:
-            _clients[settings] = _make_client(settings)
-        return _clients[settings]
+    """Return the boto3 client of this process; `S3Error` if the profile or the endpoint does not exist."""
+    return made_once(_make_client, settings)
 
 
-def with_retries(call: Callable[[], T], action: str, uri: S3Uri, settings: S3Settings) -> T:
+def with_retries(call: Callable[[Any], T], action: str, uri: S3Uri, settings: S3Settings) -> T:
     """Make a request; repeat it while it fails with an error that may pass, for at most `settings.give_up_after_s`.
 
     Args:
-        call: makes the whole request, body included; it obtains its client from `s3_client`, and may be called often.
+        call: makes the whole request with a client, body included; it may be called often.
         action: S3's name of the required permission, for messages.
         uri: the object or folder that is requested, for messages.
         settings: how S3 is reached.
-
-    Returns:
-        What `call` returns.
 
     Raises:
         S3NotFoundError: there is no such object.
@@ -78,8 +81,7 @@ def with_retries(call: Callable[[], T], action: str, uri: S3Uri, settings: S3Set
         failure = failure_of(error)
         if failure is None:
             raise
-        explained = explain_given_up if failure.transient else explain
-        raise explained(failure, action, uri, settings) from error
+        raise explain(failure, action, uri, settings) from error
 
 
 def _retrying(settings: S3Settings) -> Retrying:
@@ -99,21 +101,21 @@ def _is_transient(error: BaseException) -> bool:
     return failure is not None and failure.transient
 
 
-def _call_with_valid_credentials(call: Callable[[], T], settings: S3Settings) -> T:
+def _call_with_valid_credentials(call: Callable[[Any], T], settings: S3Settings) -> T:
     """Make a request; if the credentials have expired, look for new ones and repeat it once.
 
     boto3 renews credentials whose end it knows. It reads keys in a file only once, though another program may renew
     them.
     """
     try:
-        return call()
+        return call(s3_client(settings))
     except Exception as error:
         failure = failure_of(error)
         if failure is None or failure.code not in EXPIRED:
             raise
     with _lock:
-        _clients.pop(settings, None)
-    return call()
+        _made.pop((_make_client, settings), None)
+    return call(s3_client(settings))
 
 
 def _make_client(settings: S3Settings) -> Any:

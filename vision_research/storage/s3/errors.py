@@ -50,11 +50,22 @@ class Failure:
 
 
 class AnswerError(Exception):
-    """An answer of S3 that is an error, to a request that was made without botocore."""
+    """An answer of S3 that is an error, to a request that was made without botocore.
 
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.code)
-        self.failure = failure
+    Args:
+        status: HTTP status.
+        body: XML of the answer.
+        headers: of the answer.
+    """
+
+    def __init__(self, status: int, body: bytes, headers: Any) -> None:
+        def tag(name: str) -> str:
+            found = re.search(f"<{name}>([^<]*)</{name}>".encode(), body)
+            return found[1].decode("utf-8", "replace") if found else ""
+
+        region = tag("Region") or headers.get("x-amz-bucket-region")
+        self.failure = _answered(tag("Code") or str(status), status, tag("Message"), region)
+        super().__init__(self.failure.code)
 
 
 _TRANSIENT_CODES = frozenset(
@@ -62,9 +73,9 @@ _TRANSIENT_CODES = frozenset(
 )
 _NOT_FOUND = frozenset({"404", "NoSuchKey", "NotFound"})
 _DENIED = frozenset({"AccessDenied", "403", "AllAccessDisabled"})
-_WRONG_REGION = frozenset({"301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}) | {
-    "PermanentRedirect"
-}
+_WRONG_REGION = frozenset(
+    {"301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect"}
+)
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired"})
 
 
@@ -80,7 +91,10 @@ def failure_of(error: Exception) -> Failure | None:
         inner = error.__context__ or getattr(error, "last_exception", None)
         return failure_of(inner) if isinstance(inner, Exception) else Failure(type(error).__name__, None, str(error))
     if isinstance(error, botocore.ClientError):
-        return answer_failure(error.response)
+        found, meta = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
+        region = found.get("Region") or meta.get("HTTPHeaders", {}).get("x-amz-bucket-region")
+        status = int(meta.get("HTTPStatusCode", 0))
+        return _answered(str(found.get("Code", "")), status, str(found.get("Message", "")), region)
     name = type(error).__name__
     broken = (botocore.IncompleteReadError, botocore.FlexibleChecksumError, urllib3.HTTPError)
     if isinstance(error, (botocore.HTTPClientError, botocore.ConnectionError, *broken)):
@@ -89,38 +103,6 @@ def failure_of(error: Exception) -> Failure | None:
     if isinstance(error, botocore.BotoCoreError):
         return Failure(name, None, _one_line(error))
     return None
-
-
-def answer_failure(response: Any) -> Failure:
-    """Describe an answer of S3 as botocore parses it (`ClientError.response`)."""
-    found, meta = response.get("Error", {}), response.get("ResponseMetadata", {})
-    headers = meta.get("HTTPHeaders", {})
-    return _answered(
-        str(found.get("Code", "")),
-        int(meta.get("HTTPStatusCode", 0)),
-        str(found.get("Message", "")),
-        found.get("Region") or headers.get("x-amz-bucket-region"),
-    )
-
-
-def http_failure(status: int, body: bytes, headers: Any) -> Failure:
-    """Describe an unparsed answer of S3.
-
-    Args:
-        status: HTTP status.
-        body: XML of the answer.
-        headers: of the answer.
-
-    Returns:
-        The description.
-    """
-
-    def tag(name: str) -> str:
-        found = re.search(f"<{name}>([^<]*)</{name}>".encode(), body)
-        return found[1].decode("utf-8", "replace") if found else ""
-
-    region = tag("Region") or headers.get("x-amz-bucket-region")
-    return _answered(tag("Code") or str(status), status, tag("Message"), region)
 
 
 def _answered(code: str, status: int, detail: str, region: str | None) -> Failure:
@@ -136,10 +118,13 @@ def explain(failure: Failure, action: str, uri: S3Uri, settings: S3Settings) -> 
         action: S3's name of the required permission, such as `s3:GetObject`.
         uri: the object or folder that was requested.
         settings: how S3 is reached.
-
-    Returns:
-        The error.
     """
+    if failure.transient:
+        said = f"{failure.code} {failure.detail}".strip()
+        return S3GaveUpError(
+            f"{settings.where} did not deliver {action} on {uri} for {settings.give_up_after_s:g} s "
+            f"(storage.give_up_after_s); at last: {said}. Is the server up? python -m vision_research.doctor storage=s3"
+        )
     if failure.code in _NOT_FOUND:
         return S3NotFoundError(f"There is no {uri} ({settings.where}).")
     if failure.code in _DENIED:
@@ -174,28 +159,9 @@ def _words(failure: Failure, action: str, uri: S3Uri, settings: S3Settings) -> s
     if code in _WRONG_REGION:
         told = failure.region or "the bucket's region"
         return f"{uri.bucket!r} is not in the region asked. Type: storage.region={told}"
-    if code in ("SSLError",):
+    if code == "SSLError":
         return f"No trusted connection to {settings.where}: {failure.detail}"
     return f"{action} on {uri} failed: {code} {failure.detail} ({settings.where})".rstrip()
-
-
-def explain_given_up(failure: Failure, action: str, uri: S3Uri, settings: S3Settings) -> S3GaveUpError:
-    """Make an error for a request that failed until its time was over.
-
-    Args:
-        failure: of the last attempt.
-        action: S3's name of the required permission.
-        uri: the object or folder that was requested.
-        settings: how S3 is reached.
-
-    Returns:
-        The error.
-    """
-    said = f"{failure.code} {failure.detail}".strip()
-    return S3GaveUpError(
-        f"{settings.where} did not deliver {action} on {uri} for {settings.give_up_after_s:g} s "
-        f"(storage.give_up_after_s); at last: {said}. Is the server up? python -m vision_research.doctor storage=s3"
-    )
 
 
 def _one_line(error: Exception) -> str:

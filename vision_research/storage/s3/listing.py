@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from vision_research.storage.s3.client import s3_client, with_retries
+from vision_research.storage.s3.client import with_retries
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.storage.s3.uri import S3Uri
 
@@ -34,9 +34,6 @@ def list_folder(folder: S3Uri, settings: S3Settings, *, recursive: bool = False)
         settings: how S3 is reached.
         recursive: list the objects of all subfolders too, and no folders.
 
-    Yields:
-        The entries.
-
     Raises:
         S3Error: listing was refused, or the server did not answer in time.
     """
@@ -51,14 +48,11 @@ def list_folder(folder: S3Uri, settings: S3Settings, *, recursive: bool = False)
 
 
 def has_any(folder: S3Uri, settings: S3Settings) -> bool:
-    """Tell whether a folder contains an object, at any depth.
+    """Tell whether a folder exists, that is, contains an object at any depth.
 
     Args:
         folder: the folder.
         settings: how S3 is reached.
-
-    Returns:
-        False also for a folder that does not exist.
 
     Raises:
         S3Error: listing was refused, or the server did not answer in time.
@@ -74,7 +68,7 @@ def _page(
         arguments["Delimiter"] = delimiter
     if token is not None:
         arguments["ContinuationToken"] = token
-    return with_retries(lambda: s3_client(settings).list_objects_v2(**arguments), "s3:ListBucket", folder, settings)
+    return with_retries(lambda client: client.list_objects_v2(**arguments), "s3:ListBucket", folder, settings)
 
 
 def _entries(page: Any, prefix: str) -> Iterator[FolderEntry]:

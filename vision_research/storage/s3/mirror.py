@@ -6,22 +6,28 @@ any time. A checkpoint that the training has removed is removed in S3 too. Files
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vision_research.storage.s3.client import s3_client, with_retries
-from vision_research.storage.s3.errors import S3NotFoundError
+from vision_research.storage.s3.errors import S3Error, S3NotFoundError
 from vision_research.storage.s3.listing import list_folder
-from vision_research.storage.s3.objects import read_uncached
+from vision_research.storage.s3.reader import read_uncached
 from vision_research.storage.s3.settings import S3Settings
-from vision_research.storage.s3.transfer import download, remove, upload_bytes
+from vision_research.storage.s3.transfer import download, is_uploaded, remove, upload_bytes, upload_verified
 from vision_research.storage.s3.uri import S3Uri
-from vision_research.storage.s3.verified import is_uploaded, upload_verified
 from vision_research.work_dir import CHECKPOINT_PATTERNS, RESUMABLE_PATTERNS, WorkDir
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_S = 2.0
 
 # State of a file when it was uploaded: inode, modification time in ns, size in bytes.
 _State = tuple[int, int, int]
@@ -45,31 +51,24 @@ class Mirror:
         self._pointer = ""
 
     def abort_unfinished_uploads(self) -> None:
-        """Abort the uploads in parts that an earlier, killed command left unfinished.
-
-        Raises:
-            S3Error: writing was refused, or the server did not answer in time.
-        """
+        """Abort the uploads in parts that an earlier, killed command left unfinished; `S3Error` if that fails."""
         where = {"Bucket": self._remote.bucket}
         found = with_retries(
-            lambda: s3_client(self._settings).list_multipart_uploads(**where, Prefix=self._remote.folder_prefix),
+            lambda client: client.list_multipart_uploads(**where, Prefix=self._remote.folder_prefix),
             "s3:ListBucketMultipartUploads",
             self._remote,
             self._settings,
         )
+        client = s3_client(self._settings)
         for unfinished in found.get("Uploads", ()):
-            client = s3_client(self._settings)
             with suppress(client.exceptions.NoSuchUpload):
                 client.abort_multipart_upload(**where, Key=unfinished["Key"], UploadId=unfinished["UploadId"])
 
     def update(self, *, everything: bool = False) -> None:
         """Upload what is new or changed, and remove old checkpoints.
 
-        Args:
-            everything: upload logs and exports too, which change all the time during the run.
-
-        Raises:
-            S3Error: it was refused, or the server did not answer in time; the copy stays usable.
+        `everything` adds logs and exports, which change all the time during the run. The copy stays usable after an
+        `S3Error`, which is raised if S3 refuses something or does not answer in time.
         """
         for path in self._files(everything):
             # The training may remove an old checkpoint meanwhile.
@@ -126,15 +125,54 @@ class Mirror:
                 self._uploaded.pop(name, None)
 
 
+class MirrorThread(threading.Thread):
+    """Updates the copy every few seconds. While S3 does not answer, it warns once and tries again.
+
+    Args:
+        mirror: the folder and its copy.
+        interval_s: seconds between two updates.
+    """
+
+    def __init__(self, mirror: Mirror, interval_s: float = INTERVAL_S) -> None:
+        super().__init__(name="s3-mirror", daemon=True)
+        self._mirror = mirror
+        self._interval_s = interval_s
+        self._ends = threading.Event()
+        self._problem: S3Error | None = None
+
+    def run(self) -> None:
+        """Update until `finish` ends it."""
+        if sys.platform == "linux":
+            # The lowest priority, for this thread and those that it starts, so that they take no time from training.
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        while not self._ends.wait(self._interval_s):
+            self._update(everything=False)
+        self._update(everything=True)
+
+    def finish(self) -> None:
+        """Upload the rest of the folder, and end the thread; `S3Error` if the copy is not complete."""
+        self._ends.set()
+        self.join()
+        if self._problem is not None:
+            raise self._problem
+
+    def _update(self, *, everything: bool) -> None:
+        try:
+            self._mirror.update(everything=everything)
+        except S3Error as error:
+            if self._problem is None:
+                logger.warning("The copy of the run in S3 is behind, and is tried again: %s", error)
+            self._problem = error
+        else:
+            self._problem = None
+
+
 def has_run(remote: S3Uri, settings: S3Settings) -> bool:
-    """Tell whether the copy of a run is at an address.
+    """Tell whether the copy of a run, which has a `config.py`, is at an address.
 
     Args:
         remote: the address.
         settings: how S3 is reached.
-
-    Returns:
-        Whether there is a `config.py`.
 
     Raises:
         S3Error: listing was refused, or the server did not answer in time.

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
 from functools import cache, partial
 from pathlib import Path
+from queue import SimpleQueue
 
 from vision_research.storage.s3.cache import DiskCache
-from vision_research.storage.s3.pack_lookup import find_in_pack
-from vision_research.storage.s3.pack_reader import Pack
-from vision_research.storage.s3.prefetch import Prefetcher
-from vision_research.storage.s3.reader import fetch
+from vision_research.storage.s3.pack_lookup import Pack, find_in_pack
+from vision_research.storage.s3.reader import fetch, read_uncached
 from vision_research.storage.s3.settings import S3Settings, hand_down_settings
 from vision_research.storage.s3.uri import S3Uri
 
@@ -19,6 +22,12 @@ RUN_STARTED = "VISION_RESEARCH_RUN_STARTED"
 """Environment variable: Unix time in seconds when the run began. An object confirmed since then is not asked for."""
 
 _run_started = float(os.environ.get(RUN_STARTED, time.time()))
+
+# More threads hide no more latency: the processor time of a request is the limit before that.
+_MAX_THREADS = 16
+# Bounds for objects that are never taken, because a loader stopped in the middle of an epoch.
+_MAX_PENDING = 1024
+_MAX_HELD_BYTES = 256_000_000
 
 
 def begin_run(settings: S3Settings) -> None:
@@ -30,29 +39,21 @@ def begin_run(settings: S3Settings) -> None:
 
 
 class ConfirmedObjects:
-    """Reads objects that this run has read before from the disk cache, without a request.
+    """Reads objects that this run has read before from the disk cache, without a request; none of images in packs.
 
     Args:
         settings: how S3 is reached.
-        cache: disk cache of this machine.
     """
 
-    def __init__(self, settings: S3Settings, cache: DiskCache) -> None:
-        self._prefix = _cache_name("", settings)
-        self._cache = cache
+    def __init__(self, settings: S3Settings) -> None:
+        self._prefix = settings.name_of("")
+        self._cache = None if settings.packed else _cache_of(settings)
 
     def read(self, address: str) -> bytes | None:
         """Read an object; None if `read_object` has to read it, which also takes prefetched objects."""
-        for prefetcher in _prefetchers.values():
-            if prefetcher.pending:
-                return None
+        if self._cache is None or any(prefetcher.pending for prefetcher in _prefetchers.values()):
+            return None
         return self._cache.read_sealed(f"{self._prefix}{address}", _run_started)
-
-
-def confirmed_objects(settings: S3Settings) -> ConfirmedObjects | None:
-    """Return the fast reader of a process; None without a cache, and where images are in packs."""
-    cache = None if settings.packed else _cache_of(settings)
-    return None if cache is None else ConfirmedObjects(settings, cache)
 
 
 def read_object(uri: S3Uri, settings: S3Settings) -> bytes:
@@ -65,9 +66,6 @@ def read_object(uri: S3Uri, settings: S3Settings) -> bytes:
         uri: address of the object.
         settings: how S3 is reached.
 
-    Returns:
-        Its bytes.
-
     Raises:
         S3NotFoundError: there is no such object.
         S3GaveUpError: the server did not answer in time.
@@ -78,38 +76,18 @@ def read_object(uri: S3Uri, settings: S3Settings) -> bytes:
     return _read(uri, settings) if prefetched is None else prefetched
 
 
-def read_uncached(uri: S3Uri, settings: S3Settings) -> bytes:
-    """Read the current version of an object, past the cache; for objects that others change during a run.
-
-    Args:
-        uri: address of the object.
-        settings: how S3 is reached.
-
-    Returns:
-        Its bytes.
-
-    Raises:
-        S3NotFoundError: there is no such object.
-        S3Error: the request was refused, or the server did not answer in time.
-    """
-    return _body(fetch(uri, settings).body)
-
-
 def prefetch_object(address: str, settings: S3Settings) -> bool:
-    """Start to read an object that this process will need, unless the cache has its current version.
+    """Start to read an object that this process will need, and return True; False if the cache has its current version.
 
     Args:
         address: `s3://BUCKET/KEY`.
         settings: how S3 is reached.
-
-    Returns:
-        Whether it is being read now.
     """
     uri = S3Uri.parse(address)
     if _is_cached(uri, settings):
         return False
     if settings not in _prefetchers:
-        _prefetchers[settings] = Prefetcher(partial(_read, settings=settings))
+        _prefetchers[settings] = _Prefetcher(partial(_read, settings=settings))
     _prefetchers[settings].start(uri)
     return True
 
@@ -121,7 +99,7 @@ def _is_cached(uri: S3Uri, settings: S3Settings) -> bool:
     packed = _find_in_pack(uri, settings, cache)
     if packed is not None:
         return packed[0].is_cached(packed[1])
-    confirmed = cache.confirmed(_cache_name(uri, settings))
+    confirmed = cache.confirmed(settings.name_of(uri))
     return confirmed is not None and confirmed >= _run_started
 
 
@@ -130,7 +108,7 @@ def _read(uri: S3Uri, settings: S3Settings) -> bytes:
     packed = _find_in_pack(uri, settings, cache)
     if packed is not None:
         return packed[0].read(packed[1])
-    return _body(fetch(uri, settings).body) if cache is None else _read_through(cache, uri, settings)
+    return read_uncached(uri, settings) if cache is None else _read_through(cache, uri, settings)
 
 
 def _find_in_pack(uri: S3Uri, settings: S3Settings, cache: DiskCache | None) -> tuple[Pack, int] | None:
@@ -138,7 +116,7 @@ def _find_in_pack(uri: S3Uri, settings: S3Settings, cache: DiskCache | None) -> 
 
 
 def _read_through(cache: DiskCache, uri: S3Uri, settings: S3Settings) -> bytes:
-    name = _cache_name(uri, settings)
+    name = settings.name_of(uri)
     body = cache.read_sealed(name, _run_started)
     if body is not None:
         return body
@@ -154,13 +132,72 @@ def _read_through(cache: DiskCache, uri: S3Uri, settings: S3Settings) -> bytes:
     return fetched.body
 
 
-_prefetchers: dict[S3Settings, Prefetcher] = {}
+class _Prefetcher:
+    """Reads objects ahead for one process.
+
+    Args:
+        read: reads a whole object.
+
+    Attributes:
+        pending: objects that are being read, or were read and not taken yet.
+    """
+
+    def __init__(self, read: Callable[[S3Uri], bytes]) -> None:
+        self._read = read
+        self.pending: OrderedDict[S3Uri, Future[bytes]] = OrderedDict()
+        self._held_bytes = 0
+        self._lock = threading.Lock()
+        self._queue: SimpleQueue[tuple[S3Uri, Future[bytes]]] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def start(self, uri: S3Uri) -> None:
+        """Start to read an object, unless it is pending already, or too many bytes wait to be taken."""
+        if uri in self.pending or self._held_bytes > _MAX_HELD_BYTES:
+            return
+        if len(self.pending) >= _MAX_PENDING:
+            self._drop(next(iter(self.pending)))
+        if len(self._threads) < _MAX_THREADS:
+            self._start_thread()
+        future: Future[bytes] = Future()
+        self.pending[uri] = future
+        self._queue.put((uri, future))
+
+    def take(self, uri: S3Uri) -> bytes | None:
+        """Return a pending object, or raise what `read` raised, as soon as it was read; None if it is not pending."""
+        future = self._drop(uri)
+        return None if future is None else future.result()
+
+    def _drop(self, uri: S3Uri) -> Future[bytes] | None:
+        with self._lock:
+            future = self.pending.pop(uri, None)
+            if future is not None and future.done() and future.exception() is None:
+                self._held_bytes -= len(future.result())
+        return future
+
+    def _start_thread(self) -> None:
+        # Daemons, so that a loader worker can end while a server does not answer.
+        thread = threading.Thread(target=self._work, name="s3-prefetch", daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _work(self) -> None:
+        while True:
+            uri, future = self._queue.get()
+            try:
+                body = self._read(uri)
+            except BaseException as error:
+                future.set_exception(error)
+                continue
+            with self._lock:
+                if uri in self.pending:
+                    self._held_bytes += len(body)
+                future.set_result(body)
+            del body, future
+
+
+_prefetchers: dict[S3Settings, _Prefetcher] = {}
 # A forked child has no threads of its parent.
 os.register_at_fork(after_in_child=_prefetchers.clear)
-
-
-def _cache_name(uri: S3Uri | str, settings: S3Settings) -> str:
-    return f"{settings.endpoint_url or ''} {uri}"
 
 
 def _cache_of(settings: S3Settings) -> DiskCache | None:
@@ -170,8 +207,3 @@ def _cache_of(settings: S3Settings) -> DiskCache | None:
 @cache
 def _open_cache(folder: str, size_gb: float) -> DiskCache:
     return DiskCache(Path(folder).expanduser(), int(size_gb * 1e9))
-
-
-def _body(body: bytes | None) -> bytes:
-    assert body is not None, "only a conditional request is answered without a body"
-    return body

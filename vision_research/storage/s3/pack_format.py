@@ -46,9 +46,6 @@ def shard_name(pack_id: str, number: int) -> str:
     Args:
         pack_id: eight characters.
         number: of the shard, from 0 on.
-
-    Returns:
-        The name.
     """
     return f"{FOLDER}/{pack_id}-{number:05}.shard"
 
@@ -113,9 +110,6 @@ def write_index(
         names: of the images, in the order of the entries.
         entries: as `PackIndex.entry` returns them.
         blocks: shard, first byte, the byte after the last, first entry, number of entries.
-
-    Returns:
-        The bytes of the file.
 
     Raises:
         ValueError: two names have the same digest.

@@ -1,12 +1,15 @@
-"""Finds the pack that contains an image, and lists the images of a pack.
+"""Finds the pack that contains an image, lists the images of a pack, and reads them.
 
 One process of a machine asks S3 for the pack, once per run. The other processes read its answer from a file beside the
-cache (`pack_notes`).
+cache (`pack_notes`). One ranged GET reads a whole block of images into the cache. Without a cache, with one that is too
+small for the pack, or while its disk cannot be written, every image is read by its own ranged GET.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
+import zlib
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -14,14 +17,94 @@ from typing import Any
 from vision_research.storage.s3.cache import DiskCache
 from vision_research.storage.s3.errors import S3Error, S3NotFoundError
 from vision_research.storage.s3.listing import FolderEntry
-from vision_research.storage.s3.pack_format import INDEX, NAMES, PackIndex
+from vision_research.storage.s3.pack_format import INDEX, NAMES, PackIndex, shard_name
 from vision_research.storage.s3.pack_notes import FoundPack, PackNotes, room_for
-from vision_research.storage.s3.pack_reader import Pack
-from vision_research.storage.s3.reader import fetch
+from vision_research.storage.s3.reader import read_uncached
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.storage.s3.uri import S3Uri
 
 logger = logging.getLogger(__name__)
+
+# A block has a few MB; more blocks at once would take memory without being faster.
+_blocks_at_once = threading.BoundedSemaphore(4)
+
+
+class Pack:
+    """Reads one pack.
+
+    Args:
+        root: its folder.
+        index: positions of its images.
+        settings: how S3 is reached.
+        cache: disk cache of this machine, with room for the pack; None reads every image by its own request.
+    """
+
+    def __init__(self, root: S3Uri, index: PackIndex, settings: S3Settings, cache: DiskCache | None) -> None:
+        self._root = root
+        self._index = index
+        self._settings = settings
+        self._cache = cache
+
+    def find(self, uri: S3Uri) -> int | None:
+        """Return the number of an image; None if the pack does not contain it."""
+        prefix = self._root.folder_prefix
+        return self._index.find(uri.key.removeprefix(prefix)) if uri.key.startswith(prefix) else None
+
+    def is_cached(self, number: int) -> bool:
+        """Tell whether an image is in the cache."""
+        block = self._index.entry(number)[0]
+        return self._cache is not None and self._cache.confirmed(self._cache_name(block)) is not None
+
+    def read(self, number: int) -> bytes:
+        """Read an image; `S3Error` if it was refused, is damaged, or the server did not answer in time."""
+        cached = self._read_cached(number)
+        if cached is not None:
+            return cached
+        if self._cache is not None and self._cache.is_writable:
+            return self._through_cache(self._cache, number)
+        block, offset, size, crc = self._index.entry(number)
+        return self._whole(self._range(self._index.block(block)[0], offset, offset + size), crc, number)
+
+    def _through_cache(self, cache: DiskCache, number: int) -> bytes:
+        """Read a block from S3, unless another thread or process has read it while this one waited for the lock."""
+        block, offset, size, crc = self._index.entry(number)
+        # The lock comes first, so that waiting for a block that is being read keeps nobody from reading another one.
+        with cache.lock(str(block % 1024)), _blocks_at_once:
+            cached = self._read_cached(number)
+            if cached is not None:
+                return cached
+            shard, start, stop, _ = self._index.block(block)
+            content = self._range(shard, start, stop)
+            body = self._whole(content[offset - start : offset - start + size], crc, number)
+            cache.write(self._cache_name(block), content, self._index.pack_id)
+        return body
+
+    def _read_cached(self, number: int) -> bytes | None:
+        """Read an image from its block in the cache, where each block is one file."""
+        if self._cache is None:
+            return None
+        block, offset, size, crc = self._index.entry(number)
+        first = offset - self._index.block(block)[1]
+        body = self._cache.read_slice(self._cache_name(block), first, first + size)
+        if body is not None and zlib.crc32(body) != crc:
+            self._cache.drop_damaged(self._cache_name(block))
+            return None
+        return body
+
+    def _range(self, shard: int, start: int, stop: int) -> bytes:
+        if start == stop:
+            return b""
+        uri = self._root.child(shard_name(self._index.pack_id, shard))
+        return read_uncached(uri, self._settings, (start, stop))
+
+    def _whole(self, body: bytes, crc: int, number: int) -> bytes:
+        if zlib.crc32(body) != crc:
+            raise S3Error(f"Image {number} of the pack {self._root} is damaged. Pack the data again.")
+        return body
+
+    def _cache_name(self, block: int) -> str:
+        return self._settings.name_of(f"{self._root}#{self._index.pack_id}/block/{block}")
+
 
 # Packs that this process has found, so that not every folder of a pack needs a look-up.
 _found: dict[tuple[S3Settings, S3Uri, float], Pack] = {}
@@ -46,12 +129,10 @@ def find_in_pack(uri: S3Uri, settings: S3Settings, cache: DiskCache | None, sinc
     while folder.key:
         folder = folder.parent
         pack = _found.get((settings, folder, since))
-        number = None if pack is None else pack.find(uri)
-        if pack is not None and number is not None:
+        if pack is not None and (number := pack.find(uri)) is not None:
             return pack, number
     pack = _pack_of(uri.parent, settings, cache, since)
-    number = None if pack is None else pack.find(uri)
-    return None if pack is None or number is None else (pack, number)
+    return None if pack is None or (number := pack.find(uri)) is None else (pack, number)
 
 
 @lru_cache(maxsize=1024)
@@ -68,7 +149,7 @@ def _look_up(folder: S3Uri, settings: S3Settings) -> FoundPack | None:
     root = folder
     while True:
         try:
-            content = _whole(root.child(INDEX), settings)
+            content = read_uncached(root.child(INDEX), settings)
         except S3NotFoundError:
             if not root.key:
                 return None
@@ -90,7 +171,7 @@ def _look_up_once(folder: S3Uri, settings: S3Settings, cache: DiskCache, since: 
         if not cache.is_writable:
             return found
         try:
-            return notes.write(folder, None if found is None else (found.root, found.index))
+            return notes.write(folder, found)
         except OSError as error:
             cache.give_up_writing(error)
             return found
@@ -104,14 +185,11 @@ def _index_of(root: S3Uri, content: Any) -> PackIndex:
 
 
 def packed_listing(folder: S3Uri, settings: S3Settings) -> dict[str, FolderEntry]:
-    """List the images and folders of a pack that are in a folder.
+    """List the images and folders of a pack that are in a folder, by name; none if the folder is in no pack.
 
     Args:
         folder: the folder; the pack may be in a folder above it.
         settings: how S3 is reached.
-
-    Returns:
-        The entries by name; none if the folder is in no pack.
     """
     root = folder
     while True:
@@ -125,7 +203,7 @@ def packed_listing(folder: S3Uri, settings: S3Settings) -> dict[str, FolderEntry
 
 @lru_cache(maxsize=2)
 def _names(root: S3Uri, settings: S3Settings) -> tuple[tuple[int, str], ...]:
-    lines = _whole(root.child(NAMES), settings).decode("utf-8", "surrogatepass").split("\n")[:-1]
+    lines = read_uncached(root.child(NAMES), settings).decode("utf-8", "surrogatepass").split("\n")[:-1]
     return tuple((int(size), name) for size, _, name in (line.partition(" ") for line in lines))
 
 
@@ -137,9 +215,3 @@ def _listed(names: tuple[tuple[int, str], ...], folder: S3Uri, root: S3Uri) -> d
             first, slash, _ = name[len(prefix) :].partition("/")
             found.setdefault(first, FolderEntry(first, is_folder=bool(slash), size=0 if slash else size))
     return found
-
-
-def _whole(uri: S3Uri, settings: S3Settings) -> bytes:
-    body = fetch(uri, settings).body
-    assert body is not None
-    return body

@@ -1,8 +1,7 @@
 """Notes beside the cache: which pack contains a folder, and how many bytes of the cache that pack may use.
 
-One process of a machine looks for the pack, once per run; the other processes read its note. The index of the pack is
-stored beside the note and mapped into memory, which all processes share. The caller holds a lock, so that two packs are
-never given the same bytes of the cache.
+The index of the pack is stored beside the note and mapped into memory, which all processes share. The caller holds a
+lock, so that two packs are never given the same bytes of the cache.
 """
 
 from __future__ import annotations
@@ -70,15 +69,12 @@ class PackNotes:
         root, index, cached_bytes = lines
         return FoundPack(S3Uri.parse(root), np.memmap(note.with_name(index), mode="r"), int(cached_bytes))
 
-    def write(self, folder: S3Uri, found: tuple[S3Uri, bytes] | None) -> FoundPack | None:
+    def write(self, folder: S3Uri, found: FoundPack | None) -> FoundPack | None:
         """Write which pack contains a folder: lines with its root, the file of its index, and its bytes of the cache.
 
         Args:
             folder: the folder.
-            found: root of the pack and content of its index; None if no pack contains the folder.
-
-        Returns:
-            The pack, with its index mapped into memory.
+            found: the pack, whose bytes of the cache are not decided yet; None if no pack contains the folder.
 
         Raises:
             OSError: the disk cannot be written.
@@ -88,11 +84,11 @@ class PackNotes:
         if found is None:
             write_atomic(self._note(folder), "")
             return None
-        root, content = found
-        index = self._folder / _digest(content)
+        root = found.root
+        index = self._folder / _digest(found.index)
         if not index.exists():
-            write_atomic(index, content)
-        cached_bytes = self._room(root, index.name, PackIndex(content).total_bytes)
+            write_atomic(index, found.index)
+        cached_bytes = self._room(root, index.name, PackIndex(found.index).total_bytes)
         write_atomic(self._note(folder), f"{root}\n{index.name}\n{cached_bytes}")
         return FoundPack(root, np.memmap(index, mode="r"), cached_bytes)
 
@@ -125,20 +121,17 @@ class PackNotes:
         return [(line[1], int(line[2])) for line in lines if len(line) == 3]
 
     def _note(self, folder: S3Uri) -> Path:
-        name = _digest(f"{self._settings.endpoint_url or ''} {folder}".encode("utf-8", "surrogatepass"))
+        name = _digest(self._settings.name_of(folder).encode("utf-8", "surrogatepass"))
         return self._folder / f"{name}{_SUFFIX}"
 
 
 def room_for(size: int, settings: S3Settings, taken: int = 0) -> bool:
-    """Tell whether the cache has room for a pack.
+    """Tell whether the cache has room for the whole of a pack.
 
     Args:
         size: of the pack, in bytes.
         settings: with the size of the cache.
         taken: bytes that other packs may use.
-
-    Returns:
-        Whether all of the pack fits.
     """
     return taken + size <= _CACHE_SHARE * settings.cache_size_gb * 1e9
 

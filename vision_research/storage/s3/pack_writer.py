@@ -11,9 +11,8 @@ from pathlib import Path
 from vision_research.storage.s3.listing import list_folder
 from vision_research.storage.s3.pack_format import FOLDER, IMAGES_PER_BLOCK, INDEX, NAMES, shard_name, write_index
 from vision_research.storage.s3.settings import S3Settings
-from vision_research.storage.s3.transfer import remove, upload_bytes
+from vision_research.storage.s3.transfer import remove, upload_bytes, upload_verified
 from vision_research.storage.s3.uri import S3Uri
-from vision_research.storage.s3.verified import upload_verified
 
 _READERS = 8
 
@@ -39,14 +38,11 @@ class PackWriter:
         self._blocks: list[tuple[int, ...]] = []
 
     def write(self, names: Sequence[str], read: Callable[[str], bytes]) -> int:
-        """Pack images. An older pack in the same place stays valid until the new one is complete.
+        """Pack images, and return the number of shards. An older pack there stays valid until the new one is complete.
 
         Args:
             names: of the images, relative to the root of the data, as annotation files and prefixes name them.
             read: reads an image; called from several threads.
-
-        Returns:
-            The number of shards.
 
         Raises:
             OSError: an image cannot be read, or the scratch folder is full.

@@ -62,22 +62,14 @@ class S3Path(PosixPath):
         return (self / name for name in _listing(self._uri, default_settings()))
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
-        """Return the size; all other fields are 0.
-
-        Raises:
-            FileNotFoundError: there is no such object.
-        """
+        """Return the size, with 0 in all other fields; `FileNotFoundError` if there is no such object."""
         entry = self._entry()
         if entry is None:
             raise FileNotFoundError(f"There is no {self}.")
         return os.stat_result((0, 0, 0, 0, 0, 0, entry.size, 0, 0, 0))
 
     def read_bytes(self) -> bytes:
-        """Read the object.
-
-        Raises:
-            FileNotFoundError: there is no such object.
-        """
+        """Read the object; `FileNotFoundError` if there is none."""
         from vision_research.storage.s3.objects import read_object
 
         return read_object(self._uri, default_settings())
@@ -88,9 +80,6 @@ class S3Path(PosixPath):
         Args:
             encoding: None is UTF-8.
             errors: as in `bytes.decode`; None is `strict`.
-
-        Returns:
-            The text.
 
         Raises:
             FileNotFoundError: there is no such object.

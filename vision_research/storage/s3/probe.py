@@ -13,8 +13,7 @@ from statistics import median
 from vision_research.config.errors import UserError
 from vision_research.storage.s3.errors import S3DeniedError, S3Error
 from vision_research.storage.s3.listing import list_folder
-from vision_research.storage.s3.objects import read_uncached
-from vision_research.storage.s3.reader import fetch
+from vision_research.storage.s3.reader import read_uncached
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.storage.s3.transfer import remove, upload_bytes
 from vision_research.storage.s3.uri import S3Uri
@@ -48,9 +47,6 @@ def probe(address: str, settings: S3Settings) -> Iterator[ProbeResult]:
     Args:
         address: `s3://BUCKET/KEY`, a folder.
         settings: how S3 is reached.
-
-    Yields:
-        The result of each action.
     """
     folder = S3Uri.parse(address)
     actions: dict[str, Callable[[S3Uri, S3Settings], str]] = {"list": _list, "read": _read, "write": _write}
@@ -76,7 +72,7 @@ def _read(folder: S3Uri, settings: S3Settings) -> str:
     if not found:
         return "no object to read is there"
     smallest = folder.child(min(found, key=lambda entry: entry.size).name)
-    latencies = [_seconds(lambda: fetch(smallest, settings, byte_range=(0, 1))) for _ in range(_NUM_LATENCIES)]
+    latencies = [_seconds(lambda: read_uncached(smallest, settings, (0, 1))) for _ in range(_NUM_LATENCIES)]
     fitting = [entry for entry in found if entry.size <= _LARGEST_READ_BYTES]
     largest = max(fitting or found[:1], key=lambda entry: entry.size)
     seconds = _seconds(lambda: read_uncached(folder.child(largest.name), settings))

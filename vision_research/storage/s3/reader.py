@@ -1,26 +1,17 @@
-"""Reads one object, or a range of its bytes, by one GET on a presigned address.
-
-botocore signs the address and urllib3 fetches it. This takes a third of the processor time of `get_object`, and the
-processor limits how fast many small files are read.
-"""
+"""Reads one object, or a range of its bytes, by one GET on a presigned address."""
 
 from __future__ import annotations
 
 import os
-import threading
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from vision_research.storage.s3.client import s3_client, with_retries
-from vision_research.storage.s3.errors import AnswerError, http_failure
+from vision_research.storage.s3.client import made_once, with_retries
+from vision_research.storage.s3.errors import AnswerError, S3NotFoundError
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.storage.s3.uri import S3Uri
 
-_EXPIRES_S = 3600
 
-
-@dataclass(frozen=True)
-class Fetched:
+class Fetched(NamedTuple):
     """The answer to a GET.
 
     Attributes:
@@ -30,20 +21,6 @@ class Fetched:
 
     body: bytes | None
     etag: str
-
-
-_pools: dict[S3Settings, Any] = {}
-_lock = threading.Lock()
-
-
-def _forget_pools() -> None:
-    """Drop the parent's connections in a forked child, which opens its own."""
-    global _lock
-    _pools.clear()
-    _lock = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_forget_pools)
 
 
 def fetch(
@@ -57,9 +34,6 @@ def fetch(
         etag: ETag of the version that the caller already has; the server does not send that version again.
         byte_range: first byte, and the byte after the last; None reads all.
 
-    Returns:
-        The bytes and the ETag.
-
     Raises:
         S3NotFoundError: there is no such object.
         S3GaveUpError: the server did not answer in time.
@@ -69,29 +43,63 @@ def fetch(
     if byte_range is not None:
         headers["Range"] = f"bytes={byte_range[0]}-{byte_range[1] - 1}"
 
-    def get() -> Fetched:
-        answer = _pool(settings).request("GET", _address(uri, settings), headers=headers)
+    def get(client: Any) -> Fetched:
+        # Signed for each request, because the credentials may have been renewed.
+        address = presigned_address(client, uri)
+        answer = made_once(_make_pool, settings).request("GET", address, headers=headers)
         if answer.status == 304 and etag is not None:
             return Fetched(None, etag)
         if answer.status not in (200, 206):
-            raise AnswerError(http_failure(answer.status, answer.data, answer.headers))
+            raise AnswerError(answer.status, answer.data, answer.headers)
         return Fetched(answer.data, answer.headers.get("ETag", ""))
 
     return with_retries(get, "s3:GetObject", uri, settings)
 
 
-def _address(uri: S3Uri, settings: S3Settings) -> str:
-    """Return a presigned address, signed for each request because the credentials may have been renewed."""
+def read_uncached(uri: S3Uri, settings: S3Settings, byte_range: tuple[int, int] | None = None) -> bytes:
+    """Read the current version of an object, past the cache; for objects that others change during a run.
+
+    Args:
+        uri: address of the object.
+        settings: how S3 is reached.
+        byte_range: first byte, and the byte after the last; None reads all.
+
+    Raises:
+        S3NotFoundError: there is no such object.
+        S3Error: the request was refused, or the server did not answer in time.
+    """
+    body = fetch(uri, settings, byte_range=byte_range).body
+    assert body is not None, "only a request with an ETag is answered without a body"
+    return body
+
+
+def head(uri: S3Uri, settings: S3Settings) -> Any:
+    """Ask for size, ETag and encryption of an object, as boto3 names them; None if there is no such object.
+
+    Args:
+        uri: address of the object.
+        settings: how S3 is reached.
+    """
+    try:
+        return with_retries(
+            lambda client: client.head_object(Bucket=uri.bucket, Key=uri.key), "s3:GetObject", uri, settings
+        )
+    except S3NotFoundError:
+        return None
+
+
+def presigned_address(client: Any, uri: S3Uri, action: str = "get_object", expires_s: int = 3600) -> str:
+    """Return an address that allows one action on an object without credentials.
+
+    Args:
+        client: the client of boto3 that signs it.
+        uri: address of the object.
+        action: name of boto3's method.
+        expires_s: seconds for which the address is valid.
+    """
     parameters = {"Bucket": uri.bucket, "Key": uri.key}
-    address: str = s3_client(settings).generate_presigned_url("get_object", Params=parameters, ExpiresIn=_EXPIRES_S)
+    address: str = client.generate_presigned_url(action, Params=parameters, ExpiresIn=expires_s)
     return address
-
-
-def _pool(settings: S3Settings) -> Any:
-    with _lock:
-        if settings not in _pools:
-            _pools[settings] = _make_pool(settings)
-        return _pools[settings]
 
 
 def _make_pool(settings: S3Settings) -> Any:

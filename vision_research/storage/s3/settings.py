@@ -49,16 +49,16 @@ class S3Settings:
         """The server, for messages."""
         return self.endpoint_url or "AWS"
 
+    def name_of(self, uri: object) -> str:
+        """Return an address together with its server: the name of an object in the cache."""
+        return f"{self.endpoint_url or ''} {uri}"
+
 
 _of_process: S3Settings | None = None
 
 
 def set_default_settings(settings: S3Settings | None) -> None:
-    """Set the settings that this process, and its forks, use for `s3://` where no `backend_args` are given.
-
-    Args:
-        settings: None restores those that the process was started with.
-    """
+    """Set what this process and its forks use for `s3://` without `backend_args`; None restores the first."""
     global _of_process
     _of_process = settings
 
@@ -70,13 +70,6 @@ def hand_down_settings(settings: S3Settings) -> None:
 
 
 def default_settings(**changes: Any) -> S3Settings:
-    """Return the settings of this process, with some fields changed.
-
-    Args:
-        **changes: fields of `S3Settings`.
-
-    Raises:
-        TypeError: `S3Settings` has no such field.
-    """
+    """Return the settings of this process, with some fields of `S3Settings` changed."""
     settings = _of_process or S3Settings(**json.loads(os.environ.get(SETTINGS, "{}")))
     return replace(settings, **changes)

@@ -26,17 +26,9 @@ class S3Uri:
 
     @classmethod
     def parse(cls, address: str | Path) -> S3Uri:
-        """Split an address into bucket and key.
+        """Split `s3://BUCKET/KEY` into bucket and key; `ValueError` if it is no address in S3, or has no bucket.
 
-        Args:
-            address: `s3://BUCKET/KEY`. Every character is taken literally (spaces, `+`, `#`, `%`); only the parts `.`
-                and `..` of the key are resolved.
-
-        Returns:
-            The bucket and the key.
-
-        Raises:
-            ValueError: it is not an address in S3, or it has no bucket.
+        Every character is taken literally (spaces, `+`, `#`, `%`); only the parts `.` and `..` of the key are resolved.
         """
         text = str(address)
         found = _PREFIX.match(text)

@@ -14,11 +14,10 @@ from vision_research.config.schema import DataConfig
 from vision_research.config.traits import DetectorTraits
 from vision_research.config.tree import typed_dicts
 from vision_research.datasets.annotation_format import SplitFiles
-from vision_research.datasets.detection import detection_dataset, detection_metric
 from vision_research.datasets.digits.images import DIGITS
 from vision_research.datasets.digits.maker import EmbeddedDataset
 from vision_research.datasets.facts import DatasetFacts, gather_facts
-from vision_research.datasets.formats import all_split_files, split_files
+from vision_research.datasets.formats import all_split_files, detection_dataset, detection_metric, split_files
 from vision_research.protocols.feed import Feed
 from vision_research.protocols.files import DataFile
 from vision_research.protocols.inputs import LoweringInputs

@@ -14,9 +14,8 @@ from vision_research.config.schema import DataConfig, DataKind
 from vision_research.config.traits import DetectorTraits
 from vision_research.config.tree import kind_of
 from vision_research.datasets.annotation_format import SplitFiles
-from vision_research.datasets.detection import COLLECT_DEVICE
 from vision_research.datasets.facts import DatasetFacts
-from vision_research.datasets.formats import all_split_files, split_files
+from vision_research.datasets.formats import COLLECT_DEVICE, all_split_files, split_files
 from vision_research.protocols.feed import Feed
 from vision_research.protocols.inputs import LoweringInputs
 from vision_research.protocols.run_config import RunConfig

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vision_research.datasets.digits.annotation_file import AnnotatedImages, write_annotations
+from vision_research.datasets.coco.annotation_file import AnnotatedImages, write_annotations
 from vision_research.datasets.digits.images import (
     CLASSES,
     DEFAULT_COUNTS,

@@ -20,7 +20,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.fileio import get, get_text
 
 from vision_research.datasets.coco.panoptic_png import decode_map
-from vision_research.evaluation.run_length import BoolArray, encode_mask
+from vision_research.evaluation.coco_results import BoolArray, encode_mask
 
 IntArray = npt.NDArray[np.int64]
 # Columns of the counts per class: sum of the IoUs of true positives; true positives, false positives, false negatives.

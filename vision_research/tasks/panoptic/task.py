@@ -11,7 +11,7 @@ from vision_research.config.addresses import absolute, join
 from vision_research.config.schema import DataConfig
 from vision_research.config.storage_args import backend_args
 from vision_research.config.traits import DetectorTraits
-from vision_research.datasets.detection import COLLECT_DEVICE
+from vision_research.datasets.formats import COLLECT_DEVICE
 from vision_research.datasets.panoptic_files import panoptic_ann
 from vision_research.protocols.run_config import RunConfig
 from vision_research.protocols.task import MetricInfo

@@ -9,11 +9,11 @@ from typing import Any
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import DataConfig
 from vision_research.config.traits import DetectorTraits
-from vision_research.datasets.detection import detection_metric
+from vision_research.datasets.formats import detection_metric
 from vision_research.protocols.inputs import LoweringInputs
 from vision_research.protocols.run_config import RunConfig
 from vision_research.protocols.task import MetricInfo, Results
-from vision_research.storage.writable import require_writable
+from vision_research.storage.typed_files import require_writable
 from vision_research.tasks.boxes.task import Boxes
 
 SUBJECT = "proposals"

@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vision_research.datasets.digits.annotation_file import AnnotatedImages, write_annotations
+from vision_research.datasets.coco.annotation_file import AnnotatedImages, write_annotations
 from vision_research.datasets.digits.maker import EmbeddedDataset
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _write_video(folder: Path, video: dict[str, Any], generator: SceneGenerator,
 
 def _object(digit: SceneDigit, video_id: int) -> dict[str, Any]:
     """Return the CocoVID annotation of a digit in one frame."""
-    from vision_research.evaluation.run_length import encode_mask
+    from vision_research.evaluation.coco_results import encode_mask
 
     left, top, right, bottom = digit.box
     return {

@@ -20,8 +20,8 @@ from mmdet.evaluation.metrics import YouTubeVISMetric
 from mmdet.registry import METRICS
 from mmengine.dist import all_gather_object
 
+from vision_research.evaluation.coco_results import BoolArray, decode_mask, encode_mask
 from vision_research.evaluation.coco_score import CocoScores, run_evaluation
-from vision_research.evaluation.run_length import BoolArray, decode_mask, encode_mask
 
 DEFAULT_ITEMS = ("mAP", "mAP_50", "mAP_75", "mAP_s", "mAP_m", "mAP_l", "AR@1", "AR@10")
 # Square pixels, for all objects and for small, medium and large ones: YouTube-VIS' own.

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as mask_api
 
-from vision_research.datasets.coco.inspection import inspect_coco
+from vision_research.datasets.annotation_format import SplitFiles
+from vision_research.datasets.formats import COCO
 from vision_research.registry import make_embedded
 
 COUNTS = {"train": 12, "val": 4, "test": 3}
@@ -29,7 +30,7 @@ def load(root: Path, split: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_every_split_is_a_flawless_coco_file(made: Path, split: str) -> None:
-    report = inspect_coco(made / f"annotations/{split}.json", made / "images", strict=True)
+    report = SplitFiles(split, f"annotations/{split}.json", None, "images", COCO).inspect(made, strict=True)
 
     assert report.problems == report.warnings == ()
     assert report.categories == tuple((digit + 1, str(digit)) for digit in range(10))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import vision_research.storage.s3.backend  # noqa: F401  # registers s3://
+
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:

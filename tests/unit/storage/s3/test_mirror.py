@@ -15,11 +15,10 @@ import pytest
 from s3_proxy import Fault, S3Proxy
 
 from vision_research.storage.s3.errors import S3Error
-from vision_research.storage.s3.mirror import Mirror, download_run, has_run
-from vision_research.storage.s3.mirror_thread import MirrorThread
+from vision_research.storage.s3.mirror import Mirror, MirrorThread, download_run, has_run
 from vision_research.storage.s3.settings import S3Settings
+from vision_research.storage.s3.transfer import is_uploaded, publish, upload_verified
 from vision_research.storage.s3.uri import S3Uri
-from vision_research.storage.s3.verified import is_uploaded, publish, upload_verified
 from vision_research.work_dir import WorkDir
 
 
