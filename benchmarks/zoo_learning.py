@@ -142,14 +142,25 @@ def measure(kind: str, name: str) -> dict[str, Any]:
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            lowered = _lowered(kind, name, Path(folder))
+            lowered = lowered_of(words_of(kind, name, Path(folder)), Path(folder))
             further = [module for module in needed_modules(lowered) if find_spec(module)]
             return {**_step(lowered), **({"with": further} if further else {})}
         except Exception as error:
             return {"why": f"{type(error).__name__}: {error}".splitlines()[0][:300]}
 
 
-def _lowered(kind: str, name: str, work_dir: Path) -> dict[str, Any]:
+def words_of(kind: str, name: str, work_dir: Path) -> list[str]:
+    """The overrides with which a detector takes a step on the digits; what they name is made in `work_dir`."""
+    others = list(OTHERS.get(kind, ()))
+    has_bert = any("{bert}" in word for word in others) and find_spec("transformers")
+    bert = make_bert(work_dir / "bert") if has_bert else "bert-base-uncased"
+    proposals = write_digit_proposals(work_dir / "proposals") if any("{proposals}" in word for word in others) else None
+    others = [word.format(config=name, bert=bert, proposals=proposals) for word in others]
+    return [f"model=zoo/{name}", *WORDS, SIZE, "data.limit_train=4", "data.limit_val=1", *others]
+
+
+def lowered_of(words: list[str], work_dir: Path) -> dict[str, Any]:
+    """Compose, check and lower a training of one iteration."""
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
@@ -163,14 +174,8 @@ def _lowered(kind: str, name: str, work_dir: Path) -> dict[str, Any]:
 
     register(monitor_of)
     length = ("schedule.max_epochs=null", "schedule.max_iters=1", "schedule.val_interval=1", "schedule.warmup_iters=0")
-    others = list(OTHERS.get(kind, ()))
-    has_bert = any("{bert}" in word for word in others) and find_spec("transformers")
-    bert = make_bert(work_dir / "bert") if has_bert else "bert-base-uncased"
-    proposals = write_digit_proposals(work_dir / "proposals") if any("{proposals}" in word for word in others) else None
-    others = [word.format(config=name, bert=bert, proposals=proposals) for word in others]
-    words = [f"model=zoo/{name}", *WORDS, SIZE, *length, "data.limit_train=4", "data.limit_val=1", *others]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = OmegaConf.to_object(compose("train", overrides=[*words, "tracking=none"]))
+        config = OmegaConf.to_object(compose("train", overrides=[*words, *length, "tracking=none"]))
     assert isinstance(config, TrainConfig)
     run = specify(config)
     validate(run)

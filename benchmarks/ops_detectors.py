@@ -1,0 +1,230 @@
+"""Detectors with operators in plain torch, over the same detectors with mmcv's compiled operators.
+
+    python benchmarks/ops_detectors.py [--only NAME ...] [--again]
+
+Every type of detector that takes a step here, and every curated detector: losses and derivatives of the first step,
+detections of the same weights, seconds an iteration and memory, in turn in one process, on one thread and on two. Needs
+mmcv's compiled operators (`nox -s tests_compiled` installs them). Goes on where it was; the results are in
+benchmarks/results/ops/detectors.json, from which ops_table.py writes docs/ops.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import itertools
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import zoo_learning
+
+RESULT = Path(__file__).parent / "results" / "ops" / "detectors.json"
+CURATED = Path(__file__).parents[1] / "conf" / "model"
+LIMIT_S = 900
+NUM_STEPS = 5
+CHOICES = ("plain", "compiled")
+
+
+def main() -> int:
+    """Measure all that is not in the results yet, and print a line for each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", default=None)
+    parser.add_argument("--again", action="store_true", help="measure what is in the results too")
+    parser.add_argument("--measure", metavar="NAME", help="one, in this process")
+    options = parser.parse_args()
+    if options.measure:
+        print(json.dumps(measure(options.measure)))
+        return 0
+    for name in options.only or names():
+        results = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
+        if name not in results or options.again:
+            outcome = _in_a_process(name)
+            print(name, outcome, flush=True)
+            RESULT.parent.mkdir(parents=True, exist_ok=True)
+            RESULT.write_text(json.dumps(dict(sorted({**results, name: outcome}.items())), indent=1) + "\n")
+    return 0
+
+
+def names() -> list[str]:
+    """The curated detectors, and a zoo config for each type that takes a step."""
+    learning = json.loads(zoo_learning.RESULT.read_text())
+    types = [f"{kind}:{entry['config']}" for kind, entry in learning.items() if "loss" in entry]
+    return [*sorted(path.stem for path in CURATED.glob("*.yaml")), *types]
+
+
+def measure(name: str) -> dict[str, Any]:
+    """Compare one detector's steps and detections, or say `why` not."""
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+    kind, _, config = name.rpartition(":")
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        words = (
+            zoo_learning.words_of(kind, config, folder)
+            if kind
+            else [
+                f"model={name}",
+                *zoo_learning.WORDS,
+                "image_size=[320,320]",
+                "data.limit_train=8",
+                "data.limit_val=2",
+            ]
+        )
+        return compare(zoo_learning.lowered_of(words, folder))
+
+
+def compare(lowered: dict[str, Any]) -> dict[str, Any]:
+    """Train the same detector twice in turn, with both kinds of operators, and detect with the same weights."""
+    import torch
+    from mmengine.config import Config
+
+    from vision_research.engine.jobs import WorkDirRunner
+    from vision_research.ops.mmcv_ext.dispatch import select
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    lowered["custom_hooks"] = []
+    runner = WorkDirRunner.from_cfg(Config(lowered))
+    loader, val_loader = runner.build_dataloader(lowered["train_dataloader"]), runner.val_dataloader
+    runner.model.init_weights()
+    # The sampler of a training by iterations has no end.
+    batches = list(itertools.islice(loader, NUM_STEPS))
+    models = {choice: copy.deepcopy(runner.model).train() for choice in CHOICES}
+    optimizers = {
+        choice: torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-4)
+        for choice, model in models.items()
+    }
+    memory = {choice: _peak_memory(runner.model, batches[0], choice) for choice in CHOICES}
+    seconds: dict[str, dict[str, list[float]]] = {key: {choice: [] for choice in CHOICES} for key in ("1", "2")}
+    first: dict[str, Any] = {}
+    for threads in ("1", "2"):
+        torch.set_num_threads(int(threads))
+        for number, batch in enumerate(batches):
+            for choice in CHOICES if number % 2 else CHOICES[::-1]:
+                select(choice)
+                loss, taken = _step(models[choice], optimizers[choice], copy.deepcopy(batch), number)
+                # The first iteration warms up.
+                if number:
+                    seconds[threads][choice].append(taken)
+                if threads == "1" and number == 0:
+                    first[choice] = (loss, [p.grad for p in models[choice].parameters() if p.grad is not None])
+                    first[choice] = (loss, [grad.clone() for grad in first[choice][1]])
+    torch.set_num_threads(1)
+    losses = [first[choice][0] for choice in CHOICES]
+    grads = [torch.cat([grad.flatten() for grad in first[choice][1]]).double() for choice in CHOICES]
+    return {
+        "loss": round(losses[1], 6),
+        "loss_difference": abs(losses[0] - losses[1]) / max(abs(losses[1]), 1e-12),
+        "gradient_difference": float((grads[0] - grads[1]).norm() / grads[1].norm().clamp(min=1e-12)),
+        **_detections(models["plain"], next(iter(val_loader))),
+        "step_s": {key: round(median(values["compiled"]), 4) for key, values in seconds.items()},
+        "ratio": {key: round(_ratio(values), 3) for key, values in seconds.items()},
+        "memory_mb": {choice: round(value) for choice, value in memory.items()},
+    }
+
+
+def _ratio(seconds: dict[str, list[float]]) -> float:
+    """The median of the ratios of neighbouring iterations: a load of the machine meets both."""
+    return median(plain / compiled for plain, compiled in zip(seconds["plain"], seconds["compiled"], strict=True))
+
+
+def _step(model: Any, optimizer: Any, batch: Any, seed: int) -> tuple[float, float]:
+    import torch
+
+    torch.manual_seed(seed)
+    optimizer.zero_grad()
+    begun = time.perf_counter()
+    data = model.data_preprocessor(batch, True)
+    losses = model._run_forward(data, mode="loss")
+    loss, _ = model.parse_losses(losses)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], 35.0)
+    optimizer.step()
+    return float(loss), time.perf_counter() - begun
+
+
+def _peak_memory(model: Any, batch: Any, choice: str) -> float:
+    """The most memory that one iteration takes beyond what the process has, MB; in a process of its own."""
+    import torch
+
+    from vision_research.ops.mmcv_ext.dispatch import select
+
+    read, write = os.pipe()
+    if child := os.fork():
+        os.close(write)
+        with os.fdopen(read) as pipe:
+            answer = pipe.read()
+        os.waitpid(child, 0)
+        return float(answer or "nan")
+    try:
+        torch.set_num_threads(1)
+        select(choice)
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins here
+        before = _resident_mb("VmRSS")
+        _step(model.train(), torch.optim.SGD(model.parameters(), lr=0.0), copy.deepcopy(batch), 0)
+        os.write(write, str(_resident_mb("VmHWM") - before).encode())
+    finally:
+        os._exit(0)
+
+
+def _resident_mb(name: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
+
+
+def _detections(model: Any, batch: Any) -> dict[str, Any]:
+    """Detect with the same weights, and count what the compiled operators find and the plain ones do not.
+
+    Where fewer than ten detections have a score above 0.05, as with untrained weights, all are compared.
+    """
+    import torch
+
+    from vision_research.ops.mmcv_ext.dispatch import select
+
+    model.eval()
+    found = {}
+    for choice in CHOICES:
+        select(choice)
+        torch.manual_seed(0)
+        with torch.no_grad():
+            samples = model.test_step(copy.deepcopy(batch))
+        found[choice] = [sample.pred_instances for sample in samples if "pred_instances" in sample]
+    if not found["plain"] or "bboxes" not in found["plain"][0]:
+        return {"detections": None}
+    count = sum(int((one.scores > 0.05).sum()) for one in found["compiled"])
+    least = 0.05 if count >= 10 else -1.0
+    missing, moved = 0, 0.0
+    for plain, compiled in zip(found["plain"], found["compiled"], strict=True):
+        for index in torch.nonzero(compiled.scores > least).view(-1):
+            far = (plain.bboxes - compiled.bboxes[index]).abs().amax(1)
+            far[plain.labels != compiled.labels[index]] = float("inf")
+            nearest = float(far.min()) if len(far) else float("inf")
+            missing += nearest > 0.05
+            moved = max(moved, nearest) if nearest <= 0.05 else moved
+    total = sum(int((one.scores > least).sum()) for one in found["compiled"])
+    return {"detections": total, "not_found": missing, "moved_px": moved}
+
+
+def _in_a_process(name: str) -> dict[str, Any]:
+    command = [sys.executable, "-W", "ignore", __file__, "--measure", name]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return {"why": f"took more than {LIMIT_S} s"}
+    last = done.stdout.strip().splitlines()[-1:] or [""]
+    if done.returncode or not last[0].startswith("{"):
+        return {"why": (done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"])[0][:300]}
+    return dict(json.loads(last[0]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
