@@ -57,7 +57,9 @@ class Proposals(BoxSelection):
             all_scores.append(scores)
             all_levels.append(torch.full_like(scores, level, dtype=torch.int64))
         boxes = self.decoder(torch.cat(all_priors), torch.cat(all_deltas), clip)
-        return self._select(boxes, torch.cat(all_scores), torch.cat(all_levels))[0]
+        boxes, scores, levels = self._large(boxes, torch.cat(all_scores), torch.cat(all_levels))
+        keep, _ = self.nms(boxes, scores, levels, self.max_per_img)
+        return boxes[keep[: self.max_per_img]]
 
     def _scores(self, class_map: Tensor) -> Tensor:
         logits = class_map.permute(1, 2, 0).reshape(-1, self.num_channels)

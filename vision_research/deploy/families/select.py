@@ -94,12 +94,16 @@ class BoxSelection(nn.Module):
         self.nms = build_nms(test_cfg.nms)
 
     def _select(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Found:
-        if self.min_bbox_size >= 0:
-            large = large_enough(boxes, self.min_bbox_size)
-            boxes, scores, labels = boxes[large], scores[large], labels[large]
+        boxes, scores, labels = self._large(boxes, scores, labels)
         keep, scores = self.nms(boxes, scores, labels, self.max_per_img)
         keep = keep[: self.max_per_img]
         return boxes[keep], scores[: self.max_per_img], labels[keep]
+
+    def _large(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Found:
+        if self.min_bbox_size < 0:
+            return boxes, scores, labels
+        large = large_enough(boxes, self.min_bbox_size)
+        return boxes[large], scores[large], labels[large]
 
 
 class MulticlassNms(nn.Module):
