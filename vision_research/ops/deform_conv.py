@@ -105,17 +105,7 @@ def _places(
 
 
 def _sample(cells: Tensor, image: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """Sample bilinearly; samples outside of the map are zero.
-
-    Args:
-        cells: (B, H, W, C) float32.
-        image: (P,) int64.
-        y: (P,) float32 row.
-        x: (P,) float32 column.
-
-    Returns:
-        (P, C) float32.
-    """
+    """Sample (B, H, W, C) cells bilinearly at (P,) images, rows and columns: (P, C); zero outside of the map."""
     inside = (y > -1) & (x > -1) & (y < cells.size(1)) & (x < cells.size(2))
     top, left = y.floor(), x.floor()
     below, beside = y - top, x - left

@@ -1,4 +1,4 @@
-"""RoIAlign in plain torch, equal to mmcv's CPU kernel to the last bit, and the choice of the pyramid level of a RoI.
+"""RoIAlign in plain torch, equal to mmcv's CPU kernel to the last bit, on the pyramid level that fits a RoI's size.
 
 It adds the samples of a bin one after another, in mmcv's order. A product with one matrix per axis is up to twice as
 fast but rounds differently, and a difference of 1e-7 is enough to change a suppression or the order of a tie, so that
@@ -7,8 +7,10 @@ a correct export might fail its verification. Written for `torch.jit.script`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def roi_align(
@@ -58,16 +60,8 @@ def _pool(
 ) -> Tensor:
     """Add the samples of every bin in mmcv's order, and divide by their number.
 
-    Args:
-        cells: (H * W, C) float32.
-        size: H and W.
-        output_size: bins (rows, columns).
-        starts: (N, 2) float32, x and y of each RoI's corner, cells.
-        bins: (N, 2) float32, width and height of a bin, cells.
-        grid: (N, 2) float32, samples per bin along x and y.
-
-    Returns:
-        (N, rows * columns, C) float32.
+    From (H * W, C) cells, and of each RoI its corner, the size of a bin in cells, and the samples per bin, x and y,
+    (N, 2) float32 each, to (N, rows * columns, C).
     """
     total = cells.new_zeros(starts.size(0) * output_size[0] * output_size[1], cells.size(1))
     for y in range(int(grid[:, 1].max())):
@@ -99,19 +93,10 @@ def _weighted(
 def _taps(
     start: Tensor, bin_size: Tensor, grid: Tensor, sample: int, bins: int, size: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the position of one sample of every bin on one axis.
+    """Return the position of one sample of every bin on one axis; start, bin size and grid are (N,), of this axis.
 
-    Args:
-        start: (N,) float32, cells.
-        bin_size: (N,) float32, cells.
-        grid: (N,) float32, samples per bin.
-        sample: index of the sample.
-        bins: bins along this axis.
-        size: cells of the feature map along this axis.
-
-    Returns:
-        The lower and the upper cell, (N, bins) int64, and their weights, (N, bins) float32, which are zero if the
-        sample is outside of the map or the RoI has fewer samples.
+    It is the lower and the upper cell, (N, bins) int64, and their weights, (N, bins) float32, which are zero if the
+    sample is outside of the map or the RoI has fewer samples.
     """
     # In the order of mmcv's expression.
     position = (
@@ -128,16 +113,67 @@ def _taps(
 
 
 def map_roi_levels(rois: Tensor, num_levels: int, finest_scale: float) -> Tensor:
-    """Choose the pyramid level of each RoI by its size (`SingleRoIExtractor.map_roi_levels`).
+    """Choose the pyramid level of each RoI by its size, (N,) int64 (`SingleRoIExtractor.map_roi_levels`).
 
     Args:
         rois: (N, 4) float32, xyxy, pixels of the network's input.
         num_levels: number of levels.
         finest_scale: RoIs of less than twice this size, pixels, have level 0.
-
-    Returns:
-        (N,) int64.
     """
     scale = torch.sqrt((rois[:, 2] - rois[:, 0]) * (rois[:, 3] - rois[:, 1]))
     level = torch.floor(torch.log2(scale / finest_scale + 1e-6))
     return level.clamp(min=0, max=num_levels - 1).to(torch.int64)
+
+
+class RoiPooling(nn.Module):
+    """`SingleRoIExtractor.forward`: each RoI is pooled from the level of its size.
+
+    Args:
+        extractor: MMDetection's extractor with mmcv's RoIAlign.
+        roi_scale: RoIs are scaled by it before they are pooled, but their level is that of the unscaled size.
+    """
+
+    def __init__(self, extractor: Any, roi_scale: float = 1.0) -> None:
+        super().__init__()
+        layer = extractor.roi_layers[0]
+        self.scales = [float(level.spatial_scale) for level in extractor.roi_layers]
+        self.finest_scale = float(extractor.finest_scale)
+        self.roi_scale = roi_scale
+        self.rows, self.columns = (int(size) for size in layer.output_size)
+        self.sampling_ratio = int(layer.sampling_ratio)
+        self.aligned = bool(layer.aligned)
+
+    def forward(self, features: list[Tensor], rois: Tensor) -> Tensor:
+        """Pool RoIs.
+
+        Args:
+            features: (1, C, h, w) float32 of each level.
+            rois: (N, 4) float32, xyxy, pixels of the network's input.
+
+        Returns:
+            (N, C, rows, columns) float32.
+        """
+        pooled = features[0].new_zeros(rois.size(0), features[0].size(1), self.rows, self.columns)
+        levels = map_roi_levels(rois, len(self.scales), self.finest_scale)
+        rois = scale_rois(rois, self.roi_scale)
+        for level, scale in enumerate(self.scales):
+            chosen = torch.nonzero(levels == level).view(-1)
+            if chosen.size(0) > 0:
+                size = (self.rows, self.columns)
+                pooled[chosen] = roi_align(
+                    features[level][0], rois[chosen], size, scale, self.sampling_ratio, self.aligned
+                )
+        return pooled
+
+
+def scale_rois(rois: Tensor, scale: float) -> Tensor:
+    """Scale RoIs about their centres (`BaseRoIExtractor.roi_rescale`).
+
+    Args:
+        rois: (N, 4) float32, xyxy.
+        scale: factor of width and height.
+    """
+    if scale == 1.0:
+        return rois
+    centres, sizes = (rois[:, :2] + rois[:, 2:]) * 0.5, (rois[:, 2:] - rois[:, :2]) * scale
+    return torch.cat([centres - sizes * 0.5, centres + sizes * 0.5], dim=-1)

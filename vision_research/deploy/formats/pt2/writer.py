@@ -10,7 +10,7 @@ from vision_research.deploy.formats.graph import export_program
 from vision_research.deploy.formats.job import Job
 from vision_research.ops.looped import LoopedNms, LoopedRoiPooling, LoopedSoftNms
 from vision_research.ops.nms import BatchedNms
-from vision_research.ops.roi_pooling import RoiPooling
+from vision_research.ops.roi_align import RoiPooling
 from vision_research.ops.soft_nms import BatchedSoftNms
 
 
