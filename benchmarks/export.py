@@ -25,9 +25,9 @@ from export_zoo import ZOO, ZooConfig, draw, perturbed_detector, zoo_config
 from numpy.typing import NDArray
 from record import record, recorded
 
-from vision_research.deploy.build.form import Form
 from vision_research.deploy.build.input_shapes import with_fixed_canvas
 from vision_research.deploy.build.input_spec import InputSpec, read_input_spec
+from vision_research.deploy.build.modules import Form
 from vision_research.deploy.build.source import load_source
 from vision_research.deploy.check.cases import load_images
 from vision_research.deploy.check.reference import PythonDetector

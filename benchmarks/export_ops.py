@@ -63,20 +63,20 @@ class Pool(nn.Module):
     """`roi_align` as a module, which is what can be scripted."""
 
     def forward(self, feature: Tensor, rois: Tensor) -> Tensor:
-        """Pool (N, 4) RoIs from a (C, H, W) map of stride 16 into 7 x 7."""
-        return roi_align(feature, rois, (7, 7), 1 / 16)
+        """Pool (N, 4) RoIs from a (1, C, H, W) map of stride 16 into 7 x 7."""
+        return roi_align(feature, rois, torch.zeros(rois.size(0), dtype=torch.int64), (7, 7), 1 / 16)
 
 
 def pooling() -> tuple[Callable[[], object], Callable[[], object]]:
     """Ours and mmcv's, on the same RoIs."""
     generator = torch.Generator().manual_seed(0)
-    feature = torch.randn(256, 50, 84, generator=generator)
+    feature = torch.randn(1, 256, 50, 84, generator=generator)
     corners = torch.rand(250, 2, generator=generator) * torch.tensor([1200.0, 700.0])
     rois = torch.cat([corners, corners + torch.rand(250, 2, generator=generator) * 500 + 5], 1)
     indexed = torch.cat([torch.zeros(250, 1), rois], 1)
     ours, theirs = torch.jit.script(Pool()), RoIAlign((7, 7), 1 / 16, 0, "avg", True)
-    assert torch.equal(ours(feature, rois), theirs(feature[None], indexed))
-    return lambda: ours(feature, rois), lambda: theirs(feature[None], indexed)
+    assert torch.equal(ours(feature, rois), theirs(feature, indexed))
+    return lambda: ours(feature, rois), lambda: theirs(feature, indexed)
 
 
 def alternate(ours: Callable[[], object], theirs: Callable[[], object], runs: int) -> tuple[float, float]:

@@ -26,8 +26,8 @@ import numpy as np
 import torch
 from export_zoo import ZOO, ZooConfig, draw, perturbed_detector, zoo_config
 
-from vision_research.deploy.build.form import Form
 from vision_research.deploy.build.input_spec import read_input_spec
+from vision_research.deploy.build.modules import Form
 from vision_research.deploy.check.bounds import bounds_of
 from vision_research.deploy.check.cases import Case
 from vision_research.deploy.check.expected import Expected

@@ -1,4 +1,4 @@
-"""The commands: `vision-research NAME WORDS` is `python -m vision_research.NAME WORDS`; without a name, a list of them."""
+"""The commands: `vision-research NAME WORDS` is `python -m vision_research.NAME WORDS`; without a name, their list."""
 
 from __future__ import annotations
 

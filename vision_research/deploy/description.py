@@ -45,9 +45,6 @@ def describe(
         reference: the detector in Python.
         path: the file.
         verification: what the check measured; None where there was none.
-
-    Returns:
-        The manifest.
     """
     per_class = job.form.lowest_scores
     boxes, masks = (OUTPUT, MASKS) if request.batch == 1 else (BATCH_OUTPUT, BATCH_MASKS)
@@ -76,14 +73,11 @@ def describe(
 
 
 def describe_artifact(path: Path, name: str) -> dict[str, Any]:
-    """Describe the file of a saved model, and the file of weights beside it.
+    """Describe the file of a saved model, and the file of weights beside it: name, sha256 and size in bytes.
 
     Args:
         path: where the file is now.
         name: its final name.
-
-    Returns:
-        Name, sha256 and size in bytes.
     """
     described: dict[str, Any] = {"file": name, "sha256": sha256(path), "size_bytes": path.stat().st_size}
     if suffix := format_of(path).weights_suffix:
@@ -94,11 +88,7 @@ def describe_artifact(path: Path, name: str) -> dict[str, Any]:
 
 
 def describe_input(spec: InputSpec) -> dict[str, Any]:
-    """Describe an image that an exported model takes, and what the model does to it.
-
-    Args:
-        spec: its preprocessing.
-    """
+    """Describe an image that an exported model takes, and what the model does to it."""
     canvas = None if spec.canvas is None else {"height": spec.canvas[0], "width": spec.canvas[1]}
     rule = f"bilinear as OpenCV resizes {'float32' if spec.resizes_floats else '8-bit'} images, " + (
         "aspect ratio kept: long and short edge within the scale" if spec.keep_ratio else "to the scale"
@@ -123,11 +113,7 @@ def describe_input(spec: InputSpec) -> dict[str, Any]:
 
 
 def describe_tensor(spec: InputSpec) -> dict[str, Any]:
-    """Describe the tensor that an exported model without preprocessing takes.
-
-    Args:
-        spec: the preprocessing that is left to the caller; it is described as well.
-    """
+    """Describe the tensor that an exported model takes, and the preprocessing, which is left to the caller."""
     smallest, largest = spec.tensor_bounds
     return {
         "layout": "NCHW",

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from vision_research.deploy.artifact.manifest import Manifest, manifest_path
-from vision_research.deploy.build.form import DTYPES, Form
 from vision_research.deploy.build.input_spec import InputSpec
+from vision_research.deploy.build.modules import DTYPES, Form
 from vision_research.deploy.build.source import Source, load_source
-from vision_research.deploy.capabilities import refuse_impossible
 from vision_research.deploy.check.bounds import bounds_of
 from vision_research.deploy.check.cases import Case, Image, build_cases, load_images, load_truths
 from vision_research.deploy.check.expected import Expected
@@ -30,7 +29,7 @@ from vision_research.deploy.families.family import Family
 from vision_research.deploy.families.registry import find_family
 from vision_research.deploy.formats.job import Job
 from vision_research.deploy.formats.registry import FORMATS, SUFFIXES
-from vision_research.deploy.request import ExportRequest
+from vision_research.deploy.request import ExportRequest, refuse_impossible
 from vision_research.deploy.thresholds import thresholds_of
 from vision_research.detectors.weights import load_weights
 

@@ -8,7 +8,7 @@ from typing import Any
 from vision_research.config.addresses import is_s3
 from vision_research.config.schema import ExportConfig
 from vision_research.deploy.formats.registry import FORMATS
-from vision_research.deploy.request import ExportRequest
+from vision_research.deploy.request import ExportRequest, refuse_impossible
 from vision_research.deploy.thresholds import read_thresholds
 
 
@@ -74,7 +74,6 @@ def check_export(export: ExportConfig, detector: Any) -> None:
     Raises:
         ExportError: no family exports it, a format cannot do what is asked, or a package is missing.
     """
-    from vision_research.deploy.capabilities import refuse_impossible
     from vision_research.deploy.families.registry import find_family
     from vision_research.detectors.build import predicting_part
 

@@ -1,15 +1,16 @@
-"""The request of an export, which is passed to the export's own process as JSON."""
+"""The request of an export, which is passed to the export's own process as JSON, and what is refused at once."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vision_research.deploy.errors import ExportError
 from vision_research.deploy.formats.registry import FORMATS, SUFFIXES
-
-PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class ExportRequest:
         bounds: smallest and largest (height, width) of a tensor that follows the image; None takes what the test
             pipeline can give. Not together with `shape`.
         batch: number of images at once; None takes any number.
-        precision: one of `PRECISIONS`; `int8` is calibrated on validation images.
+        precision: fp32, fp16, bf16, or int8, which is calibrated on validation images.
         preprocess: whether the artifact takes (H, W, 3) uint8 BGR images, or else the normalised tensor.
         fuse: whether the network of a TorchScript file has batch norms folded and computes in channels-last order.
         score_thr: detections score more than this; None keeps the config's threshold.
@@ -78,3 +79,36 @@ class ExportRequest:
 def _as_tuple(value: Any) -> Any:
     """Turn lists into tuples, nested ones too: JSON has no tuples, and a request has no lists."""
     return tuple(_as_tuple(item) for item in value) if isinstance(value, list) else value
+
+
+def refuse_impossible(request: ExportRequest) -> None:
+    """Raise an ExportError that names every problem with what the formats of a request can do, before any is built."""
+    problems = [problem for name in request.formats for problem in _problems(name, request)]
+    if not request.formats:
+        problems.append(
+            f"No format is asked for. Type export.formats=[torchscript], or others of {', '.join(FORMATS)}."
+        )
+    if problems:
+        raise ExportError("\n".join(dict.fromkeys(problems)))
+
+
+def _problems(name: str, request: ExportRequest) -> Iterator[str]:
+    if name not in FORMATS:
+        yield f"export.formats names {name}. Type one of {', '.join(FORMATS)}."
+        return
+    can = FORMATS[name]
+    if request.precision not in can.precisions:
+        others = [other for other, it in FORMATS.items() if request.precision in it.precisions]
+        yield (
+            f"export.precision={request.precision} is not one of {name}'s: {', '.join(can.precisions)}. "
+            f"Type export.precision=fp32, or export.formats=[{','.join(others)}]."
+        )
+    if request.batch is None and not can.any_batch:
+        yield (
+            f"export.batch=dynamic is not for {name}: its graph holds a suppression for each image. "
+            "Type export.batch=8, or export=torchscript."
+        )
+    needed = can.writer_packages + (can.int8_packages if request.precision == "int8" else ())
+    missing = [package for package in needed if importlib.util.find_spec(package) is None]
+    if missing:
+        yield f"export.formats names {name}, for which {', '.join(missing)} is not installed. Type {can.install}"

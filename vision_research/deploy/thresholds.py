@@ -10,13 +10,9 @@ from vision_research.deploy.errors import ExportError
 
 
 def read_thresholds(path: Path) -> tuple[tuple[str, float], ...]:
-    """Read a `thresholds.json`.
+    """Read class names with their lowest scores from a `thresholds.json`, in the order of its `classes`.
 
-    Args:
-        path: JSON with `classes` (names in the order of the labels) and `thresholds` (name to lowest score).
-
-    Returns:
-        Class names with their lowest scores, in the order of `classes`.
+    It holds `classes` (names in the order of the labels) and `thresholds` (name to lowest score).
 
     Raises:
         ExportError: there is no such file, or it holds no thresholds.
@@ -36,14 +32,11 @@ def read_thresholds(path: Path) -> tuple[tuple[str, float], ...]:
 
 
 def thresholds_of(named: Sequence[tuple[str, float]], classes: Sequence[str]) -> tuple[float, ...]:
-    """Order thresholds by label.
+    """Bring thresholds into the order of the labels.
 
     Args:
         named: class names with their thresholds.
         classes: class names of the detector, in the order of the labels.
-
-    Returns:
-        Thresholds in the order of the labels.
 
     Raises:
         ExportError: they are thresholds of other classes.

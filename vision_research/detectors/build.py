@@ -17,22 +17,14 @@ def build_detector(model: Mapping[str, Any]) -> Any:
 def repaired(detector: Any) -> Any:
     """Repair the heads of a built detector that fail in MMDetection 3.3, in place, and return the detector."""
     # Imported here since the repairs import MMDetection, which commands must not at their start.
-    from vision_research.detectors.repairs import few_objects, outside_masks, ssd_loss
+    from vision_research.detectors.repairs import repair
 
-    for repair in (outside_masks, few_objects, ssd_loss):
-        repair.repair(detector)
+    repair(detector)
     return detector
 
 
 def predicting_part(detector: Any) -> Any:
-    """Return the part of a detector that predicts.
-
-    Args:
-        detector: as it was built.
-
-    Returns:
-        For a teacher and student, the one that `semi_test_cfg.predict_on` names; otherwise the detector itself.
-    """
+    """Return the detector itself, or of a teacher and student the one that `semi_test_cfg.predict_on` names."""
     if getattr(detector, "semi_test_cfg", None) is None:
         return detector
     part = repaired(getattr(detector, detector.semi_test_cfg.get("predict_on", "teacher")))

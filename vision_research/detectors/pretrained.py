@@ -1,20 +1,25 @@
-"""Resolves addresses of pretrained weights, and downloads the files before the ranks start."""
+"""Resolves addresses of pretrained weights, and downloads the files before the ranks start.
+
+MMDetection's `selfsup_pretrain` configs name files in the current folder, which have to be downloaded and converted:
+self-supervised backbones are extracted from the files that their authors published.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import urlparse
 
 from vision_research.config.addresses import is_s3
 from vision_research.config.errors import EnvironmentProblem
-from vision_research.detectors.selfsup_weights import self_supervised, write_backbone
 from vision_research.storage.s3.path import as_path
 
 logger = logging.getLogger(__name__)
@@ -118,3 +123,56 @@ def _socket_timeout(seconds: float) -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
+
+
+class SelfSupervised(NamedTuple):
+    """The address of a published file, and the prefix of the names of the backbone's weights in it."""
+
+    address: str
+    prefix: str
+
+
+# By the file names in MMDetection's configs.
+SELF_SUPERVISED = {
+    # MoCo v2 (arXiv:2003.04297), ResNet-50, 800 epochs.
+    "mocov2_r50_800ep_pretrain.pth": SelfSupervised(
+        "https://dl.fbaipublicfiles.com/moco/moco_checkpoints/moco_v2_800ep/moco_v2_800ep_pretrain.pth.tar",
+        "module.encoder_q.",
+    ),
+    # SwAV (arXiv:2006.09882), ResNet-50, 800 epochs.
+    "swav_800ep_pretrain.pth.tar": SelfSupervised(
+        "https://dl.fbaipublicfiles.com/deepcluster/swav_800ep_pretrain.pth.tar", "module."
+    ),
+}
+
+
+def self_supervised(source: str) -> SelfSupervised | None:
+    """Return the published file for such a name; None for other names, and if the named file exists."""
+    return None if Path(source).is_file() else SELF_SUPERVISED.get(Path(source).name)
+
+
+def write_backbone(published: SelfSupervised, file: Path) -> Path:
+    """Write the backbone of a published file to a file beside it, unless that exists; return its path.
+
+    Args:
+        published: which weights are the backbone.
+        file: the downloaded file.
+
+    Raises:
+        pickle.UnpicklingError: the file contains more than tensors and plain values.
+    """
+    import torch
+
+    backbone = file.with_name(f"backbone-of-{file.stem}.pth")
+    if backbone.is_file():
+        return backbone
+    content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    weights = {
+        name.removeprefix(published.prefix): value
+        for name, value in content.get("state_dict", content).items()
+        if name.startswith(published.prefix)
+    }
+    partial = backbone.with_suffix(f".{os.getpid()}")
+    torch.save({"state_dict": weights}, partial)
+    partial.replace(backbone)
+    return backbone

@@ -15,8 +15,7 @@ from vision_research.config.errors import ConfigError
 from vision_research.config.rules import export_problems
 from vision_research.datasets.image_folder import image_folder_dataset, list_images
 from vision_research.deploy.export_group import export_request, output_path
-from vision_research.deploy.export_metrics import manifest_metrics
-from vision_research.deploy.export_summary import describe_export
+from vision_research.deploy.export_metrics import describe_export, manifest_metrics
 from vision_research.deploy.publish import model_files, publish_models
 from vision_research.flow.source import Source, find_source
 from vision_research.flow.write import config_text

@@ -25,14 +25,8 @@ class ComputedSizes(TorchFunctionMode):
         if func is torch.linspace and isinstance(args[2], torch.SymInt):
             return steps_between(*args[:3])
         if func is F.group_norm:
-            return _group_norm(*args, **(kwargs or {}))
+            return torch.group_norm(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
-
-
-def _group_norm(
-    values: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
-) -> Tensor:
-    return torch.group_norm(values, num_groups, weight, bias, eps)
 
 
 def steps_between(start: Any, end: Any, steps: Any) -> Tensor:

@@ -14,11 +14,7 @@ from torch import Tensor, nn
 
 
 class DeformableAttention(nn.Module):
-    """Replaces a module of mmcv, with its layers and its arguments.
-
-    Args:
-        plain: mmcv's module.
-    """
+    """Replaces a module of mmcv, with its layers and its arguments."""
 
     def __init__(self, plain: Any) -> None:
         super().__init__()

@@ -41,14 +41,11 @@ def resize_floats_onto_canvas(images: Tensor, height: Tensor, width: Tensor, row
     """Resize as `resize_floats`, except for the last bit of a float, into the upper left corner of a canvas.
 
     Args:
-        images: (B, H, W, C) uint8.
-        height: () int64, rows of the resized image.
-        width: () int64, columns of the resized image.
-        rows: rows of the canvas, at least `height`.
-        columns: columns of the canvas, at least `width`.
-
-    Returns:
-        (B, C, rows, columns) float32; values outside of the resized image are undefined.
+        images: as for `resize_onto_canvas`, whose result this one is like.
+        height: as for `resize_onto_canvas`.
+        width: as for `resize_onto_canvas`.
+        rows: as for `resize_onto_canvas`.
+        columns: as for `resize_onto_canvas`.
     """
     channels = images.permute(0, 3, 1, 2)
     left, right, across = _taps(images.shape[2], width, columns)
@@ -62,15 +59,9 @@ def _interpolate(low: Tensor, high: Tensor, fraction: Tensor) -> Tensor:
 
 
 def _taps(source: int, target: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the two source cells of each target cell, and the weight of the second one.
+    """Return the two source cells of each target cell, and the weight of the second one, (count,) each.
 
-    Args:
-        source: number of source cells.
-        target: () int64, number of target cells.
-        count: number of cells to return; those after the last target cell repeat it.
-
-    Returns:
-        (count,) int64 twice and (count,) float32.
+    Cells after the last target cell repeat it.
     """
     cells = torch.minimum(torch.arange(count), target - 1)
     # (cell + 0.5) * source / target - 0.5 as one fraction of exact numbers, so that it is rounded once.

@@ -55,9 +55,6 @@ class LoopedSoftNms(nn.Module):
     """`BatchedSoftNms` without a branch that depends on a count.
 
     Unlike mmcv, it never treats the groups separately, because shifted boxes of different groups do not overlap.
-
-    Args:
-        plain: the module that it replaces.
     """
 
     def __init__(self, plain: BatchedSoftNms) -> None:
@@ -67,14 +64,7 @@ class LoopedSoftNms(nn.Module):
         self.class_agnostic, self.offset = plain.class_agnostic, plain.offset
 
     def forward(self, boxes: Tensor, scores: Tensor, groups: Tensor, limit: int) -> tuple[Tensor, Tensor]:
-        """Suppress as `BatchedSoftNms.forward`, and stop at the limit, because later scores are not higher.
-
-        Args:
-            boxes: (N, 4) float32, xyxy.
-            scores: (N,) float32.
-            groups: (N,) int64.
-            limit: how many boxes to choose at most; -1 for all.
-        """
+        """Suppress as `BatchedSoftNms.forward`, and stop at the limit, because later scores are not higher."""
         offset = self.offset
         separated = boxes if self.class_agnostic else separate(boxes, groups)
         # Another box that is never chosen, because an empty tensor has no maximum.

@@ -1,14 +1,14 @@
-"""Pastes masks into boxes, resizes them, and finds the boxes around them.
+"""Pastes masks into boxes, resizes them, finds the boxes around them, and lowers the scores of those that overlap.
 
-The arithmetic is that of MMDetection's `_do_paste_mask` and `mask2bbox`. Written for `torch.jit.script`; outside of
-scripts no branch depends on a count.
+The arithmetic is that of MMDetection's `_do_paste_mask`, `mask2bbox` and `mask_matrix_nms`. Written for
+`torch.jit.script`; outside of scripts no branch depends on a count.
 """
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def paste_masks(masks: Tensor, boxes: Tensor, image_size: tuple[int, int], threshold: float) -> Tensor:
@@ -60,15 +60,12 @@ def _sample(masks: Tensor, y: Tensor, x: Tensor) -> Tensor:
 
 
 def resize_maps(maps: Tensor, height: int, width: int) -> Tensor:
-    """Resize maps bilinearly.
+    """Resize maps bilinearly, to (N, height, width) float32.
 
     Args:
         maps: (N, h, w) float32.
-        height: rows of the result.
-        width: columns of the result.
-
-    Returns:
-        (N, height, width) float32.
+        height: of the result.
+        width: of the result.
     """
     return F.interpolate(maps[:, None], size=[height, width], mode="bilinear", align_corners=False)[:, 0]
 
@@ -85,3 +82,55 @@ def _ends(used: Tensor) -> tuple[Tensor, Tensor]:
     """Return the index of the first set one of (N, L) flags, and of the last one plus 1: (N,) float32 each."""
     flags = used.to(torch.uint8)
     return flags.argmax(dim=1).to(torch.float32), used.size(1) - flags.flip(1).argmax(dim=1).to(torch.float32)
+
+
+class MatrixNms(nn.Module):
+    """`mask_matrix_nms` for one test_cfg: lowers the score of a mask by its overlap with better masks of its class.
+
+    Args:
+        nms_pre: how many of the best masks to use at most; all if not positive.
+        kernel: `gaussian` or `linear`.
+        sigma: parameter of the Gaussian.
+        filter_thr: if positive, masks with a lower decayed score are dropped.
+    """
+
+    def __init__(self, nms_pre: int, kernel: str, sigma: float, filter_thr: float) -> None:
+        super().__init__()
+        self.nms_pre = nms_pre
+        self.gaussian = kernel == "gaussian"
+        self.sigma = sigma
+        self.filter_thr = filter_thr
+
+    def forward(self, masks: Tensor, labels: Tensor, scores: Tensor, areas: Tensor) -> tuple[Tensor, Tensor]:
+        """Lower the scores.
+
+        Args:
+            masks: (N, h, w) bool.
+            labels: (N,) int64.
+            scores: (N,) float32.
+            areas: (N,) float32, cells of each mask.
+
+        Returns:
+            The scores of the kept masks, descending, and their indices, (K,) int64.
+        """
+        scores, order = scores.sort(descending=True)
+        if self.nms_pre > 0:
+            scores, order = scores[: self.nms_pre], order[: self.nms_pre]
+        decayed = scores * self._decay(masks[order].flatten(1).to(scores.dtype), labels[order], areas[order])
+        if self.filter_thr > 0:
+            keep = decayed >= self.filter_thr
+            decayed, order = decayed[keep], order[keep]
+        decayed, ranks = decayed.sort(descending=True)
+        return decayed, order[ranks]
+
+    def _decay(self, masks: Tensor, labels: Tensor, areas: Tensor) -> Tensor:
+        inter = torch.mm(masks, masks.transpose(0, 1))
+        iou = (inter / (areas[None, :] + areas[:, None] - inter)).triu(1)
+        iou = iou * (labels[None, :] == labels[:, None]).triu(1)
+        # A row of zeros is added, because an empty tensor has no maximum.
+        compensate = torch.cat([iou, torch.zeros_like(areas)[None]]).max(0)[0][:, None]
+        if self.gaussian:
+            decay = torch.exp(-1 * self.sigma * iou**2) / torch.exp(-1 * self.sigma * compensate**2)
+        else:
+            decay = (1 - iou) / (1 - compensate)
+        return torch.cat([decay, torch.full_like(areas, float("inf"))[None]]).min(0)[0]

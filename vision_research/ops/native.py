@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from vision_research.ops.nms import BatchedNms, nms
-from vision_research.ops.roi_align import map_roi_levels, roi_align
-from vision_research.ops.roi_pooling import RoiPooling, scale_rois
+from vision_research.ops.roi_align import roi_align
+from vision_research.ops.roi_pooling import RoiPooling, map_roi_levels, scale_rois
 
 # The limit that keeps all boxes.
 NO_LIMIT = 2**31 - 1
@@ -19,17 +19,14 @@ NO_LIMIT = 2**31 - 1
 
 @torch.library.custom_op("vision_research::nms", mutates_args=())
 def native_nms(boxes: Tensor, scores: Tensor, iou_threshold: float, score_threshold: float, limit: int) -> Tensor:
-    """Suppress boxes greedily.
+    """Suppress boxes as `nms`, with a limit, and drop those whose score is not above a threshold.
 
     Args:
         boxes: (N, 4) float32, xyxy.
         scores: (N,) float32.
         iou_threshold: an IoU above it suppresses the worse box.
-        score_threshold: scores not above it are dropped; negative for none.
+        score_threshold: negative for none.
         limit: how many boxes to keep at most.
-
-    Returns:
-        (K,) int64 indices of the kept boxes, best score first.
     """
     valid = torch.nonzero(scores > score_threshold).view(-1)
     return valid[nms(boxes[valid], scores[valid], iou_threshold, 0, limit)]
@@ -45,21 +42,19 @@ def _(boxes: Tensor, scores: Tensor, iou_threshold: float, score_threshold: floa
 def native_roi_align(
     feature: Tensor, rois: Tensor, rows: int, columns: int, spatial_scale: float, sampling_ratio: int, aligned: bool
 ) -> Tensor:
-    """Pool RoIs from one level of a feature pyramid; see `roi_align`.
+    """Pool RoIs as `roi_align`, from one level of a feature pyramid.
 
     Args:
         feature: (1, C, h, w) float32.
-        rois: (N, 4) float32, xyxy, pixels of the network's input.
-        rows: rows of bins.
-        columns: columns of bins.
-        spatial_scale: feature cells per input pixel.
-        sampling_ratio: samples per bin and axis; 0 takes as many as the bin has cells.
-        aligned: whether the coordinates are shifted by half a cell.
-
-    Returns:
-        (N, C, rows, columns) float32.
+        rois: as for `roi_align`.
+        rows: of bins.
+        columns: of bins.
+        spatial_scale: as for `roi_align`.
+        sampling_ratio: as for `roi_align`.
+        aligned: as for `roi_align`.
     """
-    return roi_align(feature[0], rois, (rows, columns), spatial_scale, sampling_ratio, aligned)
+    image = torch.zeros(rois.size(0), dtype=torch.int64, device=rois.device)
+    return roi_align(feature, rois, image, (rows, columns), spatial_scale, sampling_ratio, aligned)
 
 
 @native_roi_align.register_fake
@@ -81,11 +76,7 @@ def separate(boxes: Tensor, groups: Tensor) -> Tensor:
 
 
 class NativeNms(nn.Module):
-    """`BatchedNms` as a single operator.
-
-    Args:
-        plain: the module that it replaces.
-    """
+    """`BatchedNms` as a single operator."""
 
     def __init__(self, plain: BatchedNms) -> None:
         super().__init__()
@@ -94,14 +85,7 @@ class NativeNms(nn.Module):
         self.offset, self.max_num = plain.offset, plain.max_num
 
     def forward(self, boxes: Tensor, scores: Tensor, groups: Tensor, limit: int) -> tuple[Tensor, Tensor]:
-        """Suppress as `BatchedNms.forward`, with its arguments.
-
-        Args:
-            boxes: (N, 4) float32, xyxy.
-            scores: (N,) float32.
-            groups: (N,) int64.
-            limit: how many boxes to keep at most; -1 for all.
-        """
+        """Suppress as `BatchedNms.forward`."""
         limits = [bound for bound in (limit, self.max_num, NO_LIMIT) if bound > 0]
         separated = boxes if self.class_agnostic else separate(boxes, groups)
         if self.offset:
@@ -116,11 +100,7 @@ class NativeNms(nn.Module):
 
 
 class NativeRoiPooling(nn.Module):
-    """`RoiPooling` as a single operator.
-
-    Args:
-        plain: the module that it replaces.
-    """
+    """`RoiPooling` as a single operator."""
 
     def __init__(self, plain: RoiPooling) -> None:
         super().__init__()
@@ -129,12 +109,7 @@ class NativeRoiPooling(nn.Module):
         self.sampling_ratio, self.aligned = plain.sampling_ratio, plain.aligned
 
     def forward(self, features: list[Tensor], rois: Tensor) -> Tensor:
-        """Pool as `RoiPooling.forward`.
-
-        Args:
-            features: (1, C, h, w) float32 of each level.
-            rois: (N, 4) float32, xyxy, pixels of the network's input.
-        """
+        """Pool as `RoiPooling.forward`."""
         levels = map_roi_levels(rois, len(self.scales), self.finest_scale)
         rois = scale_rois(rois, self.roi_scale)
         parts, places = [], []

@@ -17,7 +17,6 @@ def nms(
     offset: int = 0,
     limit: int = -1,
     block_size: int = 1024,
-    first_block: int = 256,
 ) -> Tensor:
     """Keep every box that no better kept box overlaps by more than `iou_threshold`.
 
@@ -28,8 +27,6 @@ def nms(
         offset: 0, or 1 where a box's last pixel belongs to it.
         limit: stop when that many are kept; -1 keeps all.
         block_size: how many boxes are compared with each other at most; larger means fewer steps and larger matrices.
-        first_block: size of the first block, which doubles from step to step. Where many boxes overlap, a few suppress
-            most of the rest, which then need not be compared with each other.
 
     Returns:
         (K,) int64 indices of the kept boxes, best score first.
@@ -40,7 +37,9 @@ def nms(
     kept = [order[:0]]
     kept_boxes = [boxes[:0]]
     count = 0
-    size = min(first_block, block_size)
+    # Blocks double from step to step. Where many boxes overlap, a few suppress most of the rest, which then need not be
+    # compared with each other.
+    size = min(256, block_size)
     while waiting.size(0) > 0 and (limit <= 0 or count < limit):
         block, waiting = waiting[:size], waiting[size:]
         block_places, places = places[:size], places[size:]
@@ -72,16 +71,7 @@ def _conflicts(boxes: Tensor, others: Tensor, iou_threshold: float, offset: int)
     """Find the pairs that overlap by more than the threshold.
 
     Most pairs do not touch, and comparing corners takes much less time than computing an IoU. The IoU is computed, with
-    mmcv's arithmetic, only for pairs that touch.
-
-    Args:
-        boxes: (A, 4) float32, xyxy.
-        others: (B, 4) float32, xyxy.
-        iou_threshold: an IoU above it suppresses.
-        offset: 0, or 1 where a box's last pixel belongs to it.
-
-    Returns:
-        (2, P) int64: indices into boxes and into others.
+    mmcv's arithmetic, only for pairs that touch. Returns (2, P) int64 indices into boxes and into others.
     """
     reach, other_reach = boxes[:, 2:] + offset, others[:, 2:] + offset
     touching = boxes[:, None, 0] <= other_reach[:, 0]
@@ -111,14 +101,8 @@ def _resolve(conflicts: Tensor, count: int) -> Tensor:
     """Return which boxes of a block the greedy rule keeps.
 
     A box is kept if no kept box before it suppresses it. This has one solution, which iteration reaches in as many
-    steps as the longest chain of suppressions has boxes, which are few.
-
-    Args:
-        conflicts: (2, P) int64 pairs of boxes that suppress each other, in both orders.
-        count: number of boxes.
-
-    Returns:
-        (count,) bool.
+    steps as the longest chain of suppressions has boxes, which are few. `conflicts` are the (2, P) pairs of boxes that
+    suppress each other, in both orders.
     """
     earlier, later = conflicts.unbind(0)
     forward = earlier < later

@@ -12,15 +12,12 @@ from torch import Tensor
 
 
 def resize_bilinear(image: Tensor, height: int, width: int) -> Tensor:
-    """Resize as `cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)` does.
+    """Resize as `cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)` does, to (height, width, C) uint8.
 
     Args:
         image: (H, W, C) uint8.
         height: rows of the result, at least 1.
         width: columns of the result, at least 1.
-
-    Returns:
-        (height, width, C) uint8.
     """
     rows, columns = image.size(0), image.size(1)
     if rows == height and columns == width:
@@ -37,15 +34,12 @@ def resize_bilinear(image: Tensor, height: int, width: int) -> Tensor:
 
 
 def resize_floats(image: Tensor, height: int, width: int) -> Tensor:
-    """Resize as `cv2.resize` does once the image is float32.
+    """Resize as `cv2.resize` does once the image is float32, to (height, width, C) float32.
 
     Args:
         image: (H, W, C) uint8.
         height: rows of the result, at least 1.
         width: columns of the result, at least 1.
-
-    Returns:
-        (height, width, C) float32.
     """
     levels = image.to(torch.float32)
     left, right, across = _float_taps(image.size(1), width, image.device)

@@ -1,4 +1,4 @@
-"""RoIAlign in plain torch, equal to mmcv's CPU kernel to the last bit, and the choice of the pyramid level of a RoI.
+"""RoIAlign in plain torch, equal to mmcv's CPU kernel to the last bit, and its derivative.
 
 It adds the samples of a bin one after another, in mmcv's order. A product with one matrix per axis is up to twice as
 fast but rounds differently, and a difference of 1e-7 is enough to change a suppression or the order of a tie, so that
@@ -168,19 +168,10 @@ def _corner(
 def _taps(
     start: Tensor, bin_size: Tensor, grid: Tensor, sample: int, bins: int, size: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the position of one sample of every bin on one axis.
+    """Return the position of one sample of every bin on one axis; start, bin size and grid are (N,), of this axis.
 
-    Args:
-        start: (N,) float32, cells.
-        bin_size: (N,) float32, cells.
-        grid: (N,) float32, samples per bin.
-        sample: index of the sample.
-        bins: bins along this axis.
-        size: cells of the feature map along this axis.
-
-    Returns:
-        The lower and the upper cell, (N, bins) int64, and their weights, (N, bins) float32, which are zero if the
-        sample is outside of the map or the RoI has fewer samples.
+    It is the lower and the upper cell, (N, bins) int64, and their weights, (N, bins) float32, which are zero if the
+    sample is outside of the map or the RoI has fewer samples.
     """
     # In the order of mmcv's expression.
     position = (
@@ -194,19 +185,3 @@ def _taps(
     fraction = torch.where(low >= size - 1, torch.zeros_like(position), position - low)
     share = used.to(position.dtype)
     return low, (low + 1).clamp(max=size - 1), (1.0 - fraction) * share, fraction * share
-
-
-def map_roi_levels(rois: Tensor, num_levels: int, finest_scale: float) -> Tensor:
-    """Choose the pyramid level of each RoI by its size (`SingleRoIExtractor.map_roi_levels`).
-
-    Args:
-        rois: (N, 4) float32, xyxy, pixels of the network's input.
-        num_levels: number of levels.
-        finest_scale: RoIs of less than twice this size, pixels, have level 0.
-
-    Returns:
-        (N,) int64.
-    """
-    scale = torch.sqrt((rois[:, 2] - rois[:, 0]) * (rois[:, 3] - rois[:, 1]))
-    level = torch.floor(torch.log2(scale / finest_scale + 1e-6))
-    return level.clamp(min=0, max=num_levels - 1).to(torch.int64)

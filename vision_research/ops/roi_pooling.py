@@ -7,7 +7,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vision_research.ops.roi_align import map_roi_levels, roi_align
+from vision_research.ops.roi_align import roi_align
+
+
+def map_roi_levels(rois: Tensor, num_levels: int, finest_scale: float) -> Tensor:
+    """Choose the pyramid level of each RoI by its size, (N,) int64 (`SingleRoIExtractor.map_roi_levels`).
+
+    Args:
+        rois: (N, 4) float32, xyxy, pixels of the network's input.
+        num_levels: number of levels.
+        finest_scale: RoIs of less than twice this size, pixels, have level 0.
+    """
+    scale = torch.sqrt((rois[:, 2] - rois[:, 0]) * (rois[:, 3] - rois[:, 1]))
+    level = torch.floor(torch.log2(scale / finest_scale + 1e-6))
+    return level.clamp(min=0, max=num_levels - 1).to(torch.int64)
 
 
 class RoiPooling(nn.Module):
@@ -44,9 +57,9 @@ class RoiPooling(nn.Module):
         for level, scale in enumerate(self.scales):
             chosen = torch.nonzero(levels == level).view(-1)
             if chosen.size(0) > 0:
-                size = (self.rows, self.columns)
+                size, image = (self.rows, self.columns), torch.zeros_like(chosen)
                 pooled[chosen] = roi_align(
-                    features[level][0], rois[chosen], size, scale, self.sampling_ratio, self.aligned
+                    features[level], rois[chosen], image, size, scale, self.sampling_ratio, self.aligned
                 )
         return pooled
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vision_research.ops.nms import box_areas, separate_groups
 
-# Boxes whose factors `soft_nms_in_place` computes together.
+# Boxes whose factors `soft_nms` computes together.
 SOFT_BLOCK = 256
 
 
@@ -19,6 +19,9 @@ def soft_nms(
     boxes: Tensor, scores: Tensor, iou_threshold: float, sigma: float, min_score: float, method: str, offset: int
 ) -> tuple[Tensor, Tensor]:
     """Choose boxes one after another, lowering the scores of those that overlap the chosen one.
+
+    Bodla et al., Soft-NMS: Improving Object Detection With One Line of Code, ICCV 2017. For the CPU and for Python
+    alone: factors come in blocks, and a step is two passes over the scores.
 
     Args:
         boxes: (N, 4) float32, xyxy.
@@ -31,40 +34,6 @@ def soft_nms(
 
     Returns:
         (K,) int64 indices in the order chosen, and their (K,) float32 lowered scores, descending.
-    """
-    areas = box_areas(boxes, offset)
-    waiting = torch.arange(boxes.size(0), device=boxes.device)
-    left = scores
-    chosen = [waiting[:0]]
-    lowered = [scores[:0]]
-    while waiting.numel() > 0:
-        best = left.argmax().view(1)
-        index = waiting[best]
-        chosen.append(index)
-        lowered.append(left[best])
-        overlap = overlaps(boxes[index], boxes[waiting], areas[index], areas[waiting], offset)
-        left = left * decay(overlap, iou_threshold, sigma, method)
-        stays = (left >= min_score) & (waiting != index)
-        waiting, left = waiting[stays], left[stays]
-    return torch.cat(chosen), torch.cat(lowered)
-
-
-def soft_nms_in_place(
-    boxes: Tensor, scores: Tensor, iou_threshold: float, sigma: float, min_score: float, method: str, offset: int
-) -> tuple[Tensor, Tensor]:
-    """`soft_nms` for the CPU and for Python alone: factors come in blocks, and a step is two passes over the scores.
-
-    Args:
-        boxes: argument of `soft_nms`, as all the others.
-        scores: as there.
-        iou_threshold: as there.
-        sigma: as there.
-        min_score: as there.
-        method: as there.
-        offset: as there.
-
-    Returns:
-        What `soft_nms` returns.
     """
     chosen: list[int] = []
     lowered: list[float] = []
@@ -114,9 +83,9 @@ def decay(overlap: Tensor, iou_threshold: float, sigma: float, method: str) -> T
 
     Args:
         overlap: (N,) float32, their IoUs with the chosen box.
-        iou_threshold: argument of `soft_nms`.
-        sigma: argument of `soft_nms`.
-        method: argument of `soft_nms`.
+        iou_threshold: as for `BatchedSoftNms`.
+        sigma: as for `BatchedSoftNms`.
+        method: as for `BatchedSoftNms`.
     """
     if method == "gaussian":
         return torch.exp(-(overlap * overlap) / sigma)
@@ -128,13 +97,13 @@ class BatchedSoftNms(nn.Module):
     """`mmcv.ops.batched_nms` for an `nms` dict of type `soft_nms`.
 
     Args:
-        iou_threshold: an IoU of at least this lowers a score.
-        sigma: width of the Gaussian.
-        min_score: boxes with a lower score are dropped.
-        method: `naive`, `linear` or `gaussian`.
-        class_agnostic: whether boxes of different groups lower each other's scores.
-        split_thr: from that number of boxes on, each group is treated by itself.
-        offset: 0, or 1 where a box's last pixel belongs to it.
+        iou_threshold: an IoU of at least this lowers a score (`naive` and `linear`).
+        sigma: width of the Gaussian (`gaussian`).
+        min_score: boxes whose score falls below it are dropped.
+        method: `naive` drops boxes, `linear` multiplies scores by 1 - IoU, `gaussian` by a Gaussian of the IoU.
+        class_agnostic: as for `BatchedNms`.
+        split_thr: as for `BatchedNms`.
+        offset: as for `BatchedNms`.
     """
 
     def __init__(
@@ -184,4 +153,19 @@ class BatchedSoftNms(nn.Module):
         return torch.cat(kept)[order], best
 
     def _suppress(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-        return soft_nms(boxes, scores, self.iou_threshold, self.sigma, self.min_score, self.method, self.offset)
+        """Choose boxes one after another, lowering the scores of those that overlap the chosen one."""
+        areas = box_areas(boxes, self.offset)
+        waiting = torch.arange(boxes.size(0), device=boxes.device)
+        left = scores
+        chosen = [waiting[:0]]
+        lowered = [scores[:0]]
+        while waiting.numel() > 0:
+            best = left.argmax().view(1)
+            index = waiting[best]
+            chosen.append(index)
+            lowered.append(left[best])
+            overlap = overlaps(boxes[index], boxes[waiting], areas[index], areas[waiting], self.offset)
+            left = left * decay(overlap, self.iou_threshold, self.sigma, self.method)
+            stays = (left >= self.min_score) & (waiting != index)
+            waiting, left = waiting[stays], left[stays]
+        return torch.cat(chosen), torch.cat(lowered)

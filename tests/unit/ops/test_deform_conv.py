@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from vision_research.deploy.families.plain_layers import plain_layers
-from vision_research.ops.deform_conv import deform_conv2d
+from vision_research.ops.deform_conv import Geometry, deform_conv2d
 
 
 def random_case(deform_groups: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -25,13 +25,13 @@ def random_case(deform_groups: int, seed: int = 0) -> tuple[Tensor, Tensor, Tens
 def test_columns_and_product_equal_mmcv(groups: int, deform_groups: int) -> None:
     feature, offset, mask = random_case(deform_groups)
     weight, bias = torch.randn(12, 8 // groups, 3, 3), torch.randn(12)
-    place = {"stride": (2, 2), "padding": (1, 1), "groups": groups, "deform_groups": deform_groups}
+    geometry = Geometry((3, 3), (2, 2), (1, 1), groups=groups, deform_groups=deform_groups)
 
     plain = mmcv_deform_conv2d(feature, offset, weight, 2, 1, 1, groups, deform_groups)
     modulated = modulated_deform_conv2d(feature, offset, mask, weight, bias, 2, 1, 1, groups, deform_groups)
 
-    assert torch.allclose(deform_conv2d(feature, offset, weight, **place), plain, atol=1e-5)
-    assert torch.allclose(deform_conv2d(feature, offset, weight, bias, mask, **place), modulated, atol=1e-5)
+    assert torch.allclose(deform_conv2d(feature, offset, weight, None, None, geometry), plain, atol=1e-5)
+    assert torch.allclose(deform_conv2d(feature, offset, weight, bias, mask, geometry), modulated, atol=1e-5)
 
 
 def test_dilated_taps_and_whole_offsets_equal_a_convolution() -> None:
@@ -39,7 +39,7 @@ def test_dilated_taps_and_whole_offsets_equal_a_convolution() -> None:
     feature, weight = torch.randn(1, 4, 9, 9), torch.randn(6, 4, 3, 3)
     offset = torch.zeros(1, 18, 9, 9)
 
-    got = deform_conv2d(feature, offset, weight, padding=(2, 2), dilation=(2, 2))
+    got = deform_conv2d(feature, offset, weight, None, None, Geometry((3, 3), padding=(2, 2), dilation=(2, 2)))
 
     expected = torch.nn.functional.conv2d(feature, weight, padding=2, dilation=2)
     assert torch.allclose(got, expected, atol=1e-5)
@@ -51,7 +51,7 @@ def test_offsets_of_a_larger_map_are_read_as_mmcv_reads_them() -> None:
     feature, weight = torch.randn(1, 4, 5, 6), torch.randn(6, 4, 3, 3)
     offset, mask = torch.randn(1, 18, 10, 12), torch.rand(1, 9, 10, 12)
 
-    got = deform_conv2d(feature, offset, weight, mask=mask, padding=(1, 1))
+    got = deform_conv2d(feature, offset, weight, None, mask, Geometry((3, 3), padding=(1, 1)))
 
     assert got.shape == (1, 6, 5, 6)
     assert torch.allclose(got, modulated_deform_conv2d(feature, offset, mask, weight, None, 1, 1), atol=1e-5)

@@ -8,7 +8,8 @@ from mmcv.ops import RoIAlign
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from torch import Tensor
 
-from vision_research.ops.roi_align import map_roi_levels, roi_align
+from vision_research.ops.roi_align import roi_align
+from vision_research.ops.roi_pooling import map_roi_levels
 
 
 def random_rois(count: int, size: float, seed: int = 0) -> Tensor:
@@ -30,13 +31,16 @@ def test_pooled_values_equal_mmcv(aligned: bool, sampling_ratio: int, height: in
     pool = RoIAlign((7, 4), 1 / stride, sampling_ratio, "avg", aligned)
     expected = pool(feature[None], torch.cat([torch.zeros(len(rois), 1), rois], 1))
 
-    got = roi_align(feature, rois, (7, 4), 1 / stride, sampling_ratio, aligned)
+    got = roi_align(
+        feature[None], rois, torch.zeros(len(rois), dtype=torch.int64), (7, 4), 1 / stride, sampling_ratio, aligned
+    )
 
     assert torch.equal(got, expected)
 
 
 def test_no_rois_give_an_empty_result() -> None:
-    assert roi_align(torch.rand(5, 8, 8), torch.zeros(0, 4), (7, 7), 0.25).shape == (0, 5, 7, 7)
+    none = torch.zeros(0, dtype=torch.int64)
+    assert roi_align(torch.rand(1, 5, 8, 8), torch.zeros(0, 4), none, (7, 7), 0.25).shape == (0, 5, 7, 7)
 
 
 def test_rois_read_the_level_that_mmdetection_assigns() -> None:

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from vision_research.deploy.artifact.detections import Detections
 from vision_research.deploy.artifact.manifest import Manifest, manifest_path, sha256
 from vision_research.deploy.errors import ExportError
-from vision_research.deploy.formats.exported_format import Runner
-from vision_research.deploy.formats.registry import SUFFIXES, format_of
+from vision_research.deploy.formats.registry import SUFFIXES, Runner, format_of
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,7 @@ class Artifact:
         return self.manifest.classes
 
     def predict(self, image: NDArray[np.uint8]) -> Detections:
-        """Detect.
-
-        Args:
-            image: (H, W, 3) uint8, BGR as OpenCV reads it, any size.
-
-        Returns:
-            The detections, boxes in pixels of the image.
+        """Detect in an (H, W, 3) uint8 image, BGR as OpenCV reads it, of any size.
 
         Raises:
             ExportError: the array is no such image.
@@ -63,13 +56,7 @@ class Artifact:
 
 
 def load_artifact(path: Path) -> Artifact:
-    """Load an exported model and its manifest.
-
-    Args:
-        path: the model's file; its suffix tells the format.
-
-    Returns:
-        The loaded model.
+    """Load an exported model, whose suffix tells the format, and its manifest.
 
     Raises:
         ExportError: there is no such file, its suffix is of no format, it has no readable manifest, its runtime is not

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from vision_research.deploy.build.modules import ExportedDetector, ExportedMaskDetector
+from vision_research.deploy.families.family import Scale, Size
 
 
 class _Batch(nn.Module):
     """What the detectors for batches share.
 
     Args:
-        detector: the detector for one image.
+        detector: for one image.
         batch: number of images; 0 takes any number.
     """
 
@@ -43,30 +44,21 @@ class BatchDetector(_Batch):
     """Images of one size in, their detections out, padded."""
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Detect.
+        """From (B, H, W, 3) uint8, BGR as OpenCV reads it, any size, to the detections of all images.
 
-        Args:
-            images: (B, H, W, 3) uint8, BGR as OpenCV reads it, any size.
-
-        Returns:
-            Boxes (B, K, 4) float32, xyxy, pixels of the image; scores (B, K) float32, descending; labels (B, K) int64;
-            and counts (B,) int64, of which K is the largest.
+        Boxes (B, K, 4) float32, xyxy, pixels of the image; scores (B, K) float32, descending; labels (B, K) int64; and
+        counts (B,) int64, of which K is the largest.
         """
         tensors, clip, scale_factor = self.detector.preprocess.batch(images)
         return self.detect(tensors, clip, scale_factor)
 
-    def detect(
-        self, tensors: Tensor, clip: tuple[int, int], scale_factor: tuple[float, float]
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def detect(self, tensors: Tensor, clip: Size, scale_factor: Scale) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Detect from the normalised tensors on.
 
         Args:
             tensors: (B, 3, h, w) float32.
             clip: height and width at which boxes are clipped, pixels of the tensors.
             scale_factor: pixels of the tensors per pixel of the images (x, y).
-
-        Returns:
-            As `forward`.
         """
         boxes: list[Tensor] = []
         scores: list[Tensor] = []
@@ -92,32 +84,14 @@ class BatchMaskDetector(_Batch):
     """Images of one size in, their detections out, padded, with a mask for each."""
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Detect.
-
-        Args:
-            images: as for `BatchDetector.forward`.
-
-        Returns:
-            Boxes, scores and labels as `BatchDetector.forward`; masks (B, K, H, W) bool, pixels of the image; and
-            counts (B,) int64, of which K is the largest.
-        """
+        """As `BatchDetector.forward`, with masks (B, K, H, W) bool, pixels of the image, before the counts."""
         tensors, clip, scale_factor = self.detector.preprocess.batch(images)
         return self.detect(tensors, clip, scale_factor, (images.size(1), images.size(2)))
 
     def detect(
-        self, tensors: Tensor, clip: tuple[int, int], scale_factor: tuple[float, float], image_size: tuple[int, int]
+        self, tensors: Tensor, clip: Size, scale_factor: Scale, image_size: Size
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Detect from the normalised tensors on.
-
-        Args:
-            tensors: (B, 3, h, w) float32.
-            clip: height and width at which boxes are clipped, pixels of the tensors.
-            scale_factor: pixels of the tensors per pixel of the images (x, y).
-            image_size: height and width of the masks.
-
-        Returns:
-            As `forward`.
-        """
+        """As `BatchDetector.detect`, with the height and width of the masks."""
         boxes: list[Tensor] = []
         scores: list[Tensor] = []
         labels: list[Tensor] = []

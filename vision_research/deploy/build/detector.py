@@ -19,19 +19,18 @@ from vision_research.deploy.build.batches import (
     TensorBatchDetector,
     TensorBatchMaskDetector,
 )
-from vision_research.deploy.build.form import DTYPES, Form
-from vision_research.deploy.build.fusion import ChannelsLast, fused
 from vision_research.deploy.build.graph_preprocess import FreeSides, GraphPreprocess
 from vision_research.deploy.build.input_spec import InputSpec
 from vision_research.deploy.build.modules import (
+    DTYPES,
     ClassThresholds,
     ExportedDetector,
     ExportedMaskDetector,
-    LowPrecision,
+    Form,
     TensorDetector,
     TensorMaskDetector,
 )
-from vision_research.deploy.build.network_padding import NetworkPadding, PaddedNetwork
+from vision_research.deploy.build.network import ChannelsLast, LowPrecision, NetworkPadding, PaddedNetwork, fused
 from vision_research.deploy.build.preprocess import Preprocess
 from vision_research.deploy.errors import ExportError
 from vision_research.deploy.families.family import Family
@@ -55,9 +54,6 @@ def build_exported(detector: Any, spec: InputSpec, example: Tensor, form: Form |
         example: (H, W, 3) uint8 BGR image to trace on.
         form: what it takes and gives; None is one image at a time in fp32.
 
-    Returns:
-        The scripted module.
-
     Raises:
         ExportError: no family exports this detector, or its network holds for one input size only.
     """
@@ -80,7 +76,7 @@ def build_exported(detector: Any, spec: InputSpec, example: Tensor, form: Form |
 def build_graph(
     detector: Any, spec: InputSpec, example: Tensor, form: Form, substitutes: Mapping[type, Callable[[Any], nn.Module]]
 ) -> nn.Module:
-    """Make the module of a detector for `torch.export`: nothing is traced, and no branch depends on a size.
+    """Make the module of a detector for `torch.export`, in eval mode: nothing is traced, no branch depends on a size.
 
     Args:
         detector: as for `build_exported`.
@@ -88,9 +84,6 @@ def build_graph(
         example: (H, W, 3) uint8 BGR image.
         form: what it takes and gives.
         substitutes: for a class of module within the postprocessing, what makes its replacement.
-
-    Returns:
-        The module, in eval mode.
 
     Raises:
         ExportError: no family exports this detector, or its network computes batches otherwise than single images.
@@ -109,14 +102,11 @@ def build_graph(
 
 
 def substitute(module: nn.Module, substitutes: Mapping[type, Callable[[Any], nn.Module]]) -> nn.Module:
-    """Replace the modules of some classes, at every depth.
+    """Replace the modules of some classes, at every depth, and return the module.
 
     Args:
         module: changed in place.
         substitutes: for a class, what makes the replacement of a module of it.
-
-    Returns:
-        The module.
     """
     for name, child in module.named_children():
         make = substitutes.get(type(child))

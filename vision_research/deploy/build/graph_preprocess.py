@@ -19,22 +19,15 @@ _MOST_CELLS = 2**16
 
 
 class GraphPreprocess(nn.Module):
-    """From images of one size to the normalised tensors, and what is needed to map boxes back to the images.
-
-    Args:
-        spec: what is done to an image.
-    """
+    """From images of one size to the normalised tensors, and what is needed to map boxes back to the images."""
 
     def __init__(self, spec: InputSpec) -> None:
         super().__init__()
         self.spec = spec
         # (channels, 1, 1) buffers; grey levels of the padding are in the order of the image, before any flip.
-        self.mean: Tensor
-        self.register_buffer("mean", torch.tensor(spec.mean or (0.0,)).view(-1, 1, 1))
-        self.std: Tensor
-        self.register_buffer("std", torch.tensor(spec.std or (1.0,)).view(-1, 1, 1))
-        self.pad_value: Tensor
-        self.register_buffer("pad_value", torch.tensor(spec.pad_value, dtype=torch.float32).view(-1, 1, 1))
+        self.mean = nn.Buffer(torch.tensor(spec.mean or (0.0,)).view(-1, 1, 1))
+        self.std = nn.Buffer(torch.tensor(spec.std or (1.0,)).view(-1, 1, 1))
+        self.pad_value = nn.Buffer(torch.tensor(spec.pad_value, dtype=torch.float32).view(-1, 1, 1))
 
     def forward(self, image: Tensor) -> tuple[Tensor, tuple[int, int], tuple[float, float]]:
         """Preprocess one (H, W, 3) uint8 BGR image as `Preprocess.forward`."""
@@ -131,10 +124,6 @@ class FreeSides(nn.Module):
 
     Otherwise torch.export would restrict the graph to properties of the example, such as a coarsest level of more than
     one cell.
-
-    Args:
-        detector: takes (B, 3, h, w) float32.
-        divisor: of h and w.
     """
 
     def __init__(self, detector: nn.Module, divisor: int) -> None:
@@ -144,14 +133,12 @@ class FreeSides(nn.Module):
 
     def forward(self, tensor: Tensor) -> tuple[Tensor, ...]:
         """Detect as the detector does."""
-        rows, columns = (
-            torch.scalar_tensor(side // self.divisor, dtype=torch.int64).item() for side in tensor.shape[2:]
-        )
-        for count in (rows, columns):
+        cells = [torch.scalar_tensor(side // self.divisor, dtype=torch.int64).item() for side in tensor.shape[2:]]
+        for count in cells:
             torch._check(count >= 1)  # type: ignore[no-untyped-call]
             torch._check(count <= _MOST_CELLS)  # type: ignore[no-untyped-call]
-        free = tensor.index_select(2, torch.arange(rows * self.divisor))
-        detections: tuple[Tensor, ...] = self.detector(free.index_select(3, torch.arange(columns * self.divisor)))
+        free = tensor.index_select(2, torch.arange(cells[0] * self.divisor))
+        detections: tuple[Tensor, ...] = self.detector(free.index_select(3, torch.arange(cells[1] * self.divisor)))
         return detections
 
 

@@ -17,9 +17,6 @@ def with_fixed_canvas(spec: InputSpec, shape: tuple[int, int], divisor: int) -> 
         shape: height and width of the canvas, in pixels.
         divisor: what the network needs the sides to be multiples of; the exported module pads other canvases further.
 
-    Returns:
-        The changed preprocessing.
-
     Raises:
         ExportError: a side is less than a pixel, or the pipeline leaves images as large as they are.
     """
@@ -45,9 +42,6 @@ def with_bounds(spec: InputSpec, bounds: tuple[tuple[int, int], tuple[int, int]]
         spec: the preprocessing of the config.
         bounds: smallest and largest height and width of the tensor, in pixels.
         divisor: all sides between the bounds are multiples of it, so the bounds must be too.
-
-    Returns:
-        The changed preprocessing.
 
     Raises:
         ExportError: a side is not a multiple of the divisor (the message names the nearest bounds that are), or the

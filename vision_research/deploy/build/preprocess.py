@@ -14,11 +14,7 @@ from vision_research.ops.resize import resize_bilinear, resize_floats
 
 
 class Preprocess(nn.Module):
-    """From an image to the normalised tensor, and what is needed to map boxes back to the image.
-
-    Args:
-        spec: what is done to an image.
-    """
+    """From an image to the normalised tensor, and what is needed to map boxes back to the image."""
 
     def __init__(self, spec: InputSpec) -> None:
         super().__init__()
@@ -38,18 +34,12 @@ class Preprocess(nn.Module):
         self.bgr_to_rgb = spec.bgr_to_rgb
         self.tensor_divisor = spec.tensor_divisor
         self.tensor_pad_value = spec.tensor_pad_value
-        self.mean: Tensor
-        self.register_buffer("mean", torch.tensor(spec.mean or (0.0,)).view(-1, 1, 1))
-        self.std: Tensor
-        self.register_buffer("std", torch.tensor(spec.std or (1.0,)).view(-1, 1, 1))
-        self.pad_value: Tensor
-        self.register_buffer("pad_value", torch.tensor(spec.pad_value, dtype=torch.uint8))
+        self.mean = nn.Buffer(torch.tensor(spec.mean or (0.0,)).view(-1, 1, 1))
+        self.std = nn.Buffer(torch.tensor(spec.std or (1.0,)).view(-1, 1, 1))
+        self.pad_value = nn.Buffer(torch.tensor(spec.pad_value, dtype=torch.uint8))
 
     def forward(self, image: Tensor) -> tuple[Tensor, tuple[int, int], tuple[float, float]]:
-        """Preprocess one image.
-
-        Args:
-            image: (H, W, 3) uint8, BGR, any size.
+        """Preprocess one (H, W, 3) uint8 BGR image of any size.
 
         Returns:
             The normalised tensor (1, 3, h, w) float32; the height and width at which boxes are clipped, in its pixels;

@@ -67,10 +67,7 @@ class Source:
 
 
 def load_source(path: Path) -> Source:
-    """Build what a config describes.
-
-    Args:
-        path: an MMEngine config, as a run writes it.
+    """Build what an MMEngine config describes, as a run writes it.
 
     Raises:
         ExportError: there is no such file, or it names no validation data.

@@ -35,7 +35,7 @@ def agree(
         given out.
     """
     box_px, score, mask, unmatched = 0.0, 0.0, 0.0, 0
-    cuts = [max(score_thr, _last(found, limit)) + tolerance.score for found in (got, expected)]
+    cut = max(score_thr, _last(got, limit), _last(expected, limit)) + tolerance.score
     for label in torch.unique(torch.cat([got.labels, expected.labels])):
         ours, theirs = got.chosen(got.labels == label), expected.chosen(expected.labels == label)
         mine, partners = _pair(ours, theirs, tolerance)
@@ -45,7 +45,7 @@ def agree(
             score = max(score, float((pairs[0].scores - pairs[1].scores).abs().max()))
             if expected.masks is not None:
                 mask = max(mask, masks_apart(pairs[0].masks, pairs[1].masks))
-        for found, taken, cut in ((ours, mine, max(cuts)), (theirs, partners, max(cuts))):
+        for found, taken in ((ours, mine), (theirs, partners)):
             left = torch.ones_like(found.scores, dtype=torch.bool)
             left[taken] = False
             unmatched += int((left & (found.scores > cut)).sum())

@@ -59,14 +59,11 @@ def truth_of(instances: Sequence[Any]) -> Truth:
 
 
 def mean_average_precision(truths: Sequence[Truth], found: Sequence[Detections]) -> float:
-    """MAP over classes and IoU thresholds; 0 where nothing was found.
+    """MAP as COCO computes it, over the annotated classes and IoU thresholds; 0 where nothing was found.
 
     Args:
         truths: the annotated objects of each image.
         found: the detections of each image, in the same order.
-
-    Returns:
-        As COCO computes it, over the classes that are annotated.
     """
     annotated = [
         {**one, "image_id": image}

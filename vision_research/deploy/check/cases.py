@@ -51,15 +51,12 @@ class Case:
 
 
 def load_images(dataset: Any, pipeline: Sequence[Mapping[str, Any]], count: int) -> list[tuple[str, Image]]:
-    """Load images spread evenly over a data set, with the pipeline's own loading transform.
+    """Load names and (H, W, 3) uint8 BGR images spread evenly over a data set, with the pipeline's own transform.
 
     Args:
         dataset: built by MMDetection.
         pipeline: the test pipeline; its first step loads the image.
         count: how many; a smaller data set is completed with mirrored copies.
-
-    Returns:
-        Names and (H, W, 3) uint8 BGR images.
 
     Raises:
         ExportError: the data set is empty.
@@ -77,14 +74,11 @@ def load_images(dataset: Any, pipeline: Sequence[Mapping[str, Any]], count: int)
 
 
 def load_truths(dataset: Any, count: int) -> dict[str, Truth]:
-    """Read the annotations of the images that `load_images` loads.
+    """Read the annotations of the images that `load_images` loads, by name; empty where no image is annotated.
 
     Args:
         dataset: built by MMDetection.
         count: how many images.
-
-    Returns:
-        Annotations by the names of images; empty where no image is annotated.
     """
     found = {_name(info): truth_of(info.get("instances") or []) for info in _spread(dataset, count)}
     return found if any(len(truth.labels) for truth in found.values()) else {}

@@ -41,7 +41,7 @@ class Reply:
     """What an artifact answered.
 
     Attributes:
-        outputs: in their order, masks packed to bits (`mask_bits`).
+        outputs: in their order, masks packed to bits (`consumer.pack_masks`).
         from_tensor: outputs from the normalised tensor on; empty where that was not asked for.
         seconds: duration of the run.
     """
@@ -56,10 +56,7 @@ def run_consumer(artifact: Path, requests: Sequence[Request]) -> list[Reply]:
 
     Args:
         artifact: the file.
-        requests: what to run.
-
-    Returns:
-        A reply to each request.
+        requests: what to run; each gets a reply.
 
     Raises:
         ExportError: the process failed, or had imported more than the runtime.

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_research.deploy.check.mask_bits import pack_masks
 from vision_research.deploy.formats.registry import format_of
 
 TRAINING = ("mmcv", "mmdet", "mmengine", "torchvision")
@@ -70,3 +69,23 @@ def _keep(replies: Arrays, key: str, outputs: list[NDArray[np.generic]]) -> None
     """Keep outputs as they are, and masks packed to bits."""
     for place, output in enumerate(outputs):
         replies[f"{key}.{place}"] = pack_masks(output.astype(np.bool_)) if output.dtype == np.bool_ else output
+
+
+def pack_masks(masks: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Pack (..., H, W) bool masks to (..., ceil(H * W / 8)) uint8, since a check holds a hundred for each image."""
+    return np.packbits(masks.reshape(*masks.shape[:-2], masks.shape[-2] * masks.shape[-1]), axis=-1)
+
+
+def unpack_masks(packed: NDArray[np.uint8], height: int, width: int) -> NDArray[np.bool_]:
+    """Unpack the masks of one image.
+
+    Args:
+        packed: (N, bytes) uint8, from `pack_masks`.
+        height: of the masks, pixels.
+        width: of the masks, pixels.
+
+    Returns:
+        (N, height, width) bool.
+    """
+    flat = np.unpackbits(packed, axis=1, count=height * width)
+    return flat.reshape(packed.shape[0], height, width).astype(bool)

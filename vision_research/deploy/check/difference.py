@@ -32,15 +32,15 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Difference:
-    """Differences between two lists of detections after one-to-one matching.
+    """Largest differences between two lists of detections after one-to-one matching; infinite where they do not match.
 
     Attributes:
         num_expected: detections of the reference.
         num_got: detections of the other.
-        box_px: largest difference of a coordinate, pixels of the image; infinite where the lists do not match up.
-        score: largest difference of a score; infinite where the lists do not match up.
-        mask: number of pixels in which two matched masks differ, as a share of their union (unions under 1,000 pixels
-            count as 1,000), the largest; infinite where the lists do not match up; None where there are no masks.
+        box_px: of a coordinate, pixels of the image.
+        score: of a score.
+        mask: of two matched masks, the pixels in which they differ as a share of their union (unions under 1,000 pixels
+            count as 1,000); None where there are no masks.
         unmatched: detections of both lists without a partner, where lists need not match up (`agreement.agree`).
     """
 
@@ -87,14 +87,11 @@ def compare(got: Detections, expected: Detections) -> Difference:
 
 
 def masks_apart(got: Tensor | None, expected: Tensor | None) -> float:
-    """The largest share of differing pixels over pairs of masks.
+    """The largest share of differing pixels over pairs of masks; infinite where one is None or the shapes differ.
 
     Args:
         got: (N, H, W) bool, or None.
         expected: (N, H, W) bool, or None.
-
-    Returns:
-        The share; infinite where either is None or the shapes differ.
     """
     if got is None or expected is None or got.shape != expected.shape:
         return float("inf")
@@ -102,14 +99,11 @@ def masks_apart(got: Tensor | None, expected: Tensor | None) -> float:
 
 
 def mask_shares(got: Tensor, expected: Tensor) -> Tensor:
-    """The share of differing pixels of each pair of masks, as `Difference.mask` counts them.
+    """The share of differing pixels of each pair of masks, (N,) float32, as `Difference.mask` counts them.
 
     Args:
         got: (N, H, W) bool.
         expected: (N, H, W) bool.
-
-    Returns:
-        (N,) float32.
     """
     differing = (got ^ expected).flatten(1).sum(1)
     return differing / (got | expected).flatten(1).sum(1).clamp(min=_SMALLEST_UNION)

@@ -12,7 +12,7 @@ import torch
 from vision_research.deploy.artifact.detections import Detections
 from vision_research.deploy.check.average_precision import AveragePrecision, Truth, mean_average_precision
 from vision_research.deploy.check.cases import Case
-from vision_research.deploy.check.mask_bits import pack_masks, unpack_masks
+from vision_research.deploy.check.consumer import pack_masks, unpack_masks
 from vision_research.deploy.check.reference import Prepared, PythonDetector
 
 
@@ -41,12 +41,7 @@ class Answer:
 
 
 class Expected:
-    """Runs the detector in Python, and remembers its answers.
-
-    Args:
-        reference: the detector.
-        truths: annotations by the name of an image.
-    """
+    """Runs the detector in Python, and remembers its answers; annotations are given by the name of an image."""
 
     def __init__(self, reference: PythonDetector, truths: Mapping[str, Truth] | None = None) -> None:
         self.reference = reference
@@ -74,11 +69,7 @@ class Expected:
         }
 
     def average_precision(self, found: Sequence[tuple[Case, Detections, Detections]]) -> AveragePrecision | None:
-        """MAP of the detector and of an artifact on the annotated images; None where no image is annotated.
-
-        Args:
-            found: images, what the detector finds in them, and what the artifact finds in them.
-        """
+        """MAP on the annotated images, from what the detector and an artifact find; None where none is annotated."""
         known = [(case, python, artifact) for case, python, artifact in found if case.name in self._truths]
         truths = [self._truths[case.name] for case, *_ in known]
         if not any(len(truth.labels) for truth in truths):

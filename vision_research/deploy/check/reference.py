@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vision_research.deploy.artifact.detections import Detections
 from vision_research.deploy.build.input_spec import InputSpec
-from vision_research.deploy.build.network_padding import NetworkPadding
+from vision_research.deploy.build.network import NetworkPadding
 from vision_research.deploy.families.family import Family
 from vision_research.ops.masks import mask_boxes
 
@@ -109,23 +109,17 @@ class PythonDetector:
 
         height, width = image.shape[:2]
         pixels = image.astype(np.float32) if self._spec.resizes_floats else image
-        loaded = {
-            "img": pixels,
-            "img_shape": (height, width),
-            "ori_shape": (height, width),
-            "img_id": 0,
-            "img_path": "",
-        }
+        size = (height, width)
+        loaded = {"img": pixels, "img_shape": size, "ori_shape": size, "img_id": 0, "img_path": ""}
         packed = Compose(self._steps_for(height, width))(loaded)
-        batch = {"inputs": [packed["inputs"]], "data_samples": [packed["data_samples"]]}
-        batch = self._detector.data_preprocessor(batch, False)
+        batch = self._detector.data_preprocessor({key: [value] for key, value in packed.items()}, False)
         sample = batch["data_samples"][0]
         tensor = self._fill_canvas(batch["inputs"])
         # Transformers mask what lies beyond img_shape in the network's input.
         sample.set_metainfo({"batch_input_shape": tuple(self._padded(tensor).shape[-2:])})
         if self._spec.centred:
-            return Prepared(tensor, (height, width), (1.0, 1.0), (height, width), [sample])
-        return Prepared(tensor, sample.img_shape, sample.scale_factor, (height, width), [sample])
+            return Prepared(tensor, size, (1.0, 1.0), size, [sample])
+        return Prepared(tensor, sample.img_shape, sample.scale_factor, size, [sample])
 
     def geometry(self, prepared: Prepared) -> tuple[tuple[float, float], ...]:
         """What `forward_tensor` of an exported module takes after the tensor."""

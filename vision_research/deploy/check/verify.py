@@ -13,15 +13,15 @@ import torch
 from numpy.typing import NDArray
 
 from vision_research.deploy.artifact.detections import Detections
-from vision_research.deploy.build.form import Form
+from vision_research.deploy.build.modules import Form
 from vision_research.deploy.check.agreement import agree
 from vision_research.deploy.check.average_precision import AveragePrecision
 from vision_research.deploy.check.bounds import EXACT, Bounds
 from vision_research.deploy.check.cases import Case
 from vision_research.deploy.check.consume import Reply, Request, run_consumer
+from vision_research.deploy.check.consumer import unpack_masks
 from vision_research.deploy.check.difference import Difference, Tolerance, compare
 from vision_research.deploy.check.expected import Answer, Expected
-from vision_research.deploy.check.mask_bits import unpack_masks
 from vision_research.deploy.errors import ExportError
 from vision_research.deploy.formats.registry import format_of
 
@@ -86,9 +86,6 @@ def verify(
         cases: images with their thresholds.
         form: what the artifact takes and gives; None is one image at a time.
         bounds: what the artifact is held to.
-
-    Returns:
-        The differences measured, all within bounds.
 
     Raises:
         ExportError: a difference is above its bound (the message says by how much, on which image), the artifact does

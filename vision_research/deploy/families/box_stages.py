@@ -12,11 +12,39 @@ import torch
 from torch import Tensor, nn
 
 from vision_research.deploy.families.coders import build_decoder
+from vision_research.deploy.families.family import Size
 from vision_research.deploy.families.plain_layers import plain_layers
-from vision_research.deploy.families.select import to_image
-from vision_research.deploy.families.shared_head import HeadAfterShared
 from vision_research.deploy.families.tracing import trace
 from vision_research.ops.roi_pooling import RoiPooling
+
+
+class HeadAfterShared(nn.Module):
+    """The shared head, where there is one, and a head.
+
+    Args:
+        head: MMDetection's head of boxes, masks or grid points.
+        shared_head: what pooled RoIs pass before it; None where there is none.
+    """
+
+    def __init__(self, head: Any, shared_head: nn.Module | None) -> None:
+        super().__init__()
+        self.shared_head = nn.Identity() if shared_head is None else shared_head
+        self.head = head
+
+
+def shared_head(roi_head: Any) -> nn.Module | None:
+    """The shared head (of C4 variants) of an RoI head, or None where there is none."""
+    return roi_head.shared_head if roi_head.with_shared_head else None
+
+
+def example_rois(extractor: Any, num_channels: int) -> Tensor:
+    """Random pooled RoIs to trace a head on, (3, C, rows, columns) float32.
+
+    Args:
+        extractor: MMDetection's RoI extractor.
+        num_channels: of the feature maps.
+    """
+    return torch.rand(3, num_channels, *(int(side) for side in extractor.roi_layers[0].output_size))
 
 
 class BoxStage(nn.Module):
@@ -32,7 +60,7 @@ class BoxStage(nn.Module):
     def __init__(self, extractor: Any, bbox_head: Any, shared_head: nn.Module | None, num_channels: int) -> None:
         super().__init__()
         self.pooling = RoiPooling(extractor)
-        self.box_head = self._trace(bbox_head, shared_head, num_channels)
+        self.box_head = self._trace(bbox_head, shared_head, example_rois(extractor, num_channels))
         self.convolves = any(
             isinstance(module, nn.Conv2d)
             for part in (bbox_head, shared_head or nn.Identity())
@@ -43,8 +71,7 @@ class BoxStage(nn.Module):
         self.moves = bool(bbox_head.with_reg)
         self.decoder = build_decoder(bbox_head.bbox_coder)
 
-    def _trace(self, bbox_head: Any, shared_head: nn.Module | None, num_channels: int) -> nn.Module:
-        pooled = torch.rand(3, num_channels, self.pooling.rows, self.pooling.columns)
+    def _trace(self, bbox_head: Any, shared_head: nn.Module | None, pooled: Tensor) -> nn.Module:
         return trace(BoxHead(bbox_head, shared_head), pooled)
 
     def forward(self, features: list[Tensor], rois: Tensor) -> tuple[Tensor, Tensor]:
@@ -67,17 +94,14 @@ class BoxStage(nn.Module):
         logits, deltas = self.box_head(pooled)
         return logits, deltas
 
-    def refine(self, rois: Tensor, logits: Tensor, deltas: Tensor, clip: tuple[int, int]) -> Tensor:
+    def refine(self, rois: Tensor, logits: Tensor, deltas: Tensor, clip: Size) -> Tensor:
         """`regress_by_class`: move each RoI by the deltas of its best class.
 
         Args:
-            rois: (R, 4) float32, xyxy, pixels of the network's input.
+            rois: (R, 4) float32, xyxy, pixels of the network's input; the result is like them.
             logits: (R, classes + 1) float32.
             deltas: (R, 4 * boxes) float32.
             clip: height and width at which boxes are clipped.
-
-        Returns:
-            (R, 4) RoIs of the next stage.
         """
         boxes = self.decode(rois, deltas, clip)
         if self.num_boxes == 1:
@@ -85,7 +109,7 @@ class BoxStage(nn.Module):
         best = logits[:, :-1].argmax(dim=1)
         return boxes[torch.arange(best.size(0), device=best.device), best]
 
-    def decode(self, rois: Tensor, deltas: Tensor, clip: tuple[int, int]) -> Tensor:
+    def decode(self, rois: Tensor, deltas: Tensor, clip: Size) -> Tensor:
         """Decode deltas to boxes, one for each class or one for all classes.
 
         Args:
@@ -101,33 +125,9 @@ class BoxStage(nn.Module):
         boxes: Tensor = self.decoder(rois.repeat_interleave(self.num_boxes, dim=0), deltas.view(-1, 4), clip)
         return boxes.view(-1, self.num_boxes, 4)
 
-    def factors(self, deltas: Tensor) -> Tensor | None:
-        """(R,) factors of the scores where the deltas hold a confidence, else None."""
-        return None
-
-    def to_image(self, boxes: Tensor, scale_factor: tuple[float, float]) -> Tensor:
-        """Scale boxes to the image.
-
-        Args:
-            boxes: (R, boxes, 4) float32, pixels of the network's input.
-            scale_factor: pixels of the network's input per pixel of the image (x, y).
-
-        Returns:
-            (R, boxes, 4), pixels of the image.
-        """
-        return to_image(boxes, scale_factor)
-
 
 class DoubleStage(BoxStage):
-    """`DoubleHeadRoIHead`: the box branch sees wider RoIs than the class branch.
-
-    Args:
-        extractor: MMDetection's RoI extractor.
-        bbox_head: MMDetection's box head.
-        shared_head: what RoIs pass before it; None where there is none.
-        num_channels: of the feature maps.
-        scale: by which the box branch's RoIs are widened.
-    """
+    """`DoubleHeadRoIHead`: the box branch sees RoIs that are wider by `scale` than those of the class branch."""
 
     def __init__(
         self, extractor: Any, bbox_head: Any, shared_head: nn.Module | None, num_channels: int, scale: float
@@ -135,9 +135,8 @@ class DoubleStage(BoxStage):
         super().__init__(extractor, bbox_head, shared_head, num_channels)
         self.wide_pooling = RoiPooling(extractor, scale)
 
-    def _trace(self, bbox_head: Any, shared_head: nn.Module | None, num_channels: int) -> nn.Module:
-        pooled = torch.rand(3, 2 * num_channels, self.pooling.rows, self.pooling.columns)
-        return trace(DoubleBoxHead(bbox_head, shared_head), pooled)
+    def _trace(self, bbox_head: Any, shared_head: nn.Module | None, pooled: Tensor) -> nn.Module:
+        return trace(DoubleBoxHead(bbox_head, shared_head), torch.cat([pooled, pooled], dim=1))
 
     def forward(self, features: list[Tensor], rois: Tensor) -> tuple[Tensor, Tensor]:
         """As `BoxStage.forward`, on RoIs of both sizes."""

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from vision_research.deploy.families.box_head import BoxHeadFamily, BoxHeadNetwork
+from vision_research.deploy.families.family import BoxHeadFamily, BoxHeadNetwork, Found, Scale, Size
 from vision_research.deploy.families.select import divide_to_image
 
 
@@ -24,11 +24,7 @@ class CenterNetNetwork(BoxHeadNetwork):
 
 
 class CenterNetPostprocess(nn.Module):
-    """`CenterNetHead.predict_by_feat` for one image.
-
-    Args:
-        head: MMDetection's head; its test_cfg is read.
-    """
+    """`CenterNetHead.predict_by_feat` for one image."""
 
     def __init__(self, head: Any) -> None:
         super().__init__()
@@ -36,20 +32,11 @@ class CenterNetPostprocess(nn.Module):
         self.topk = int(head.test_cfg.topk)
         self.score_thr = float(head.test_cfg.get("score_thr", 0.0))
 
-    def forward(
-        self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Detect.
+    def forward(self, maps: list[Tensor], clip: Size, scale_factor: Scale) -> Found:
+        """See `Family.postprocess`; boxes are not clipped.
 
-        Args:
-            maps: the heat map (1, classes, h, w), sizes and offsets (1, 2, h, w), float32; then a map of the size of
-                the network's input.
-            clip: height and width of the image, which lies in the middle of the network's input.
-            scale_factor: pixels of the network's input per pixel of the image (x, y).
-
-        Returns:
-            Boxes (N, 4) float32, xyxy, pixels of the image, not clipped; scores (N,) float32, descending; labels (N,)
-            int64.
+        `maps` are the heat map (1, classes, h, w), sizes and offsets (1, 2, h, w), float32, and a map of the size of
+        the network's input, in whose middle the image of size `clip` lies.
         """
         height, width = maps[0].size(2), maps[0].size(3)
         # MMDetection pads by half of the kernel, and keeps scores equal to the maximum around them.

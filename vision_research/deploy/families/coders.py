@@ -12,17 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from vision_research.deploy.errors import ExportError
+from vision_research.deploy.families.family import Size
 
 
-def clip_boxes(boxes: Tensor, clip: tuple[int, int]) -> Tensor:
-    """Clip boxes.
+def clip_boxes(boxes: Tensor, clip: Size) -> Tensor:
+    """Clip boxes, to (N, 4) float32.
 
     Args:
         boxes: (N, 4) float32, xyxy.
         clip: height and width, in pixels of the boxes.
-
-    Returns:
-        (N, 4) float32.
     """
     x = boxes[:, 0::2].clamp(min=0, max=clip[1])
     y = boxes[:, 1::2].clamp(min=0, max=clip[0])
@@ -52,12 +50,10 @@ class DeltaDecoder(nn.Module):
         self.clip_border = clip_border
         self.centre_clamp = centre_clamp
         self.max_log_ratio = abs(math.log(wh_ratio_clip))
-        self.means: Tensor
-        self.register_buffer("means", torch.tensor(means).view(1, -1))
-        self.stds: Tensor
-        self.register_buffer("stds", torch.tensor(stds).view(1, -1))
+        self.means = nn.Buffer(torch.tensor(means).view(1, -1))
+        self.stds = nn.Buffer(torch.tensor(stds).view(1, -1))
 
-    def forward(self, priors: Tensor, deltas: Tensor, clip: tuple[int, int]) -> Tensor:
+    def forward(self, priors: Tensor, deltas: Tensor, clip: Size) -> Tensor:
         """Decode boxes.
 
         Args:
@@ -82,27 +78,14 @@ class DeltaDecoder(nn.Module):
 
 
 class DistanceDecoder(nn.Module):
-    """`DistancePointBBoxCoder.decode`: distances from a point to the four sides.
-
-    Args:
-        clip_border: whether boxes are clipped at the image.
-    """
+    """`DistancePointBBoxCoder.decode`: distances from a point to the four sides."""
 
     def __init__(self, clip_border: bool = True) -> None:
         super().__init__()
         self.clip_border = clip_border
 
-    def forward(self, priors: Tensor, distances: Tensor, clip: tuple[int, int]) -> Tensor:
-        """Decode boxes.
-
-        Args:
-            priors: (N, 2) float32 points, x and y, pixels of the network's input.
-            distances: (N, 4) float32 to the left, top, right and bottom.
-            clip: height and width at which boxes are clipped.
-
-        Returns:
-            (N, 4) float32, xyxy.
-        """
+    def forward(self, priors: Tensor, distances: Tensor, clip: Size) -> Tensor:
+        """As `DeltaDecoder.forward`, from (N, 2) points and (N, 4) distances to the left, top, right and bottom."""
         boxes = torch.cat([priors - distances[:, :2], priors + distances[:, 2:]], dim=-1)
         return clip_boxes(boxes, clip) if self.clip_border else boxes
 
@@ -110,7 +93,7 @@ class DistanceDecoder(nn.Module):
 class LegacyDeltaDecoder(DeltaDecoder):
     """`LegacyDeltaXYWHBBoxCoder.decode`: the last pixel of a prior belongs to it."""
 
-    def forward(self, priors: Tensor, deltas: Tensor, clip: tuple[int, int]) -> Tensor:
+    def forward(self, priors: Tensor, deltas: Tensor, clip: Size) -> Tensor:
         """As `DeltaDecoder.forward`; boxes are clipped at the last row and column."""
         deltas = deltas * self.stds + self.means
         log_ratio = deltas[:, 2:].clamp(min=-self.max_log_ratio, max=self.max_log_ratio)
@@ -122,30 +105,15 @@ class LegacyDeltaDecoder(DeltaDecoder):
 
 
 class TblrDecoder(nn.Module):
-    """`TBLRBBoxCoder.decode`: distances from a prior's centre up, down, left and right, in sides of the prior.
-
-    Args:
-        normalizer: factor of the distances.
-        clip_border: whether boxes are clipped at the image.
-    """
+    """`TBLRBBoxCoder.decode`: distances from a prior's centre up, down, left and right, in sides of the prior."""
 
     def __init__(self, normalizer: tuple[float, ...], clip_border: bool) -> None:
         super().__init__()
         self.clip_border = clip_border
-        self.normalizer: Tensor
-        self.register_buffer("normalizer", torch.tensor(normalizer))
+        self.normalizer = nn.Buffer(torch.tensor(normalizer))
 
-    def forward(self, priors: Tensor, distances: Tensor, clip: tuple[int, int]) -> Tensor:
-        """Decode boxes.
-
-        Args:
-            priors: (N, 4) float32, xyxy, pixels of the network's input.
-            distances: (N, 4) float32 to the top, bottom, left and right.
-            clip: height and width at which boxes are clipped.
-
-        Returns:
-            (N, 4) float32, xyxy.
-        """
+    def forward(self, priors: Tensor, distances: Tensor, clip: Size) -> Tensor:
+        """As `DeltaDecoder.forward`, from (N, 4) distances to the top, bottom, left and right."""
         centres, sizes = (priors[:, :2] + priors[:, 2:]) / 2, priors[:, 2:] - priors[:, :2]
         distances = distances * self.normalizer
         vertical, horizontal = sizes[:, 1:] * distances[:, :2], sizes[:, :1] * distances[:, 2:]

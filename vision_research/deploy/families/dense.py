@@ -12,42 +12,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vision_research.deploy.families.box_head import BoxHeadFamily
 from vision_research.deploy.families.dense_boxes import find_variant
-from vision_research.deploy.families.family import inherits_unchanged
+from vision_research.deploy.families.family import BoxHeadFamily, Found, Scale, Size, inherits_unchanged
 from vision_research.deploy.families.priors import build_priors
-from vision_research.deploy.families.select import build_nms, large_enough, to_image
-
-
-class BoxSelection(nn.Module):
-    """`_bbox_post_process`: selects the candidates that are given out.
-
-    Args:
-        test_cfg: of the head, with BaseDenseHead's keys.
-    """
-
-    def __init__(self, test_cfg: Any) -> None:
-        super().__init__()
-        self.score_thr = float(test_cfg.get("score_thr", 0))
-        self.nms_pre = int(test_cfg.get("nms_pre", -1))
-        self.min_bbox_size = float(test_cfg.get("min_bbox_size", -1))
-        self.max_per_img = int(test_cfg.max_per_img)
-        self.nms = build_nms(test_cfg.nms)
-
-    def _select(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        if self.min_bbox_size >= 0:
-            large = large_enough(boxes, self.min_bbox_size)
-            boxes, scores, labels = boxes[large], scores[large], labels[large]
-        keep, scores = self.nms(boxes, scores, labels, self.max_per_img)
-        keep = keep[: self.max_per_img]
-        return boxes[keep], scores[: self.max_per_img], labels[keep]
+from vision_research.deploy.families.select import BoxSelection, to_image
 
 
 class DensePostprocess(BoxSelection):
-    """`BaseDenseHead.predict_by_feat` for one image: from the head's maps to detections.
+    """`BaseDenseHead.predict_by_feat` for one image.
 
     Args:
-        head: MMDetection's dense head; its priors, box coder and test_cfg are read.
+        head: MMDetection's dense head.
         with_score_factors: whether the head gives a third map, such as centerness, that scores are multiplied by.
     """
 
@@ -63,26 +38,16 @@ class DensePostprocess(BoxSelection):
         self.use_sigmoid = bool(head.use_sigmoid_cls)
         self.with_score_factors = with_score_factors
 
-    def forward(
-        self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Detect.
-
-        Args:
-            maps: class maps of all levels, then box maps, then score factors; each (1, channels, h, w) float32.
-            clip: height and width at which boxes are clipped, pixels of the network's input.
-            scale_factor: pixels of the network's input per pixel of the image (x, y).
-
-        Returns:
-            Boxes (N, 4) float32, xyxy, pixels of the image; scores (N,) float32, descending; labels (N,) int64.
-        """
+    def forward(self, maps: list[Tensor], clip: Size, scale_factor: Scale) -> Found:
+        """See `Family.postprocess`; `maps` are class maps of all levels, then box maps, then score factors."""
         all_priors: list[Tensor] = []
         all_predictions: list[Tensor] = []
         all_scores: list[Tensor] = []
         all_labels: list[Tensor] = []
         for level, grid in enumerate(self.priors):
             class_map = maps[level][0]
-            scores, labels, chosen = self._candidates(class_map)
+            scores = self._activate(class_map.permute(1, 2, 0).reshape(-1, self.num_channels))
+            scores, labels, chosen = best_scores(scores, self.score_thr, self.nms_pre)
             if self.with_score_factors:
                 factors = maps[2 * self.num_levels + level][0].permute(1, 2, 0).reshape(-1).sigmoid()
                 scores = scores * factors[chosen]
@@ -92,11 +57,6 @@ class DensePostprocess(BoxSelection):
             all_labels.append(labels)
         boxes = self.boxes(torch.cat(all_priors), torch.cat(all_predictions), clip)
         return self._select(to_image(boxes, scale_factor), torch.cat(all_scores), torch.cat(all_labels))
-
-    def _candidates(self, class_map: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`filter_scores_and_topk`: scores above the threshold, the best `nms_pre`; with labels and prior indices."""
-        scores = self._activate(class_map.permute(1, 2, 0).reshape(-1, self.num_channels))
-        return best_scores(scores, self.score_thr, self.nms_pre)
 
     def _activate(self, logits: Tensor) -> Tensor:
         if self.gives_scores:

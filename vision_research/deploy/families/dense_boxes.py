@@ -15,15 +15,11 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from vision_research.deploy.families.coders import build_decoder, clip_boxes
-from vision_research.deploy.families.family import overrides
+from vision_research.deploy.families.family import Size, overrides
 
 
 class CodedBoxes(nn.Module):
-    """Boxes by the head's box coder, as `BaseDenseHead` decodes.
-
-    Args:
-        head: MMDetection's dense head.
-    """
+    """Boxes by the head's box coder, as `BaseDenseHead` decodes."""
 
     def __init__(self, head: Any) -> None:
         super().__init__()
@@ -41,7 +37,7 @@ class CodedBoxes(nn.Module):
         """
         return box_map.permute(1, 2, 0).reshape(-1, 4)
 
-    def forward(self, priors: Tensor, predictions: Tensor, clip: tuple[int, int]) -> Tensor:
+    def forward(self, priors: Tensor, predictions: Tensor, clip: Size) -> Tensor:
         """Decode boxes.
 
         Args:
@@ -63,15 +59,14 @@ class GflBoxes(CodedBoxes):
         super().__init__(head)
         self.scales = _strides(head)
         self.num_bins = int(head.integral.reg_max) + 1
-        self.project: Tensor
-        self.register_buffer("project", head.integral.project.clone())
+        self.project = nn.Buffer(head.integral.project.clone())
 
     def predictions(self, box_map: Tensor, level: int) -> Tensor:
         """As `CodedBoxes.predictions`: the mean distances, in pixels."""
         bins = box_map.permute(1, 2, 0).reshape(-1, self.num_bins)
         return F.linear(F.softmax(bins, dim=1), self.project).reshape(-1, 4) * self.scales[level]
 
-    def forward(self, priors: Tensor, predictions: Tensor, clip: tuple[int, int]) -> Tensor:
+    def forward(self, priors: Tensor, predictions: Tensor, clip: Size) -> Tensor:
         """As `CodedBoxes.forward`, from the centres of (N, 4) anchors."""
         boxes: Tensor = self.decoder((priors[:, 2:] + priors[:, :2]) / 2, predictions, clip)
         return boxes
@@ -88,7 +83,7 @@ class ToodBoxes(nn.Module):
         """As `CodedBoxes.predictions`: the boxes, in pixels."""
         return box_map.permute(1, 2, 0).reshape(-1, 4) * self.scales[level]
 
-    def forward(self, priors: Tensor, predictions: Tensor, clip: tuple[int, int]) -> Tensor:
+    def forward(self, priors: Tensor, predictions: Tensor, clip: Size) -> Tensor:
         """As `CodedBoxes.forward`: returns the predictions, which are not clipped."""
         return predictions
 
@@ -104,7 +99,7 @@ class FoveaBoxes(nn.Module):
         """As `CodedBoxes.predictions`: the distances, in pixels."""
         return box_map.permute(1, 2, 0).reshape(-1, 4).exp() * self.scales[level]
 
-    def forward(self, priors: Tensor, predictions: Tensor, clip: tuple[int, int]) -> Tensor:
+    def forward(self, priors: Tensor, predictions: Tensor, clip: Size) -> Tensor:
         """As `CodedBoxes.forward`, from (N, 2) points; boxes are clipped at the last row and column."""
         low, high = priors - predictions[:, :2], priors + predictions[:, 2:]
         return clip_boxes(_corners(low, high), (clip[0] - 1, clip[1] - 1))
@@ -121,7 +116,7 @@ class RepPointsBoxes(nn.Module):
         """As `CodedBoxes.predictions`: the relative corners, in pixels."""
         return box_map.permute(1, 2, 0).reshape(-1, 4) * self.scales[level]
 
-    def forward(self, priors: Tensor, predictions: Tensor, clip: tuple[int, int]) -> Tensor:
+    def forward(self, priors: Tensor, predictions: Tensor, clip: Size) -> Tensor:
         """As `CodedBoxes.forward`, from (N, 2) points."""
         return clip_boxes(_corners(predictions[:, :2] + priors, predictions[:, 2:] + priors), clip)
 

@@ -10,11 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vision_research.deploy.families.box_stages import BoxStage
-from vision_research.deploy.families.family import inherits_unchanged
+from vision_research.deploy.families.box_stages import BoxStage, HeadAfterShared, example_rois, shared_head
+from vision_research.deploy.families.family import Found, Scale, Size, inherits_unchanged
 from vision_research.deploy.families.roi import pooling_refusals
 from vision_research.deploy.families.select import divide_to_image
-from vision_research.deploy.families.shared_head import HeadAfterShared, shared_head
 from vision_research.deploy.families.tracing import trace
 from vision_research.deploy.families.two_stage import (
     TwoStageFamily,
@@ -42,29 +41,21 @@ class GridPostprocess(TwoStagePostprocess):
         self.points = points
         self.grid_size = int(head.grid_size)
         # Origin of the part of the map that each point is searched in: (points, 2), x and y.
-        self.corners: Tensor
-        self.register_buffer("corners", torch.tensor([region[:2] for region in head.sub_regions]))
+        self.corners = nn.Buffer(torch.tensor([region[:2] for region in head.sub_regions]))
 
-    def _detect(
-        self, features: list[Tensor], rois: Tensor, clip: tuple[int, int], scale_factor: tuple[float, float]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        boxes, scores, labels = self._run_stages(features, rois, clip, (1.0, 1.0))
+    def forward(self, maps: list[Tensor], clip: Size, scale_factor: Scale) -> Found:
+        """See `Family.postprocess`; `maps` are those of `TwoStagePostprocess`."""
+        boxes, scores, labels = self.detect(maps, clip, (1.0, 1.0))
         if torch.jit.is_scripting() and boxes.size(0) == 0:  # type: ignore[attr-defined]
             return boxes, scores, labels
-        heat = self.points(self.grid_pooling(features, boxes))
+        heat = self.points(self.grid_pooling(maps[: self.num_features], boxes))
         return divide_to_image(self._from_points(boxes, heat.sigmoid()), scale_factor), scores, labels
 
     def _from_points(self, boxes: Tensor, heat: Tensor) -> Tensor:
         """`GridHead._predict_by_feat_single`: each side is the mean of the points on it, weighted by their heat.
 
-        MMDetection clips a copy of these boxes, so they are not clipped.
-
-        Args:
-            boxes: (N, 4) float32, xyxy.
-            heat: (N, points, h, w) float32, over boxes twice as large.
-
-        Returns:
-            (N, 4) float32.
+        From (N, 4) boxes and (N, points, h, w) heat over boxes twice as large, to (N, 4) boxes. MMDetection clips a
+        copy of these, so they are not clipped.
         """
         height, width = heat.size(2), heat.size(3)
         best, position = heat.flatten(2).max(dim=2)
@@ -123,10 +114,7 @@ class GridFamily(TwoStageFamily):
 
     def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
         """See `Family.postprocess`; the heads are traced on random RoIs."""
-        roi_head = detector.roi_head
-        rows, columns = roi_head.grid_roi_extractor.roi_layers[0].output_size
-        points = trace(
-            GridPoints(roi_head.grid_head, shared_head(roi_head)),
-            torch.rand(3, outputs[0].size(1), int(rows), int(columns)),
-        )
-        return GridPostprocess(detector, build_stages(roi_head, outputs[0].size(1)), points)
+        roi_head, num_channels = detector.roi_head, outputs[0].size(1)
+        pooled = example_rois(roi_head.grid_roi_extractor, num_channels)
+        points = trace(GridPoints(roi_head.grid_head, shared_head(roi_head)), pooled)
+        return GridPostprocess(detector, build_stages(roi_head, num_channels), points)

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from vision_research.deploy.families.box_stages import example_rois
 from vision_research.deploy.families.family import inherits_unchanged
-from vision_research.deploy.families.mask_two_stage import MaskTwoStagePostprocess, NoScoring, mask_head_refusals
+from vision_research.deploy.families.mask_two_stage import MaskTwoStagePostprocess, mask_head_refusals
 from vision_research.deploy.families.tracing import trace
 from vision_research.deploy.families.two_stage import TwoStageFamily, build_stages, part_refusals, rpn_refusals
 
 
 class MaskHeadChain(nn.Module):
-    """The mask heads of all stages on the same RoIs; in tests MMDetection uses the masks of the last one only.
+    """The mask heads of all stages on the same RoIs, where each head gets the features of the one before.
 
-    Args:
-        heads: MMDetection's HTCMaskHeads.
-        hands_on: whether each head gets the features of the one before.
+    In tests MMDetection uses the masks of the last one only.
     """
 
     def __init__(self, heads: Any, hands_on: bool) -> None:
@@ -65,7 +63,6 @@ class HtcFamily(TwoStageFamily):
         """See `Family.postprocess`; the heads are traced on random RoIs."""
         roi_head, num_channels = detector.roi_head, outputs[0].size(1)
         extractor = roi_head.mask_roi_extractor[-1]
-        pooled = torch.rand(3, num_channels, *(int(side) for side in extractor.roi_layers[0].output_size))
-        chain = trace(MaskHeadChain(roi_head.mask_head, bool(roi_head.mask_info_flow)), pooled)
-        stages = build_stages(roi_head, num_channels)
-        return MaskTwoStagePostprocess(detector, stages, [chain], [extractor], NoScoring())
+        chain = MaskHeadChain(roi_head.mask_head, bool(roi_head.mask_info_flow))
+        traced = trace(chain, example_rois(extractor, num_channels))
+        return MaskTwoStagePostprocess(detector, build_stages(roi_head, num_channels), [traced], [extractor], None)

@@ -14,18 +14,14 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from vision_research.deploy.families.detr import FeatureNetwork
-from vision_research.deploy.families.family import Family, inherits_unchanged
+from vision_research.deploy.families.family import Family, FoundMasks, Scale, Size, inherits_unchanged
 from vision_research.deploy.families.tracing import trace
 from vision_research.ops.deformable_attention import replace_deformable_attention
 from vision_research.ops.masks import mask_boxes, resize_maps
 
 
 class PixelDecoder(nn.Module):
-    """`MSDeformAttnPixelDecoder.forward` with level sizes that are plain numbers.
-
-    Args:
-        decoder: a copy of MMDetection's, with its attention replaced.
-    """
+    """`MSDeformAttnPixelDecoder.forward` with level sizes that are plain numbers, and a replaced attention."""
 
     def __init__(self, decoder: Any) -> None:
         super().__init__()
@@ -36,13 +32,9 @@ class PixelDecoder(nn.Module):
         """From (1, C, h, w) features, finest first, to mask features and the levels for the queries, coarsest first."""
         decoder = self.decoder
         first = decoder.num_input_levels - decoder.num_encoder_levels
-        # Coarsest first.
         levels = features[first:][::-1]
         sizes = [(level.shape[2], level.shape[3]) for level in levels]
-        cells = torch.cat(
-            [_flat(conv(level)) for conv, level in zip(decoder.input_convs, levels, strict=True)],
-            dim=1,
-        )
+        cells = torch.cat([_flat(conv(level)) for conv, level in zip(decoder.input_convs, levels, strict=True)], dim=1)
         masks = [level.new_zeros((1, *size), dtype=torch.bool) for level, size in zip(levels, sizes, strict=True)]
         positions = [
             _flat(embedding.view(1, -1, 1, 1) + decoder.postional_encoding(mask))
@@ -70,8 +62,7 @@ class PixelDecoder(nn.Module):
     def _reference_points(self, cells: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
         """The centre of each cell as a fraction of the map, (1, cells, levels, 2) float32."""
         points = []
-        strides = self.decoder.strides[::-1]
-        for (height, width), stride in zip(sizes, strides, strict=False):
+        for (height, width), stride in zip(sizes, self.decoder.strides[::-1], strict=False):
             # MMDetection computes in pixels first, which rounds.
             # Floats from the start: a trace would add 0.5 to integers in double precision.
             columns = torch.arange(width, dtype=cells.dtype, device=cells.device)
@@ -88,11 +79,7 @@ def _flat(level: Tensor) -> Tensor:
 
 
 class MaskTransformer(nn.Module):
-    """`Mask2FormerHead.forward`: from features to classes and mask logits of each query.
-
-    Args:
-        head: MMDetection's head; it is not changed.
-    """
+    """`Mask2FormerHead.forward`: from features to classes and mask logits of each query; the head is not changed."""
 
     def __init__(self, head: Any) -> None:
         super().__init__()
@@ -109,12 +96,7 @@ class MaskTransformer(nn.Module):
 
 
 class MaskQueryPostprocess(nn.Module):
-    """`MaskFormerFusionHead.predict`, its instances only.
-
-    Args:
-        detector: MMDetection's detector.
-        transformer: the traced transformer.
-    """
+    """`MaskFormerFusionHead.predict`, its instances only, behind the traced transformer."""
 
     def __init__(self, detector: Any, transformer: nn.Module) -> None:
         super().__init__()
@@ -125,20 +107,10 @@ class MaskQueryPostprocess(nn.Module):
         self.score_thr = float(fusion.test_cfg.get("score_thr", 0.0))
         self.max_per_img = int(fusion.test_cfg.get("max_per_image", 100))
 
-    def forward(
-        self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float], image_size: tuple[int, int]
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Detect.
+    def forward(self, maps: list[Tensor], clip: Size, scale_factor: Scale, image_size: Size) -> FoundMasks:
+        """See `Family.postprocess`; boxes are those around the masks.
 
-        Args:
-            maps: features of all levels, then a map of the size of the network's input.
-            clip: height and width of the image in the network's input.
-            scale_factor: not used, masks are resized to the image's size.
-            image_size: height and width of the image.
-
-        Returns:
-            Boxes (N, 4) float32 around the masks, xyxy, pixels of the image; scores (N,) float32, descending; labels
-            (N,) int64; masks (N, height, width) bool.
+        `maps` are features of all levels, then a map of the size of the network's input.
         """
         logits, mask_logits = self.transformer(maps[:-1])
         scores, indices = F.softmax(logits, dim=-1)[:, :-1].flatten().topk(self.max_per_img)
@@ -159,6 +131,8 @@ class MaskQueryFamily(Family):
     """Mask2Former with instances."""
 
     name = "queries that are masks, with instances switched on (Mask2Former)"
+    traced = FeatureNetwork
+    predictor = "panoptic_fusion_head"
     gives_masks = True
     adds_threshold = True
 
@@ -185,18 +159,10 @@ class MaskQueryFamily(Family):
             reasons.append("it gives no instances: set model.test_cfg.instance_on=true")
         return reasons
 
-    def network(self, detector: Any) -> nn.Module:
-        """See `Family.network`."""
-        return FeatureNetwork(detector)
-
     def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
         """See `Family.postprocess`; the transformer is traced."""
         transformer = trace(MaskTransformer(detector.panoptic_head).eval(), (outputs[:-1],))
         return MaskQueryPostprocess(detector, transformer)
-
-    def test_cfg(self, detector: Any) -> Any:
-        """See `Family.test_cfg`."""
-        return detector.panoptic_fusion_head.test_cfg
 
     def num_candidates(self, detector: Any) -> int:
         """Return the number of pairs of a query and a class."""

@@ -11,11 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vision_research.deploy.families.box_stages import BoxStage
-from vision_research.deploy.families.family import inherits_unchanged
+from vision_research.deploy.families.box_stages import BoxStage, HeadAfterShared, example_rois, shared_head
+from vision_research.deploy.families.family import FoundMasks, Scale, Size, inherits_unchanged
 from vision_research.deploy.families.roi import pooling_refusals
 from vision_research.deploy.families.select import divide_to_image
-from vision_research.deploy.families.shared_head import HeadAfterShared, shared_head
 from vision_research.deploy.families.tracing import trace
 from vision_research.deploy.families.two_stage import (
     TwoStageFamily,
@@ -38,20 +37,8 @@ class MaskHead(HeadAfterShared):
         return self.head(seen), seen
 
 
-class NoScoring(nn.Module):
-    """Takes the place of `MaskScoring` for detectors that do not score masks."""
-
-    def forward(self, seen: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-        """As `MaskScoring.forward`: (N,) ones."""
-        return torch.ones(labels.size(0), dtype=logits.dtype, device=logits.device)
-
-
 class MaskScoring(nn.Module):
-    """`MaskIoUHead`: predicts the quality of each mask.
-
-    Args:
-        head: the traced head.
-    """
+    """Predicts the quality of each mask with a traced `MaskIoUHead`."""
 
     def __init__(self, head: nn.Module) -> None:
         super().__init__()
@@ -80,7 +67,7 @@ class MaskTwoStagePostprocess(TwoStagePostprocess):
         stages: of `BoxStage`, in their order.
         mask_heads: the traced mask head of each stage.
         extractors: the RoI extractor of each mask head.
-        scoring: `MaskScoring` or `NoScoring`.
+        scoring: of masks; None where the detector has none.
     """
 
     def __init__(
@@ -89,44 +76,32 @@ class MaskTwoStagePostprocess(TwoStagePostprocess):
         stages: list[BoxStage],
         mask_heads: list[nn.Module],
         extractors: list[Any],
-        scoring: nn.Module,
+        scoring: MaskScoring | None,
     ) -> None:
         super().__init__(detector, stages)
         roi_head = detector.roi_head
         self.mask_heads = nn.ModuleList(mask_heads)
         self.mask_poolings = nn.ModuleList(RoiPooling(extractor) for extractor in extractors)
         self.scoring = scoring
-        self.scored = not isinstance(scoring, NoScoring)
         self.class_agnostic = bool(listed(roi_head.mask_head)[-1].class_agnostic)
         self.mask_thr = float(roi_head.test_cfg.mask_thr_binary)
 
     def forward(  # type: ignore[override]
-        self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float], image_size: tuple[int, int]
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Detect.
-
-        Args:
-            maps: features that RoIs are pooled from, then objectness and deltas of the RPN's levels.
-            clip: height and width at which boxes are clipped, pixels of the network's input.
-            scale_factor: pixels of the network's input per pixel of the image (x, y).
-            image_size: height and width of the image.
-
-        Returns:
-            Boxes (N, 4) float32, xyxy, pixels of the image; scores (N,) float32, descending; labels (N,) int64; masks
-            (N, height, width) bool.
-        """
+        self, maps: list[Tensor], clip: Size, scale_factor: Scale, image_size: Size
+    ) -> FoundMasks:
+        """See `Family.postprocess`; `maps` are those of `TwoStagePostprocess`."""
         # Where there are masks, MMDetection suppresses boxes in pixels of the network's input and scales them last.
         boxes, scores, labels = self.detect(maps, clip, (1.0, 1.0))
         probabilities, factors = self._masks(maps[: self.num_features], boxes, labels)
         boxes = divide_to_image(boxes, scale_factor)
         masks = paste_masks(probabilities, boxes, image_size, self.mask_thr)
-        if not self.scored:
+        if self.scoring is None:
             return boxes, scores, labels, masks
         scores, order = (scores * factors).sort(descending=True)
         return boxes[order], scores, labels[order], masks[order]
 
     def _masks(self, features: list[Tensor], boxes: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The (N, rows, columns) mean probabilities over the stages, and the (N,) factors of the scores."""
+        """The (N, rows, columns) mean probabilities over the stages, and the (N,) factors of the scores, if any."""
         total = torch.zeros(1, dtype=boxes.dtype, device=boxes.device)
         factors = total
         num_stages = len(self.mask_heads)
@@ -134,7 +109,8 @@ class MaskTwoStagePostprocess(TwoStagePostprocess):
             logits, seen = head(pooling(features, boxes))
             if not self.class_agnostic:
                 logits = logits[torch.arange(labels.size(0), device=labels.device), labels][:, None]
-            factors = self.scoring(seen, logits[:, 0], labels)
+            if self.scoring is not None:
+                factors = self.scoring(seen, logits[:, 0], labels)
             total = total + logits[:, 0].sigmoid()
         return total / float(num_stages), factors
 
@@ -164,22 +140,13 @@ class MaskTwoStageFamily(TwoStageFamily):
         shared = shared_head(roi_head)
         heads, extractors = [], listed(roi_head.mask_roi_extractor)
         for extractor, head in zip(extractors, listed(roi_head.mask_head), strict=True):
-            rows, columns = extractor.roi_layers[0].output_size
-            pooled = torch.rand(3, num_channels, rows, columns)
+            pooled = example_rois(extractor, num_channels)
             heads.append(trace(MaskHead(head, shared), pooled))
-        return MaskTwoStagePostprocess(
-            detector,
-            build_stages(roi_head, num_channels),
-            heads,
-            extractors,
-            self._scoring(roi_head, pooled, heads[-1]),
-        )
-
-    def _scoring(self, roi_head: Any, pooled: Tensor, mask_head: nn.Module) -> nn.Module:
-        if not hasattr(roi_head, "mask_iou_head"):
-            return NoScoring()
-        logits, seen = mask_head(pooled)
-        return MaskScoring(trace(roi_head.mask_iou_head, (seen, logits[:, 0])))
+        scoring = None
+        if hasattr(roi_head, "mask_iou_head"):
+            logits, seen = heads[-1](pooled)
+            scoring = MaskScoring(trace(roi_head.mask_iou_head, (seen, logits[:, 0])))
+        return MaskTwoStagePostprocess(detector, build_stages(roi_head, num_channels), heads, extractors, scoring)
 
 
 def mask_head_refusals(roi_head: Any, methods: Sequence[str]) -> list[str]:

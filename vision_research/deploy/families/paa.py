@@ -10,18 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vision_research.deploy.families.box_head import BoxHeadFamily
 from vision_research.deploy.families.coders import build_decoder
+from vision_research.deploy.families.family import BoxHeadFamily, Found, Scale, Size
 from vision_research.deploy.families.priors import build_priors
 from vision_research.deploy.families.select import MulticlassNms, divide_to_image
 
 
 class PaaPostprocess(nn.Module):
-    """`PAAHead.predict_by_feat` for one image: from the head's maps to detections.
-
-    Args:
-        head: MMDetection's PAA head.
-    """
+    """`PAAHead.predict_by_feat` for one image."""
 
     def __init__(self, head: Any) -> None:
         super().__init__()
@@ -35,19 +31,8 @@ class PaaPostprocess(nn.Module):
         self.max_per_img = int(head.test_cfg.max_per_img)
         self.select = MulticlassNms(head.test_cfg.nms)
 
-    def forward(
-        self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Detect.
-
-        Args:
-            maps: class maps of all levels, then box maps, then IoU maps; each (1, channels, h, w) float32.
-            clip: height and width at which boxes are clipped, pixels of the network's input.
-            scale_factor: pixels of the network's input per pixel of the image (x, y).
-
-        Returns:
-            Boxes (N, 4) float32, xyxy, pixels of the image; scores (N,) float32, descending; labels (N,) int64.
-        """
+    def forward(self, maps: list[Tensor], clip: Size, scale_factor: Scale) -> Found:
+        """See `Family.postprocess`; `maps` are class maps of all levels, then box maps, then IoU maps."""
         all_boxes: list[Tensor] = []
         all_scores: list[Tensor] = []
         for level, grid in enumerate(self.priors):
@@ -74,14 +59,7 @@ class PaaPostprocess(nn.Module):
     def _vote(self, boxes: Tensor, labels: Tensor, candidates: Tensor, scores: Tensor) -> Tensor:
         """`score_voting`: each box becomes the mean of the candidates of its class, weighted by overlap and score.
 
-        Args:
-            boxes: (N, 4) float32, xyxy.
-            labels: (N,) int64.
-            candidates: (R, 4) float32, xyxy.
-            scores: (R, classes) float32.
-
-        Returns:
-            (N, 4) float32.
+        From (N, 4) boxes and (N,) labels, (R, 4) candidates and their (R, classes) scores, to (N, 4) boxes.
         """
         # Constants of PAAHead.score_voting: the least overlap of a voter, and how fast votes fade with less overlap.
         least_iou, fading = 0.01, 0.025
@@ -93,14 +71,11 @@ class PaaPostprocess(nn.Module):
 
 
 def pairwise_iou(boxes: Tensor, others: Tensor) -> Tensor:
-    """`bbox_overlaps`: the IoUs of all pairs of boxes.
+    """`bbox_overlaps`: the IoUs of all pairs of boxes, (A, B) float32.
 
     Args:
         boxes: (A, 4) float32, xyxy.
         others: (B, 4) float32, xyxy.
-
-    Returns:
-        (A, B) float32.
     """
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     other_areas = (others[:, 2] - others[:, 0]) * (others[:, 3] - others[:, 1])

@@ -2,25 +2,23 @@
 
 A trace would record such a function by its Python name, which a file cannot hold. Within `plain_layers` mmcv's
 deformable convolutions and TOOD's geometric mean are replaced by functions of this package. So are the `forward` of
-mmcv's `DeformConv2d` and that of the balanced pyramid, which can be traced but not exported with `torch.export`.
-Deformable convolutions are scripted within a trace: a trace would unroll their taps, and a graph of that size takes
-minutes to optimise.
+mmcv's `DeformConv2d` and that of Libra R-CNN's balanced pyramid, which can be traced but not exported with
+`torch.export`: no format has an operator that pools to a size which the graph computes.
 """
 
 from __future__ import annotations
 
-import functools
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from vision_research.deploy.families.balanced_pyramid import balance
-from vision_research.ops.deform_conv import deform_conv2d
+from vision_research.ops.deform_conv import Geometry, deform_conv2d
 
 
 @contextmanager
@@ -77,8 +75,9 @@ def _deform_conv2d(
     im2col_step: int = 32,
 ) -> Tensor:
     """Has the arguments of `DeformConv2dFunction.forward`; its `bias` is always False."""
-    place = (_pair(stride), _pair(padding), _pair(dilation), groups, deform_groups)
-    return _current_deform_conv2d()(feature, offset, weight, None, None, *place)
+    return _modulated_deform_conv2d(
+        feature, offset, None, weight, None, stride, padding, dilation, groups, deform_groups
+    )
 
 
 def _deform_conv2d_layer(layer: Any, feature: Tensor, offset: Tensor) -> Tensor:
@@ -90,7 +89,7 @@ def _deform_conv2d_layer(layer: Any, feature: Tensor, offset: Tensor) -> Tensor:
 def _modulated_deform_conv2d(
     feature: Tensor,
     offset: Tensor,
-    mask: Tensor,
+    mask: Tensor | None,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Any = 1,
@@ -100,19 +99,9 @@ def _modulated_deform_conv2d(
     deform_groups: int = 1,
 ) -> Tensor:
     """Has the arguments of `ModulatedDeformConv2dFunction.forward`."""
-    place = (_pair(stride), _pair(padding), _pair(dilation), groups, deform_groups)
-    return _current_deform_conv2d()(feature, offset, weight, bias, mask, *place)
-
-
-def _current_deform_conv2d() -> Callable[..., Tensor]:
-    """The scripted function within a trace, where it stays a loop; elsewhere, for `torch.export`, the Python one."""
-    return _scripted_deform_conv2d() if _is_tracing() else deform_conv2d
-
-
-@functools.cache
-def _scripted_deform_conv2d() -> Callable[..., Tensor]:
-    scripted: Callable[..., Tensor] = torch.jit.script(deform_conv2d)
-    return scripted
+    kernel = (int(weight.size(2)), int(weight.size(3)))
+    geometry = Geometry(kernel, _pair(stride), _pair(padding), _pair(dilation), groups, deform_groups)
+    return deform_conv2d(feature, offset, weight, bias, mask, geometry)
 
 
 def _sigmoid_geometric_mean(first: Tensor, second: Tensor) -> Tensor:
@@ -121,3 +110,55 @@ def _sigmoid_geometric_mean(first: Tensor, second: Tensor) -> Tensor:
 
 def _pair(value: Any) -> tuple[int, int]:
     return (int(value), int(value)) if isinstance(value, int) else (int(value[0]), int(value[1]))
+
+
+def balance(pyramid: Any, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """`BFP.forward`: balance the levels of a pyramid.
+
+    Args:
+        pyramid: MMDetection's BFP.
+        inputs: (1, C, h, w) float32 levels, each with half the rows and columns of the one before, rounded up.
+    """
+    middle = pyramid.refine_level
+    size = inputs[middle].shape[2:]
+    gathered = [
+        pool_to(level, size, middle - index) if index < middle else F.interpolate(level, size=size, mode="nearest")
+        for index, level in enumerate(inputs)
+    ]
+    balanced: Tensor = sum(gathered) / len(gathered)  # type: ignore[assignment]
+    if pyramid.refine_type is not None:
+        balanced = pyramid.refine(balanced)
+    return tuple(
+        level
+        + (
+            F.interpolate(balanced, size=level.shape[2:], mode="nearest")
+            if index < middle
+            else pool_to(balanced, level.shape[2:], index - middle)
+        )
+        for index, level in enumerate(inputs)
+    )
+
+
+def pool_to(level: Tensor, size: Sequence[int], halvings: int) -> Tensor:
+    """`F.adaptive_max_pool2d` to a size that results from halving, rounded up each time.
+
+    Args:
+        level: (1, C, h, w) float32.
+        size: rows and columns of the result.
+        halvings: how often the level is halved.
+    """
+    for axis in (0, 1):
+        level = _pool_axis(level, axis + 2, size[axis], 2**halvings + 1)
+    return level
+
+
+def _pool_axis(level: Tensor, axis: int, bins: int, most_cells: int) -> Tensor:
+    """The maximum of each bin along an axis; bins overlap by at most a cell where they do not divide the axis."""
+    cells = level.shape[axis]
+    index = torch.arange(bins)
+    first = torch.div(index * cells, bins, rounding_mode="floor")
+    last = torch.div((index + 1) * cells + bins - 1, bins, rounding_mode="floor") - 1
+    pooled = level.index_select(axis, first)
+    for step in range(1, most_cells):
+        pooled = torch.maximum(pooled, level.index_select(axis, torch.minimum(first + step, last)))
+    return pooled

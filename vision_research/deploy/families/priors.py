@@ -25,18 +25,14 @@ class AnchorGrid(nn.Module):
     def __init__(self, base_anchors: Tensor, stride: tuple[int, int]) -> None:
         super().__init__()
         self.stride_x, self.stride_y = stride
-        self.base_anchors: Tensor
-        self.register_buffer("base_anchors", base_anchors.clone())
+        self.base_anchors = nn.Buffer(base_anchors.clone())
 
     def forward(self, height: int, width: int) -> Tensor:
-        """Make the anchors of a feature map.
+        """Make the anchors of a feature map, (height * width * A, 4) float32, row by row.
 
         Args:
             height: of the map, cells.
             width: of the map, cells.
-
-        Returns:
-            (height * width * A, 4) float32, row by row.
         """
         anchors = self.base_anchors
         x = torch.arange(width, device=anchors.device).to(anchors.dtype) * self.stride_x
@@ -59,19 +55,10 @@ class PointGrid(nn.Module):
         self.offset = offset
         self.stride_x, self.stride_y = stride
         # Holds the device and the dtype, which a module without parameters or buffers does not have.
-        self.anchor: Tensor
-        self.register_buffer("anchor", torch.zeros(1))
+        self.anchor = nn.Buffer(torch.zeros(1))
 
     def forward(self, height: int, width: int) -> Tensor:
-        """Make the points of a feature map.
-
-        Args:
-            height: of the map, cells.
-            width: of the map, cells.
-
-        Returns:
-            (height * width, 2) float32, x and y, row by row.
-        """
+        """As `AnchorGrid.forward`, (height * width, 2) float32, x and y."""
         x = ((torch.arange(width, device=self.anchor.device) + self.offset) * self.stride_x).to(self.anchor.dtype)
         y = ((torch.arange(height, device=self.anchor.device) + self.offset) * self.stride_y).to(self.anchor.dtype)
         return torch.stack([x.repeat(height), y.view(-1, 1).repeat(1, width).view(-1)], dim=-1)

@@ -40,13 +40,7 @@ FAMILIES: tuple[Family, ...] = (
 
 
 def find_family(detector: Any) -> Family:
-    """Find the family that exports a detector.
-
-    Args:
-        detector: built by MMDetection.
-
-    Returns:
-        The family.
+    """Find the family that exports a detector that MMDetection built.
 
     Raises:
         ExportError: no family exports it; the message says why each family refuses, and how to add one.

@@ -8,33 +8,25 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vision_research.deploy.families.coders import build_decoder
-from vision_research.deploy.families.family import inherits_unchanged
+from vision_research.deploy.families.family import Size, inherits_unchanged
 from vision_research.deploy.families.priors import build_priors
-from vision_research.deploy.families.select import build_nms, large_enough
+from vision_research.deploy.families.select import BoxSelection
 
 
-class Proposals(nn.Module):
-    """`RPNHead.predict_by_feat` for one image: from the RPN's maps to proposals.
-
-    Args:
-        head: MMDetection's RPN head.
-    """
+class Proposals(BoxSelection):
+    """`RPNHead.predict_by_feat` for one image: from the RPN's maps to proposals."""
 
     def __init__(self, head: Any) -> None:
-        super().__init__()
+        super().__init__(head.test_cfg)
         self.priors = build_priors(head.prior_generator)
         self.decoder = build_decoder(head.bbox_coder)
         self.num_channels = int(head.cls_out_channels)
         self.use_sigmoid = bool(head.use_sigmoid_cls)
-        self.nms_pre = int(head.test_cfg.get("nms_pre", -1))
-        self.min_bbox_size = float(head.test_cfg.get("min_bbox_size", -1))
-        self.max_per_img = int(head.test_cfg.max_per_img)
-        self.nms = build_nms(head.test_cfg.nms)
 
-    def forward(self, class_maps: list[Tensor], box_maps: list[Tensor], clip: tuple[int, int]) -> Tensor:
+    def forward(self, class_maps: list[Tensor], box_maps: list[Tensor], clip: Size) -> Tensor:
         """Choose proposals.
 
         Args:
@@ -65,18 +57,13 @@ class Proposals(nn.Module):
             all_scores.append(scores)
             all_levels.append(torch.full_like(scores, level, dtype=torch.int64))
         boxes = self.decoder(torch.cat(all_priors), torch.cat(all_deltas), clip)
-        return self._select(boxes, torch.cat(all_scores), torch.cat(all_levels))
+        boxes, scores, levels = self._large(boxes, torch.cat(all_scores), torch.cat(all_levels))
+        keep, _ = self.nms(boxes, scores, levels, self.max_per_img)
+        return boxes[keep[: self.max_per_img]]
 
     def _scores(self, class_map: Tensor) -> Tensor:
         logits = class_map.permute(1, 2, 0).reshape(-1, self.num_channels)
         return (logits.sigmoid() if self.use_sigmoid else logits.softmax(-1)[:, :-1]).view(-1)
-
-    def _select(self, boxes: Tensor, scores: Tensor, levels: Tensor) -> Tensor:
-        if self.min_bbox_size >= 0:
-            large = large_enough(boxes, self.min_bbox_size)
-            boxes, scores, levels = boxes[large], scores[large], levels[large]
-        keep, _ = self.nms(boxes, scores, levels, self.max_per_img)
-        return boxes[keep[: self.max_per_img]]
 
 
 def pooling_refusals(extractor: Any) -> list[str]:

@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from vision_research.deploy.families.box_head import BoxHeadFamily, BoxHeadNetwork
 from vision_research.deploy.families.coders import build_decoder
 from vision_research.deploy.families.dense import best_scores
+from vision_research.deploy.families.family import BoxHeadFamily, BoxHeadNetwork, FoundMasks, Scale, Size
 from vision_research.deploy.families.plain_layers import plain_layers
 from vision_research.deploy.families.priors import build_priors
-from vision_research.deploy.families.select import build_nms, large_enough, to_image
+from vision_research.deploy.families.select import BoxSelection, large_enough, to_image
 from vision_research.ops.masks import resize_maps
 
 # Upper limit of the pixels of a side.
@@ -36,11 +36,7 @@ class InstanceNetwork(BoxHeadNetwork):
 
 
 class DynamicMasks(nn.Module):
-    """`RTMDetInsHead._mask_predict_by_feat_single`: runs each instance's own network on shared features.
-
-    Args:
-        head: MMDetection's head.
-    """
+    """`RTMDetInsHead._mask_predict_by_feat_single`: runs each instance's own network on shared features."""
 
     def __init__(self, head: Any) -> None:
         super().__init__()
@@ -76,55 +72,27 @@ class DynamicMasks(nn.Module):
         return x.view(points.size(0), height, width)
 
 
-class InstancePostprocess(nn.Module):
-    """`RTMDetInsHead.predict_by_feat` for one image.
-
-    Args:
-        head: MMDetection's head; its priors, box coder and test_cfg are read.
-    """
+class InstancePostprocess(BoxSelection):
+    """`RTMDetInsHead.predict_by_feat` for one image."""
 
     def __init__(self, head: Any) -> None:
-        super().__init__()
-        config = head.test_cfg
+        super().__init__(head.test_cfg)
         self.priors = build_priors(head.prior_generator)
         self.decoder = build_decoder(head.bbox_coder)
         self.masks = DynamicMasks(head)
         self.strides = [float(stride[0]) for stride in head.prior_generator.strides]
         self.num_levels = len(self.strides)
         self.num_channels = int(head.cls_out_channels)
-        self.score_thr = float(config.get("score_thr", 0))
-        self.nms_pre = int(config.get("nms_pre", -1))
-        self.min_bbox_size = float(config.get("min_bbox_size", -1))
-        self.max_per_img = int(config.max_per_img)
-        self.mask_thr = float(config.mask_thr_binary)
-        self.nms = build_nms(config.nms)
+        self.mask_thr = float(head.test_cfg.mask_thr_binary)
 
-    def forward(
-        self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float], image_size: tuple[int, int]
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Detect.
-
-        Args:
-            maps: class, box and kernel maps of all levels, each (1, channels, h, w) float32, then mask features.
-            clip: height and width at which boxes are clipped, pixels of the network's input.
-            scale_factor: pixels of the network's input per pixel of the image (x, y).
-            image_size: height and width of the image.
-
-        Returns:
-            Boxes (N, 4) float32, xyxy, pixels of the image; scores (N,) float32, descending; labels (N,) int64; masks
-            (N, height, width) bool.
-        """
+    def forward(self, maps: list[Tensor], clip: Size, scale_factor: Scale, image_size: Size) -> FoundMasks:
+        """See `Family.postprocess`; `maps` are class, box and kernel maps of all levels, then mask features."""
         priors, deltas, kernels, scores, labels = self._candidates(maps)
         boxes = to_image(self.decoder(priors[:, :2], deltas, clip), scale_factor)
         if self.min_bbox_size >= 0:
             large = large_enough(boxes, self.min_bbox_size)
-            boxes, scores, labels, priors, kernels = (
-                boxes[large],
-                scores[large],
-                labels[large],
-                priors[large],
-                kernels[large],
-            )
+            boxes, scores, labels = boxes[large], scores[large], labels[large]
+            priors, kernels = priors[large], kernels[large]
         keep, scores = self.nms(boxes, scores, labels, self.max_per_img)
         keep, scores = keep[: self.max_per_img], scores[: self.max_per_img]
         logits = self.masks(maps[-1], kernels[keep], priors[keep, :2], priors[keep, 2])
@@ -147,15 +115,10 @@ class InstancePostprocess(nn.Module):
             all_kernels.append(_rows(maps[2 * self.num_levels + level])[chosen])
             all_scores.append(scores)
             all_labels.append(labels)
-        return (
-            torch.cat(all_priors),
-            torch.cat(all_deltas),
-            torch.cat(all_kernels),
-            torch.cat(all_scores),
-            torch.cat(all_labels),
-        )
+        priors, deltas, kernels = torch.cat(all_priors), torch.cat(all_deltas), torch.cat(all_kernels)
+        return priors, deltas, kernels, torch.cat(all_scores), torch.cat(all_labels)
 
-    def _to_image(self, logits: Tensor, scale_factor: tuple[float, float], image_size: tuple[int, int]) -> Tensor:
+    def _to_image(self, logits: Tensor, scale_factor: Scale, image_size: Size) -> Tensor:
         """(N, h, w) logits to (N, height, width) bool masks of the image."""
         stride = int(self.strides[0])
         logits = resize_maps(logits, logits.size(1) * stride, logits.size(2) * stride)

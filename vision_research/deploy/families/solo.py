@@ -13,36 +13,28 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from vision_research.deploy.families.family import Family, inherits_unchanged
+from vision_research.deploy.families.family import Family, FoundMasks, Scale, Size, inherits_unchanged
 from vision_research.deploy.families.plain_layers import plain_layers
-from vision_research.ops.masks import mask_boxes, resize_maps
-from vision_research.ops.matrix_nms import MatrixNms
+from vision_research.ops.masks import MatrixNms, mask_boxes, resize_maps
 
 
 class SoloNetwork(nn.Module):
-    """Backbone, neck and head as one module from a tensor to scores and the maps that masks are computed from.
+    """Backbone, neck and head as one module from a tensor to scores and the maps that masks are computed from."""
 
-    Args:
-        detector: MMDetection's detector.
-        gives_logits: whether the head activates its scores in `predict_by_feat` (SOLOv2).
-    """
-
-    def __init__(self, detector: Any, gives_logits: bool) -> None:
+    def __init__(self, detector: Any) -> None:
         super().__init__()
         self.detector = detector
-        self.gives_logits = gives_logits
+        # SOLOv2 activates its scores in `predict_by_feat`.
+        self.gives_logits = hasattr(detector.mask_head, "dynamic_conv_size")
 
     def forward(self, tensor: Tensor) -> list[Tensor]:
         """From (B, 3, H, W) float32 to the (B, cells, classes) scores of all levels, and the head's other outputs."""
         with plain_layers():
             outputs = self.detector.mask_head(self.detector.extract_feat(tensor))
-        score_maps = outputs[1] if self.gives_logits else outputs[-1]
         if self.gives_logits:
-            score_maps = [_peaks(scores.sigmoid()) for scores in score_maps]
-        scores = _cells(score_maps)
-        if not self.gives_logits:
-            return [scores, *(torch.cat(list(maps), dim=1) for maps in outputs[:-1])]
-        return [scores, _cells(outputs[0]), outputs[2]]
+            kernels, logits, features = outputs
+            return [_cells([_peaks(level.sigmoid()) for level in logits]), _cells(kernels), features]
+        return [_cells(outputs[-1]), *(torch.cat(list(maps), dim=1) for maps in outputs[:-1])]
 
 
 def _cells(maps: Sequence[Tensor]) -> Tensor:
@@ -73,11 +65,7 @@ class CellMasks(nn.Module):
 
 
 class CrossedMasks(nn.Module):
-    """Decoupled SOLO: the product of the map of a cell's column and the map of its row.
-
-    Args:
-        head: MMDetection's head.
-    """
+    """Decoupled SOLO: the product of the map of a cell's column and the map of its row."""
 
     def __init__(self, head: Any) -> None:
         super().__init__()
@@ -87,10 +75,8 @@ class CrossedMasks(nn.Module):
             columns.append(index % side + start)
             rows.append(torch.div(index, side, rounding_mode="floor") + start)
             start += side
-        self.columns: Tensor
-        self.register_buffer("columns", torch.cat(columns))
-        self.rows: Tensor
-        self.register_buffer("rows", torch.cat(rows))
+        self.columns = nn.Buffer(torch.cat(columns))
+        self.rows = nn.Buffer(torch.cat(rows))
 
     def forward(self, maps: list[Tensor], cells: Tensor) -> Tensor:
         """As `CellMasks.forward`, from the (1, columns, h, w) and the (1, rows, h, w) maps."""
@@ -98,11 +84,7 @@ class CrossedMasks(nn.Module):
 
 
 class KernelMasks(nn.Module):
-    """SOLOv2: each cell has a kernel, which is applied to one feature map.
-
-    Args:
-        head: MMDetection's head.
-    """
+    """SOLOv2: each cell has a kernel, which is applied to one feature map."""
 
     def __init__(self, head: Any) -> None:
         super().__init__()
@@ -136,23 +118,12 @@ class SoloPostprocess(nn.Module):
         self.max_per_img = int(config.max_per_img)
         self.nms = MatrixNms(int(config.nms_pre), str(config.kernel), float(config.sigma), float(config.filter_thr))
         sizes = [torch.full((side * side,), float(s)) for side, s in zip(head.num_grids, head.strides, strict=True)]
-        self.smallest: Tensor
-        self.register_buffer("smallest", torch.cat(sizes))
+        self.smallest = nn.Buffer(torch.cat(sizes))
 
-    def forward(
-        self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float], image_size: tuple[int, int]
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Detect.
+    def forward(self, maps: list[Tensor], clip: Size, scale_factor: Scale, image_size: Size) -> FoundMasks:
+        """See `Family.postprocess`; boxes are those around the masks.
 
-        Args:
-            maps: (1, cells, classes) scores, then the maps that masks are computed from.
-            clip: height and width of the image in the network's input.
-            scale_factor: not used, masks are resized to the image's size.
-            image_size: height and width of the image.
-
-        Returns:
-            Boxes (N, 4) float32 around the masks, xyxy, pixels of the image; scores (N,) float32, descending; labels
-            (N,) int64; masks (N, height, width) bool.
+        `maps` are (1, cells, classes) scores, then the maps that masks are computed from.
         """
         scores, labels, probabilities = self._candidates(maps)
         masks = probabilities > self.mask_thr
@@ -185,6 +156,8 @@ class SoloFamily(Family):
     """SOLO, Decoupled SOLO, SOLOv2."""
 
     name = "grids of masks with matrix NMS (SOLO, Decoupled SOLO, SOLOv2)"
+    traced = SoloNetwork
+    predictor = "mask_head"
     gives_masks = True
 
     def refusals(self, detector: Any) -> list[str]:
@@ -192,27 +165,19 @@ class SoloFamily(Family):
         from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
 
         head = getattr(detector, "mask_head", None)
-        if getattr(detector, "bbox_head", None) is not None or _kind(head) is None:
+        kind = _kind(head)
+        if getattr(detector, "bbox_head", None) is not None or kind is None:
             return ["its masks come from no SOLOHead"]
-        base, _ = _kind(head)  # type: ignore[misc]
         return [
             *inherits_unchanged(head, BaseMaskHead, ("predict",)),
-            *inherits_unchanged(head, base, ("predict_by_feat", "_predict_by_feat_single", "resize_feats")),
+            *inherits_unchanged(head, kind[0], ("predict_by_feat", "_predict_by_feat_single", "resize_feats")),
         ]
-
-    def network(self, detector: Any) -> nn.Module:
-        """See `Family.network`."""
-        return SoloNetwork(detector, gives_logits=hasattr(detector.mask_head, "dynamic_conv_size"))
 
     def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
         """See `Family.postprocess`."""
         kind = _kind(detector.mask_head)
         assert kind is not None
         return SoloPostprocess(detector.mask_head, kind[1](detector.mask_head))
-
-    def test_cfg(self, detector: Any) -> Any:
-        """Where the first score threshold and the count are set."""
-        return detector.mask_head.test_cfg
 
 
 def _kind(head: Any) -> tuple[type, Callable[[Any], nn.Module]] | None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vision_research.deploy.families.coders import build_decoder
 from vision_research.deploy.families.detr import FeatureNetwork
-from vision_research.deploy.families.family import Family, inherits_unchanged
+from vision_research.deploy.families.family import Family, Found, Scale, Size, inherits_unchanged
 from vision_research.deploy.families.roi import pooling_refusals
 from vision_research.deploy.families.select import divide_to_image
 from vision_research.deploy.families.tracing import trace
@@ -21,11 +21,7 @@ from vision_research.ops.roi_pooling import RoiPooling
 
 
 class InteractiveHead(nn.Module):
-    """The head of a stage, without its output for masks.
-
-    Args:
-        head: MMDetection's DIIHead.
-    """
+    """The DIIHead of a stage, without its output for masks."""
 
     def __init__(self, head: Any) -> None:
         super().__init__()
@@ -46,22 +42,15 @@ class InteractiveHead(nn.Module):
 
 
 class SparsePostprocess(nn.Module):
-    """`EmbeddingRPNHead.predict` and `SparseRoIHead.predict_bbox` for one image.
-
-    Args:
-        detector: MMDetection's detector.
-        heads: the traced head of each stage.
-    """
+    """`EmbeddingRPNHead.predict` and `SparseRoIHead.predict_bbox` for one image, with the traced head of each stage."""
 
     def __init__(self, detector: Any, heads: list[nn.Module]) -> None:
         super().__init__()
         rpn, roi_head = detector.rpn_head, detector.roi_head
         boxes, features = rpn.init_proposal_bboxes.weight, rpn.init_proposal_features.weight
         corners = torch.cat([boxes[:, :2] - 0.5 * boxes[:, 2:], boxes[:, :2] + 0.5 * boxes[:, 2:]], dim=-1)
-        self.proposals: Tensor
-        self.register_buffer("proposals", corners.detach().clone())
-        self.queries: Tensor
-        self.register_buffer("queries", features.detach().clone()[None])
+        self.proposals = nn.Buffer(corners.detach().clone())
+        self.queries = nn.Buffer(features.detach().clone()[None])
         self.heads = nn.ModuleList(heads)
         self.poolings = nn.ModuleList(RoiPooling(extractor) for extractor in roi_head.bbox_roi_extractor)
         self.decoders = nn.ModuleList(build_decoder(head.bbox_coder) for head in roi_head.bbox_head)
@@ -70,19 +59,8 @@ class SparsePostprocess(nn.Module):
         self.score_thr = float(roi_head.test_cfg.get("score_thr", 0.0))
         self.max_per_img = int(roi_head.test_cfg.max_per_img)
 
-    def forward(
-        self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Detect.
-
-        Args:
-            maps: features of all levels, then a map that is not used.
-            clip: height and width of the image in the network's input.
-            scale_factor: pixels of the network's input per pixel of the image (x, y).
-
-        Returns:
-            Boxes (N, 4) float32, xyxy, pixels of the image; scores (N,) float32, descending; labels (N,) int64.
-        """
+    def forward(self, maps: list[Tensor], clip: Size, scale_factor: Scale) -> Found:
+        """See `Family.postprocess`; `maps` are features of all levels, then a map that is not used."""
         x, y = self.proposals[:, 0::2] * clip[1], self.proposals[:, 1::2] * clip[0]
         boxes = torch.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], dim=-1)
         queries, logits = self.queries, self.queries
@@ -100,6 +78,8 @@ class SparseFamily(Family):
     """Sparse R-CNN."""
 
     name = "learnt proposals with a SparseRoIHead of DIIHeads (Sparse R-CNN)"
+    traced = FeatureNetwork
+    predictor = "roi_head"
     adds_threshold = True
 
     def refusals(self, detector: Any) -> list[str]:
@@ -127,10 +107,6 @@ class SparseFamily(Family):
             reasons.append("its masks would be lost")
         return list(dict.fromkeys(reasons))
 
-    def network(self, detector: Any) -> nn.Module:
-        """See `Family.network`."""
-        return FeatureNetwork(detector)
-
     def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
         """See `Family.postprocess`; the heads are traced on random proposals."""
         queries = detector.rpn_head.init_proposal_features.weight.detach()[None]
@@ -140,10 +116,6 @@ class SparseFamily(Family):
             pooled = torch.rand(queries.size(1), outputs[0].size(1), rows, columns)
             heads.append(trace(InteractiveHead(head), (pooled, queries)))
         return SparsePostprocess(detector, heads)
-
-    def test_cfg(self, detector: Any) -> Any:
-        """See `Family.test_cfg`."""
-        return detector.roi_head.test_cfg
 
     def num_candidates(self, detector: Any) -> int:
         """Return the number of pairs of a proposal and a class."""

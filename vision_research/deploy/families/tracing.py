@@ -65,14 +65,11 @@ def script(module: nn.Module) -> torch.jit.ScriptModule:
 
 
 def largest_difference(got: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
-    """The largest absolute difference between two lists of tensors.
+    """The largest absolute difference between two lists of tensors; infinite where numbers or shapes of tensors differ.
 
     Args:
         got: the one list.
         expected: the other.
-
-    Returns:
-        The difference; infinite where numbers or shapes of tensors differ.
     """
     if [tensor.shape for tensor in got] != [tensor.shape for tensor in expected]:
         return float("inf")

@@ -12,21 +12,15 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from vision_research.deploy.families.box_stages import BoxStage, DoubleStage
-from vision_research.deploy.families.family import Family, inherits_unchanged
+from vision_research.deploy.families.box_stages import BoxStage, DoubleStage, shared_head
+from vision_research.deploy.families.family import Family, Found, Scale, Size, inherits_unchanged
 from vision_research.deploy.families.plain_layers import plain_layers
 from vision_research.deploy.families.roi import Proposals, pooling_refusals
-from vision_research.deploy.families.select import MulticlassNms
-from vision_research.deploy.families.shared_head import shared_head
+from vision_research.deploy.families.select import MulticlassNms, to_image
 
 
 class TwoStagePostprocess(nn.Module):
-    """From the network's maps to detections.
-
-    Args:
-        detector: MMDetection's two-stage detector.
-        stages: of `BoxStage`, in their order.
-    """
+    """From the network's maps to detections, through `BoxStage`s in their order."""
 
     def __init__(self, detector: Any, stages: list[BoxStage]) -> None:
         super().__init__()
@@ -40,52 +34,19 @@ class TwoStagePostprocess(nn.Module):
         self.max_per_img = int(config.max_per_img)
         self.select = MulticlassNms(config.nms)
 
-    def forward(
-        self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Detect.
-
-        Args:
-            maps: features that RoIs are pooled from, then objectness and deltas of the RPN's levels.
-            clip: height and width at which boxes are clipped, pixels of the network's input.
-            scale_factor: pixels of the network's input per pixel of the image (x, y).
-
-        Returns:
-            Boxes (N, 4) float32, xyxy, pixels of the image; scores (N,) float32, descending; labels (N,) int64.
-        """
+    def forward(self, maps: list[Tensor], clip: Size, scale_factor: Scale) -> Found:
+        """See `Family.postprocess`; `maps` are features for RoIs, then objectness and deltas of the RPN's levels."""
         return self.detect(maps, clip, scale_factor)
 
-    def detect(
-        self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Detect; as `forward`, which detectors with masks replace.
-
-        Args:
-            maps: as for `forward`.
-            clip: as for `forward`.
-            scale_factor: as for `forward`.
-
-        Returns:
-            As `forward`.
-        """
+    def detect(self, maps: list[Tensor], clip: Size, scale_factor: Scale) -> Found:
+        """Detect as `forward`, which detectors with masks or grids replace."""
         first = self.num_features + self.num_levels
         features = maps[: self.num_features]
         rois = self.proposals(maps[self.num_features : first], maps[first:], clip)
         # The reshapes of a script fail on tensors without rows. Graphs cannot branch on a count, and need not.
         if torch.jit.is_scripting() and rois.size(0) == 0:  # type: ignore[attr-defined]
             return rois, rois.new_zeros(0), rois.new_zeros(0, dtype=torch.int64)
-        return self._detect(features, rois, clip, scale_factor)
-
-    def _detect(
-        self, features: list[Tensor], rois: Tensor, clip: tuple[int, int], scale_factor: tuple[float, float]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        return self._run_stages(features, rois, clip, scale_factor)
-
-    def _run_stages(
-        self, features: list[Tensor], rois: Tensor, clip: tuple[int, int], scale_factor: tuple[float, float]
-    ) -> tuple[Tensor, Tensor, Tensor]:
         boxes = rois[:, None]
-        factors: Tensor | None = None
         total = rois.new_zeros(1)
         for index, stage in enumerate(self.stages):
             logits, deltas = stage(features, rois)
@@ -93,25 +54,19 @@ class TwoStagePostprocess(nn.Module):
             if index < self.num_stages - 1:
                 rois = stage.refine(rois, logits, deltas, clip)
             else:
-                boxes = stage.to_image(stage.decode(rois, deltas, clip), scale_factor)
-                factors = stage.factors(deltas)
+                boxes = to_image(stage.decode(rois, deltas, clip), scale_factor)
         scores = F.softmax(total / float(self.num_stages), dim=-1)[:, :-1]
-        found: tuple[Tensor, Tensor, Tensor] = self.select(boxes, scores, self.score_thr, self.max_per_img, factors)
+        found: Found = self.select(boxes, scores, self.score_thr, self.max_per_img)
         return found
 
 
 class TwoStageNetwork(nn.Module):
-    """Backbone, neck and RPN head as one module from a tensor to a list of maps.
+    """Backbone, neck and RPN head as one module from a tensor to a list of maps."""
 
-    Args:
-        detector: MMDetection's two-stage detector.
-        num_features: levels that RoIs are pooled from.
-    """
-
-    def __init__(self, detector: Any, num_features: int) -> None:
+    def __init__(self, detector: Any) -> None:
         super().__init__()
         self.detector = detector
-        self.num_features = num_features
+        self.num_features = len(listed(detector.roi_head.bbox_roi_extractor)[0].roi_layers)
 
     def forward(self, tensor: Tensor) -> list[Tensor]:
         """From (1, 3, H, W) float32 to the features for RoIs, the objectness and the deltas of all levels."""
@@ -125,6 +80,8 @@ class TwoStageFamily(Family):
     """Faster R-CNN, Cascade R-CNN and similar detectors."""
 
     name = "two-stage with RPNHead, a standard, double or cascade RoI head and BBoxHeads (Faster R-CNN, Cascade R-CNN)"
+    traced = TwoStageNetwork
+    predictor = "roi_head"
 
     def refusals(self, detector: Any) -> list[str]:
         """See `Family.refusals`."""
@@ -136,18 +93,9 @@ class TwoStageFamily(Family):
             reasons.append("its masks would be lost")
         return reasons
 
-    def network(self, detector: Any) -> nn.Module:
-        """See `Family.network`."""
-        extractor = listed(detector.roi_head.bbox_roi_extractor)[0]
-        return TwoStageNetwork(detector, len(extractor.roi_layers))
-
     def postprocess(self, detector: Any, outputs: list[Tensor]) -> nn.Module:
         """See `Family.postprocess`; the box heads are traced on random RoIs."""
         return TwoStagePostprocess(detector, build_stages(detector.roi_head, outputs[0].size(1)))
-
-    def test_cfg(self, detector: Any) -> Any:
-        """See `Family.test_cfg`."""
-        return detector.roi_head.test_cfg
 
 
 def build_stages(roi_head: Any, num_channels: int) -> list[BoxStage]:
@@ -182,10 +130,9 @@ def roi_head_refusals(roi_head: Any) -> list[str]:
 
     if isinstance(roi_head, CascadeRoIHead):
         reasons = inherits_unchanged(roi_head, CascadeRoIHead, ("predict_bbox", "_refine_roi", "_bbox_forward"))
-    elif isinstance(roi_head, DoubleHeadRoIHead):
-        reasons = inherits_unchanged(roi_head, DoubleHeadRoIHead, ("predict_bbox", "_bbox_forward"))
     elif isinstance(roi_head, StandardRoIHead):
-        reasons = inherits_unchanged(roi_head, StandardRoIHead, ("predict_bbox", "_bbox_forward"))
+        base = DoubleHeadRoIHead if isinstance(roi_head, DoubleHeadRoIHead) else StandardRoIHead
+        reasons = inherits_unchanged(roi_head, base, ("predict_bbox", "_bbox_forward"))
     else:
         return [f"{type(roi_head).__name__} is no StandardRoIHead and no CascadeRoIHead"]
     return reasons + inherits_unchanged(roi_head, StandardRoIHead, ("predict",)) + part_refusals(roi_head)
@@ -193,22 +140,18 @@ def roi_head_refusals(roi_head: Any) -> list[str]:
 
 def part_refusals(roi_head: Any) -> list[str]:
     """Why the box heads and extractors of an RoI head cannot be exported; empty where they can."""
+    from mmdet.models.roi_heads.bbox_heads.bbox_head import BBoxHead
+
     reasons = []
     for head in listed(roi_head.bbox_head):
-        reasons += _box_head_refusals(head)
+        reasons += inherits_unchanged(
+            head, BBoxHead, ("predict_by_feat", "_predict_by_feat_single", "regress_by_class")
+        )
+        if getattr(head, "custom_cls_channels", False) or getattr(head, "custom_activation", False):
+            reasons.append(f"{type(head.loss_cls).__name__} activates the scores itself")
     for extractor in listed(roi_head.bbox_roi_extractor):
         reasons += pooling_refusals(extractor)
     return list(dict.fromkeys(reasons))
-
-
-def _box_head_refusals(head: Any) -> list[str]:
-    from mmdet.models.roi_heads.bbox_heads.bbox_head import BBoxHead
-
-    methods = ("predict_by_feat", "_predict_by_feat_single", "regress_by_class")
-    reasons = inherits_unchanged(head, BBoxHead, methods)
-    if getattr(head, "custom_cls_channels", False) or getattr(head, "custom_activation", False):
-        reasons.append(f"{type(head.loss_cls).__name__} activates the scores itself")
-    return reasons
 
 
 def listed(part: Any) -> list[Any]:

@@ -11,18 +11,14 @@ import torch
 from torch import Tensor
 
 from vision_research.deploy.errors import ExportError
-from vision_research.deploy.families.box_head import BoxHeadFamily
-from vision_research.deploy.families.dense import BoxSelection, best_scores
+from vision_research.deploy.families.dense import best_scores
+from vision_research.deploy.families.family import BoxHeadFamily, Found, Scale, Size
 from vision_research.deploy.families.priors import build_priors
-from vision_research.deploy.families.select import to_image
+from vision_research.deploy.families.select import BoxSelection, to_image
 
 
 class YoloV3Postprocess(BoxSelection):
-    """`YOLOV3Head.predict_by_feat` for one image: from the head's maps to detections.
-
-    Args:
-        head: MMDetection's YOLOv3 head.
-    """
+    """`YOLOV3Head.predict_by_feat` for one image."""
 
     def __init__(self, head: Any) -> None:
         super().__init__(head.test_cfg)
@@ -33,19 +29,8 @@ class YoloV3Postprocess(BoxSelection):
         self.num_values = int(head.num_attrib)
         self.conf_thr = float(head.test_cfg.get("conf_thr", -1))
 
-    def forward(
-        self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Detect.
-
-        Args:
-            maps: one for each level, (1, anchors * (5 + classes), h, w) float32.
-            clip: not used, YOLOv3 does not clip its boxes.
-            scale_factor: pixels of the network's input per pixel of the image (x, y).
-
-        Returns:
-            Boxes (N, 4) float32, xyxy, pixels of the image; scores (N,) float32, descending; labels (N,) int64.
-        """
+    def forward(self, maps: list[Tensor], clip: Size, scale_factor: Scale) -> Found:
+        """See `Family.postprocess`; `maps` are (1, anchors * (5 + classes), h, w), and boxes are not clipped."""
         all_boxes: list[Tensor] = []
         all_values: list[Tensor] = []
         for level, grid in enumerate(self.priors):

@@ -10,17 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vision_research.deploy.families.box_head import BoxHeadFamily
+from vision_research.deploy.families.family import BoxHeadFamily, Found, Scale, Size
 from vision_research.deploy.families.priors import build_priors
 from vision_research.deploy.families.select import build_nms, divide_to_image
 
 
 class YoloxPostprocess(nn.Module):
-    """`YOLOXHead.predict_by_feat` for one image: from the head's maps to detections.
-
-    Args:
-        head: MMDetection's YOLOX head.
-    """
+    """`YOLOXHead.predict_by_feat` for one image."""
 
     def __init__(self, head: Any) -> None:
         super().__init__()
@@ -30,18 +26,10 @@ class YoloxPostprocess(nn.Module):
         self.score_thr = float(head.test_cfg.score_thr)
         self.nms = build_nms(head.test_cfg.nms)
 
-    def forward(
-        self, maps: list[Tensor], clip: tuple[int, int], scale_factor: tuple[float, float]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Detect.
+    def forward(self, maps: list[Tensor], clip: Size, scale_factor: Scale) -> Found:
+        """See `Family.postprocess`; boxes are not clipped.
 
-        Args:
-            maps: class maps of all levels, then box maps, then objectness maps; each (1, channels, h, w) float32.
-            clip: not used, YOLOX does not clip its boxes.
-            scale_factor: pixels of the network's input per pixel of the image (x, y).
-
-        Returns:
-            Boxes (N, 4) float32, xyxy, pixels of the image; scores (N,) float32, descending; labels (N,) int64.
+        `maps` are class maps of all levels, then box maps, then objectness maps.
         """
         num_levels = len(self.strides)
         class_scores = _flatten(maps[:num_levels], self.num_channels).sigmoid()

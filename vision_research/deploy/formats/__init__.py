@@ -1,1 +1,1 @@
-"""The formats of exported models: a folder each, with its entry, its writer and its runner."""
+"""The formats of exported models: their entries, and a folder each with its writer and its runner."""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import logging
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -17,6 +14,7 @@ from vision_research.deploy.build.detector import build_graph
 from vision_research.deploy.build.preprocess import Preprocess
 from vision_research.deploy.errors import ExportError
 from vision_research.deploy.formats.job import Job
+from vision_research.deploy.formats.quiet import quiet
 from vision_research.ops.computed_sizes import ComputedSizes
 
 # Limit of an image's side: larger than camera images.
@@ -30,14 +28,12 @@ def export_program(job: Job, substitutes: Mapping[type, Callable[[Any], nn.Modul
         job: what to export.
         substitutes: for a class of module within the postprocessing, what makes its replacement.
 
-    Returns:
-        The program.
-
     Raises:
         ExportError: torch cannot trace the detector's code; the message holds torch's reason.
     """
     example = job.inputs_for(job.images[0])
-    with _quiet(), torch.no_grad(), ComputedSizes():
+    # MMDetection warns of deprecated calls, and torch prints the whole graph when it fails.
+    with quiet(logging.CRITICAL), torch.no_grad(), ComputedSizes():
         module = build_graph(job.detector, job.spec, torch.from_numpy(job.images[0]), job.form, substitutes)
         try:
             return torch.export.export(module, (example,), dynamic_shapes=(_free_sides(job, example),), strict=False)
@@ -57,19 +53,6 @@ def _way_out(job: Job) -> str:
     with torch.no_grad():
         rows, columns = Preprocess(job.spec)(torch.from_numpy(job.images[0]))[0].shape[2:]
     return f"Type a fixed size, for instance export.shape=[{rows},{columns}], or {script}."
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide warnings of MMDetection's deprecated calls, and the whole graph, which torch prints when it fails."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
 
 
 def _free_sides(job: Job, example: Tensor) -> dict[int, Any]:

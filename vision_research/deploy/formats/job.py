@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vision_research.deploy.build.form import Form
 from vision_research.deploy.build.input_spec import InputSpec
+from vision_research.deploy.build.modules import Form
 from vision_research.deploy.build.preprocess import Preprocess
 
 

@@ -9,7 +9,7 @@ from vision_research.ops.kernels import torchvision_kernels
 from vision_research.ops.mmcv_ext.registry import operator
 from vision_research.ops.nms import nms as plain_nms
 from vision_research.ops.nms_match import nms_match as plain_nms_match
-from vision_research.ops.soft_nms import soft_nms_in_place
+from vision_research.ops.soft_nms import soft_nms
 
 SOFT_METHODS = ("naive", "linear", "gaussian")
 
@@ -50,7 +50,7 @@ def softnms(
     offset: int,
 ) -> Tensor:
     """Write the chosen boxes and their lowered scores into the rows of `dets`, (N, 5), and return their indices."""
-    chosen, lowered = soft_nms_in_place(
+    chosen, lowered = soft_nms(
         boxes.float(), scores.float(), iou_threshold, sigma, min_score, SOFT_METHODS[method], offset
     )
     dets[: chosen.numel(), :4], dets[: chosen.numel(), 4] = boxes[chosen], lowered

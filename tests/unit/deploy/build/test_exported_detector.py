@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from vision_research.deploy.artifact.detections import Detections
 from vision_research.deploy.build.detector import build_exported
-from vision_research.deploy.build.fusion import ChannelsLast, fused
 from vision_research.deploy.build.input_shapes import with_fixed_canvas
 from vision_research.deploy.build.input_spec import read_input_spec
+from vision_research.deploy.build.network import ChannelsLast, fused
 from vision_research.deploy.check.difference import compare
 from vision_research.deploy.check.reference import PythonDetector
 from vision_research.deploy.errors import ExportError

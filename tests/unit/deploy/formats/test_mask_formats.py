@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from small_mask_detectors import shrink_mask2former, shrink_mask_rcnn, shrink_rtmdet_ins, shrink_solo
 
 from vision_research.deploy.artifact.detections import Detections
-from vision_research.deploy.build.form import Form
 from vision_research.deploy.build.input_spec import read_input_spec
+from vision_research.deploy.build.modules import Form
 from vision_research.deploy.check.agreement import agree
 from vision_research.deploy.check.bounds import bounds_of
 from vision_research.deploy.check.cases import Case

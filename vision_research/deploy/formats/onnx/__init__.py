@@ -1,1 +1,1 @@
-"""ONNX files: their entry, how they are written and how they are run."""
+"""ONNX files: how they are written and how they are run."""

@@ -10,12 +10,7 @@ from numpy.typing import NDArray
 
 
 class Runner:
-    """A loaded ONNX file, on the CPU.
-
-    Args:
-        path: the file.
-        num_threads: number of threads of one run; None leaves it to the runtime.
-    """
+    """A loaded ONNX file, on the CPU."""
 
     def __init__(self, path: str, num_threads: int | None = None) -> None:
         options = onnxruntime.SessionOptions()

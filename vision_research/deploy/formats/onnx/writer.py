@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,6 +13,7 @@ from vision_research.deploy.errors import ExportError
 from vision_research.deploy.formats.graph import export_program
 from vision_research.deploy.formats.job import Job
 from vision_research.deploy.formats.onnx.operators import OPSET, translations
+from vision_research.deploy.formats.quiet import quiet
 from vision_research.ops.looped import LoopedSoftNms
 from vision_research.ops.native import NativeNms, NativeRoiPooling
 from vision_research.ops.nms import BatchedNms
@@ -33,9 +33,7 @@ def write(job: Job, path: Path) -> None:
     """
     write_float(job, path)
     if job.precision == "int8":
-        from vision_research.deploy.formats.onnx.int8 import quantize_onnx
-
-        quantize_onnx(job, path)
+        _quantize(job, path)
 
 
 def write_float(job: Job, path: Path) -> None:
@@ -56,7 +54,7 @@ def write_float(job: Job, path: Path) -> None:
 
 def _export(job: Job, path: Path) -> None:
     program = export_program(job, {BatchedNms: NativeNms, BatchedSoftNms: LoopedSoftNms, RoiPooling: NativeRoiPooling})
-    with _quiet():
+    with quiet():
         try:
             written = torch.onnx.export(
                 program,
@@ -77,15 +75,31 @@ def _export(job: Job, path: Path) -> None:
         written.save(str(path), external_data=False)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide the exporter's warnings that torchvision is missing, which is not needed, and those of its internals."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+def _quantize(job: Job, path: Path) -> None:
+    """Quantize a file in place, with QuantizeLinear and DequantizeLinear around convolutions.
+
+    Convolutions alone: the last bit of an anchor's coordinates decides a suppression, a convolution's does not.
+    """
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.images = iter(job.images)
+
+        def get_next(self) -> dict[str, Any] | None:
+            image = next(self.images, None)
+            return None if image is None else {job.input_name: job.inputs_for(image).numpy()}
+
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        quantized = Path(folder, path.name)
+        quantize_static(
+            str(path),
+            str(quantized),
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        shutil.move(quantized, path)

@@ -1,1 +1,1 @@
-"""OpenVINO models: their entry, how they are written and how they are run."""
+"""OpenVINO models: how they are written and how they are run."""

@@ -10,12 +10,7 @@ from numpy.typing import NDArray
 
 
 class Runner:
-    """A loaded OpenVINO model, on the CPU.
-
-    Args:
-        path: the `.xml`.
-        num_threads: number of threads of one run; None leaves it to the runtime.
-    """
+    """A loaded OpenVINO model, on the CPU."""
 
     def __init__(self, path: str, num_threads: int | None = None) -> None:
         # By default OpenVINO computes in bfloat16 on processors that have it.

@@ -1,1 +1,1 @@
-"""`.pt2` files: their entry, how they are written and how they are run."""
+"""`.pt2` files: how they are written and how they are run."""

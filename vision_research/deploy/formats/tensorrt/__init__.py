@@ -1,1 +1,1 @@
-"""TensorRT engines: their entry, how they are written and how they are run."""
+"""TensorRT engines: how they are written and how they are run."""

@@ -13,12 +13,7 @@ from numpy.typing import NDArray
 
 
 class Runner:
-    """A loaded engine.
-
-    Args:
-        path: the file.
-        num_threads: not used, because a GPU computes.
-    """
+    """A loaded engine; `num_threads` is not used, because a GPU computes."""
 
     def __init__(self, path: str, num_threads: int | None = None) -> None:
         logger = trt.Logger(trt.Logger.ERROR)

@@ -45,9 +45,8 @@ def _settings(trt: Any, builder: Any, job: Job) -> Any:
     settings = builder.create_builder_config()
     if job.precision == "fp16":
         settings.set_flag(trt.BuilderFlag.FP16)
-    smallest, typical, largest = _sizes(job)
     profile = builder.create_optimization_profile()
-    profile.set_shape(job.input_name, smallest, typical, largest)
+    profile.set_shape(job.input_name, *_sizes(job))
     settings.add_optimization_profile(profile)
     return settings
 

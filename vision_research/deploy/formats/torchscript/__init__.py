@@ -1,1 +1,1 @@
-"""TorchScript files: their entry, how they are written and how they are run."""
+"""TorchScript files: how they are written and how they are run."""

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vision_research.deploy.formats.torch_runner import TorchRunner
+from vision_research.deploy.formats.pt2 import runner
 
 
-class Runner(TorchRunner):
-    """A loaded TorchScript file.
+class Runner(runner.Runner):
+    """A loaded TorchScript file, which takes and gives what a `.pt2` does."""
 
-    Args:
-        path: the file.
-        num_threads: of torch, in this whole process; None leaves them as they are.
-    """
-
-    def __init__(self, path: str, num_threads: int | None = None) -> None:
-        super().__init__(torch.jit.load(path, map_location="cpu").eval(), num_threads)  # type: ignore[no-untyped-call]
+    def _load(self, path: str) -> Any:
+        return torch.jit.load(path, map_location="cpu").eval()  # type: ignore[no-untyped-call]
 
     def set_thresholds(self, score_thr: float, max_per_img: int | None) -> None:
         """Set the thresholds, which are plain attributes of the scripted postprocessing.

@@ -7,8 +7,7 @@ import torch
 from mmdet.models.necks import BFP
 from torch.nn import functional
 
-from vision_research.deploy.families.balanced_pyramid import pool_to
-from vision_research.deploy.families.plain_layers import plain_layers
+from vision_research.deploy.families.plain_layers import plain_layers, pool_to
 
 
 @pytest.mark.parametrize("cells", [(8, 12), (9, 13), (7, 1), (33, 50)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from vision_research.deploy.check.mask_bits import pack_masks, unpack_masks
+from vision_research.deploy.check.consumer import pack_masks, unpack_masks
 
 
 def test_packed_masks_come_back_whatever_their_size() -> None:

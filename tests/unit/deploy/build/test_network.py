@@ -13,7 +13,7 @@ from vision_research.deploy.artifact.detections import Detections
 from vision_research.deploy.build.detector import build_exported
 from vision_research.deploy.build.input_shapes import with_fixed_canvas
 from vision_research.deploy.build.input_spec import InputSpec, read_input_spec
-from vision_research.deploy.build.network_padding import NetworkPadding
+from vision_research.deploy.build.network import NetworkPadding
 from vision_research.deploy.check.difference import compare
 from vision_research.deploy.check.reference import PythonDetector
 from vision_research.deploy.families.registry import find_family
