@@ -148,6 +148,9 @@ def _columns(feature: Tensor, offset: Tensor, mask: Tensor | None, geometry: Geo
             cell = row.clamp(0, rows - 1).to(torch.int64) * columns + column.clamp(0, columns - 1).to(torch.int64)
             cells.append(((image + cell) * groups + group).reshape(-1))
             weights.append((row_weight * column_weight * is_inside).reshape(-1))
+    if torch.compiler.is_exporting():
+        # ONNX and OpenVINO have no such operator.
+        return sum(table[cell] * weight[:, None] for cell, weight in zip(cells, weights, strict=True))  # type: ignore[return-value]
     index, weight = torch.stack(cells, 1), torch.stack(weights, 1).to(table.dtype)
     return F.embedding_bag(index, table, per_sample_weights=weight, mode="sum")
 
