@@ -13,14 +13,7 @@ from vision_research.tracking.sync import deliver_runs, find_runs, is_running, n
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        argv: the command line after the program's name; None reads `sys.argv`.
-
-    Returns:
-        Exit code: 0 if everything is delivered, else 1.
-    """
+    """Run the command; return the exit code: 0 if everything is delivered, else 1."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     arguments = _parser().parse_args(argv)
     folders = [folder.absolute() for folder in arguments.work_dir]

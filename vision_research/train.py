@@ -13,7 +13,7 @@ from vision_research.registry import monitor_of
 @exit_on_problem
 def refuse_wrong_packages() -> None:
     """Check the versions of MMDetection, MMEngine and MMCV before a zoo config is looked up."""
-    from vision_research.checks.environment import require_detection_packages
+    from vision_research.checks.package_rules import require_detection_packages
 
     require_detection_packages()
 
@@ -22,12 +22,12 @@ def refuse_wrong_packages() -> None:
 def fetch_from_s3() -> None:
     """Download what Hydra needs for the composition: the overrides of a resumed run, and experiments."""
     if any(word.startswith("resume=s3:/") for word in sys.argv[1:]):
-        from vision_research.flow.resume_from_s3 import resume_words
+        from vision_research.flow.from_s3 import resume_words
 
         sys.argv[1:] = resume_words(sys.argv[1:])
     words = replay_overrides(sys.argv[1:])
     if any("experiment=" in word and "s3:/" in word for word in words):
-        from vision_research.flow.experiment_from_s3 import fetch_experiments
+        from vision_research.flow.from_s3 import fetch_experiments
 
         fetch_experiments(words)
 

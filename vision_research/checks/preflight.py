@@ -27,13 +27,7 @@ UNTYPED_KEYS = ("custom_imports", "env_cfg", "metainfo")
 
 
 def preflight(config: dict[str, Any]) -> Any:
-    """Build the detector and the training data of a lowered config.
-
-    Args:
-        config: the MMEngine config as a plain tree.
-
-    Returns:
-        The detector, built without its weights.
+    """Build the training data and the detector of a lowered config; return the detector, which has no weights yet.
 
     Raises:
         ConfigError: all types that are not registered, or the first part that cannot be built, and why.

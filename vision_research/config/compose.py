@@ -17,6 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from vision_research.config.command_schema import COMMAND_SCHEMAS
 from vision_research.config.errors import ConfigError, UserError
@@ -63,11 +64,7 @@ def conf_dir() -> Path:
 
 
 def register(find_monitor: FindMonitor | None = None) -> None:
-    """Register our schemas, resolvers and config sources with Hydra; may be called repeatedly.
-
-    Args:
-        find_monitor: resolves `${monitor:}` of a training.
-    """
+    """Register our schemas, resolvers (`find_monitor`: `${monitor:}`) and config sources; may be called repeatedly."""
     register_zoo()
     register_resolvers(find_monitor)
     for name, schema in {"train": TrainConfig, **COMMAND_SCHEMAS}.items():
@@ -181,12 +178,6 @@ def replay_overrides(argv: list[str]) -> list[str]:
     """Prepend a resumed run's recorded overrides to what is typed with `resume=WORK_DIR`.
 
     `resume=runs/x` resumes that run as it was; `resume=runs/x schedule.max_epochs=24` changes its length.
-
-    Args:
-        argv: the command line after the program's name.
-
-    Returns:
-        The command line to use.
     """
     resumed = [word.partition("=")[2].strip("'\"") for word in argv if word.startswith("resume=")]
     if not resumed or "-m" in argv or "--multirun" in argv:
@@ -223,3 +214,25 @@ def read_config(path: Path) -> TrainConfig:
         raise ConfigError(f"{path}: it was written by another version ({str(error).splitlines()[0]})") from error
     assert isinstance(config, TrainConfig)
     return config
+
+
+def add_experiment(address: str, text: str) -> None:
+    """Register `experiment=ADDRESS` with Hydra.
+
+    Args:
+        address: as it is typed.
+        text: content of the YAML file; like every experiment it applies to the whole tree (`# @package _global_`).
+
+    Raises:
+        ConfigError: the text is not YAML, or not a mapping.
+    """
+    try:
+        tree = OmegaConf.create(text)
+    except YAMLError as error:
+        raise ConfigError(f"experiment={address}: is no YAML file ({' '.join(str(error).split())})") from error
+    if not OmegaConf.is_dict(tree) or not tree:
+        raise ConfigError(f"experiment={address}: holds no keys. Write it like a file of conf/experiment")
+    folder, _, name = address.rpartition("/")
+    # Hydra's lookup drops the empty part that `//` makes, so the stored group must not contain it.
+    group = "/".join(["experiment", *filter(None, folder.split("/"))])
+    ConfigStore.instance().store(name=name.removesuffix(".yaml"), node=tree, group=group, package="_global_")

@@ -6,7 +6,6 @@ from typing import Any
 
 from vision_research.config.addresses import absolute, join
 from vision_research.config.schema import DataConfig, StorageConfig
-from vision_research.config.storage_args import backend_args
 from vision_research.datasets.formats import format_of, objects_come_with_samples, split_files
 
 # Results are collected over the process group, on any device; "cpu" would need a folder that all machines share.
@@ -30,7 +29,7 @@ def detection_dataset(data: DataConfig, storage: StorageConfig, classes: tuple[s
         "data_root": root,
         "ann_file": files.ann,
         "metainfo": {"classes": classes},
-        "backend_args": backend_args(storage, join(root, files.ann)),
+        "backend_args": storage.backend_args(join(root, files.ann)),
         **({} if limit is None else {"indices": limit}),
         **(training if split == "train" else {"test_mode": True}),
     }
@@ -53,5 +52,5 @@ def detection_metric(data: DataConfig, storage: StorageConfig, split: str, score
         "classwise": True,
         "format_only": False,
         "collect_device": COLLECT_DEVICE,
-        "backend_args": backend_args(storage, file),
+        "backend_args": storage.backend_args(file),
     }

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from vision_research.config.schema import DataConfig, DataKind, TrainConfig
-from vision_research.config.splits import split_with_files
-from vision_research.config.storage_args import image_backend
 from vision_research.datasets.annotation_format import AnnotationFormat, SplitFiles
 from vision_research.datasets.coco.format import Coco, CocoVideos
 from vision_research.datasets.voc.format import Voc
@@ -32,7 +30,7 @@ def split_files(data: DataConfig, split: str) -> SplitFiles:
         data: the `data` group.
         split: `train`, `val` or `test`.
     """
-    name = split_with_files(data, split)
+    name = data.split_with_files(split)
     files = (getattr(data, f"{name}_ann"), getattr(data, f"{name}_prefix"), data.img_prefix)
     return SplitFiles(name, *files, format_of(data), is_trained_on=name == "train")
 
@@ -44,7 +42,7 @@ def split_backend(config: TrainConfig, split: str) -> dict[str, Any] | None:
         config: the run.
         split: `train`, `val` or `test`.
     """
-    return image_backend(config, split_files(config.data, split).images)
+    return config.image_backend(split_files(config.data, split).images)
 
 
 def all_split_files(data: DataConfig, splits: Sequence[str]) -> tuple[SplitFiles, ...]:
@@ -54,7 +52,7 @@ def all_split_files(data: DataConfig, splits: Sequence[str]) -> tuple[SplitFiles
         data: the `data` group.
         splits: `train`, `val` or `test` each.
     """
-    return tuple(split_files(data, split) for split in splits if split_with_files(data, split) == split)
+    return tuple(split_files(data, split) for split in splits if data.split_with_files(split) == split)
 
 
 def objects_come_with_samples(data: DataConfig) -> bool:

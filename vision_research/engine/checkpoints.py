@@ -13,6 +13,7 @@ import torch
 
 from vision_research.config.errors import UserError
 from vision_research.storage.checkpoint_types import allow_checkpoint_types
+from vision_research.work_dir import RESUMABLE_PATTERNS
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Resumable(Checkpoint):
 
 def training_checkpoints(work_dir: Path) -> list[Path]:
     """List the checkpoints that a training can resume from; best ones are saved without the optimizer."""
-    return [*sorted(work_dir.glob("epoch_*.pth")), *sorted(work_dir.glob("iter_*.pth"))]
+    return [path for pattern in RESUMABLE_PATTERNS for path in sorted(work_dir.glob(pattern))]
 
 
 def find_resumable(work_dir: Path) -> Resumable:

@@ -8,9 +8,8 @@ from typing import Any
 def data_samples(data_batch: Any) -> list[Any]:
     """List the data samples of a batch, one for each image.
 
-    Args:
-        data_batch: `{"inputs": ..., "data_samples": [...]}`. In a semi-supervised batch, `data_samples` holds a list
-            for each branch (teacher and student), with None for an image that the branch does not use.
+    In a semi-supervised batch, `data_samples` holds a list for each branch (teacher and student), with None for an
+    image that the branch does not use.
     """
     samples = data_batch.get("data_samples", []) if isinstance(data_batch, dict) else []
     if not isinstance(samples, dict):

@@ -57,10 +57,7 @@ def stop_workers(*loops: Any) -> None:
     """Stop the workers of loops in torch's way.
 
     At the exit of the interpreter `multiprocessing` would kill them before torch can stop them, and torch would then
-    report workers that died.
-
-    Args:
-        loops: MMEngine's or our loops; those that were never built (a dict or None) are left alone.
+    report workers that died. Loops that were never built (a dict or None) are left alone.
     """
     for loop in loops:
         if isinstance(getattr(loop, "dataloader", None), DataLoader):

@@ -123,12 +123,8 @@ class ResumableIterLoop(_ResumableLoop, IterBasedTrainLoop):
 def _run_missed_validation(loop: EpochBasedTrainLoop | IterBasedTrainLoop, done: int, total: int) -> None:
     """Validate first if the run was interrupted between a checkpoint and the validation after it.
 
-    A checkpoint that the validation itself saved, as the best so far, records that the validation was done.
-
-    Args:
-        loop: a loop that has not started.
-        done: epochs or iterations done, in the unit of the loop.
-        total: epochs or iterations of the whole training.
+    A checkpoint that the validation itself saved, as the best so far, records that the validation was done. `done` and
+    `total` are in the unit of the loop, which has not started.
     """
     if done == 0 or loop.runner.val_loop is None or loop.runner.message_hub.get_info(_VALIDATED_AT) == loop.iter:
         return

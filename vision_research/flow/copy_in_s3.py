@@ -22,18 +22,12 @@ from vision_research.work_dir import WorkDir, write_atomic
 logger = logging.getLogger(__name__)
 
 
-def address_of_copy(config: TrainConfig, work_dir: WorkDir) -> str | None:
-    """Return the address of the copy of a run's folder, or None.
-
-    Args:
-        config: of the run.
-        work_dir: folder of the run.
-    """
+def _address_of_copy(config: TrainConfig, work_dir: WorkDir) -> str | None:
     if is_s3(config.work_dir):
         return str(config.work_dir).rstrip("/")
     if config.storage.checkpoints is not None:
         return join(config.storage.checkpoints, work_dir.root.name)
-    return work_dir.s3_folder.read_text(encoding="utf-8").strip() if work_dir.s3_folder.is_file() else None
+    return work_dir.s3_address
 
 
 class RunCopy:
@@ -70,7 +64,7 @@ def mirrored(run: PreparedRun) -> Iterator[RunCopy]:
         ConfigError: the address contains another run.
         S3Error: writing there failed.
     """
-    address = address_of_copy(run.config, run.work_dir)
+    address = _address_of_copy(run.config, run.work_dir)
     if address is None:
         yield RunCopy(None, None)
         return

@@ -14,10 +14,8 @@ from vision_research.datasets.predictions import Predictions
 from vision_research.flow.detectors import Detectors, find_detectors
 from vision_research.flow.source import configure_s3
 from vision_research.flow.test_as_trained import require_boxes
-from vision_research.inference.class_thresholds import class_thresholds
-from vision_research.inference.drawn_images import image_drawer
 from vision_research.inference.image_source import find_images
-from vision_research.inference.predict_images import batches, predict_batch
+from vision_research.inference.predict_images import batches, class_thresholds, image_drawer, predict_batch
 from vision_research.storage.writable import require_writable
 
 
@@ -44,8 +42,7 @@ def predict(command: PredictCommand) -> Path:
     if predictions.is_complete:
         print(f"{predictions.result} is complete already", flush=True)
         return predictions.result
-    predictor = detectors.artifacts[0] if detectors.artifacts else detectors.checkpoint(command, command.device.value)
-    assert predictor is not None, "without an artifact there is a run or a checkpoint"
+    predictor = detectors.chosen(command)
     draw = image_drawer(out / "drawn", predictor.classes, command.draw_score_thr) if command.draw else None
     with counting("predicting", len(images), predictions.num_done) as count:
         for batch in batches(images.pictures(predictions.num_done), command.batch_size):

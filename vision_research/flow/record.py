@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_research.config.addresses import absolute
-from vision_research.config.registration_rules import SERVED_SUFFIX
+from vision_research.config.command_rules import SERVED_SUFFIX
 from vision_research.config.schema import Tracker, TrackingConfig, TrainConfig
 from vision_research.deploy.export_metrics import export_metrics
 from vision_research.engine.events import event_tags

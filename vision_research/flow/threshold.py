@@ -14,8 +14,7 @@ from vision_research.evaluation.threshold_report import Report
 from vision_research.evaluation.threshold_set import measure
 from vision_research.flow.detectors import Detectors, find_detectors
 from vision_research.flow.test_as_trained import require_boxes
-from vision_research.inference.suppression import nms_setter
-from vision_research.inference.threshold_search import Split, SplitMatcher, search_thresholds
+from vision_research.inference.threshold_search import SplitMatcher, nms_setter, search_thresholds
 from vision_research.storage.writable import require_writable
 from vision_research.tracking.addition import adding_to
 from vision_research.visualization.threshold_output import print_report, write_report
@@ -42,12 +41,10 @@ def threshold(command: ThresholdCommand) -> Report:
     require_writable("threshold.output", folder / "thresholds.json")
     data = {split: detectors.data(command, split) for split in ("val", "test")}
     measured_on = data["test"].split
-    predictor = detectors.artifacts[0] if detectors.artifacts else detectors.checkpoint(command, command.device.value)
-    assert predictor is not None, "without an artifact there is a run or a checkpoint"
+    predictor = detectors.chosen(command)
     set_nms = nms_setter(predictor) if group.nms_iou else lambda value: None
-    images = {"val": data["val"], measured_on: data["test"]}
-    splits = {name: Split(detectors.dataset(one), detectors.load(one)) for name, one in images.items()}
-    matcher = SplitMatcher(predictor, splits, group.iou)
+    splits = {"val": data["val"], measured_on: data["test"]}
+    matcher = SplitMatcher(predictor, {name: detectors.images(one) for name, one in splits.items()}, group.iou)
     best = search_thresholds(matcher, objective, group.min_support, group.nms_iou or (), set_nms)
     if best is None:
         raise UserError(NOTHING_FOUND)

@@ -15,11 +15,33 @@ from vision_research.config.errors import ConfigError
 from vision_research.console.progress_bar import Count
 from vision_research.console.quiet import quiet_platform
 from vision_research.deploy.artifact.detections import Detections
+from vision_research.inference.image_source import read_ahead
 from vision_research.inference.predictors import Image, Predictor
-from vision_research.inference.read_ahead import read_ahead
 
 # The first calls take longer, because threads, buffers and compiled graphs are made then.
 _NUM_WARM_UP = 2
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of a split.
+
+    Attributes:
+        dataset: an MMDetection data set with annotations, from `build_dataset`.
+        load: transform that loads an image.
+    """
+
+    dataset: Any
+    load: Callable[..., Any]
+
+    def read(self) -> Iterator[tuple[dict[str, Any], Image]]:
+        """Yield the information of the data set on each image, and the image, (H, W, 3) uint8 BGR."""
+
+        def one(index: int) -> tuple[dict[str, Any], Image]:
+            info = self.dataset.get_data_info(index)
+            return info, self.load(dict(info))["img"]
+
+        return read_ahead(one, range(len(self.dataset)))
 
 
 @dataclass(frozen=True)
@@ -60,14 +82,7 @@ def build_dataset(dataset: dict[str, Any], classes: Sequence[str]) -> Any:
 
 
 def dataset_digest(dataset: Any) -> str:
-    """Return a digest of the names and annotations of the images; scores are compared only where digests are equal.
-
-    Args:
-        dataset: a data set from `build_dataset`.
-
-    Returns:
-        16 hexadecimal digits.
-    """
+    """Return 16 hexadecimal digits of the images' names and annotations; scores are compared where these are equal."""
     digest = hashlib.sha256()
     for index in range(len(dataset)):
         info = dataset.get_data_info(index)
@@ -76,16 +91,13 @@ def dataset_digest(dataset: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def evaluate(
-    predictors: Sequence[Predictor], dataset: Any, metric: dict[str, Any], load: Callable[..., Any], count: Count
-) -> list[Evaluated]:
+def evaluate(predictors: Sequence[Predictor], images: Images, metric: dict[str, Any], count: Count) -> list[Evaluated]:
     """Evaluate detectors on the same images; all run on an image before the next one, so that latencies compare.
 
     Args:
         predictors: detectors with the classes of the data set.
-        dataset: a data set from `build_dataset`.
+        images: of the split.
         metric: config of the metric.
-        load: transform that loads an image.
         count: is advanced by every image.
     """
     from mmdet.registry import METRICS
@@ -93,10 +105,10 @@ def evaluate(
     with quiet_platform():
         metrics = [METRICS.build({**metric, "collect_device": "cpu"}) for _ in predictors]
     for one in metrics:
-        one.dataset_meta = dataset.metainfo
+        one.dataset_meta = images.dataset.metainfo
     seconds: list[list[float]] = [[] for _ in predictors]
     found: list[list[Detections]] = [[] for _ in predictors]
-    for info, image in load_images(dataset, load):
+    for info, image in images.read():
         for index, predictor in enumerate(predictors):
             started = time.perf_counter()
             detections = predictor.predict([image])[0]
@@ -105,27 +117,12 @@ def evaluate(
             found[index].append(detections)
         count.advance()
     with quiet_platform():
-        evaluated = [one.evaluate(len(dataset)) for one in metrics]
+        evaluated = [one.evaluate(len(images.dataset)) for one in metrics]
     scores = [{str(name): float(value) for name, value in values.items()} for values in evaluated]
     return [
         Evaluated(predictor.name, values, median_latency_s(taken), kept)
         for predictor, values, taken, kept in zip(predictors, scores, seconds, found, strict=True)
     ]
-
-
-def load_images(dataset: Any, load: Callable[..., Any]) -> Iterator[tuple[dict[str, Any], Image]]:
-    """Yield the information of the data set on each image, and the image, (H, W, 3) uint8 BGR.
-
-    Args:
-        dataset: a data set from `build_dataset`.
-        load: transform that loads an image.
-    """
-
-    def read(index: int) -> tuple[dict[str, Any], Image]:
-        info = dataset.get_data_info(index)
-        return info, load(dict(info))["img"]
-
-    return read_ahead(read, range(len(dataset)))
 
 
 def median_latency_s(seconds: Sequence[float]) -> float:

@@ -47,7 +47,6 @@ class CheckpointPredictor:
 
         self.classes = tuple(classes)
         self.detector = trained_detector(config, checkpoint, classes, trust, device)
-        self.device = device
         loader = config.get("test_dataloader") or config.val_dataloader
         pipeline = loader.dataset.get("pipeline") or config.val_dataloader.dataset.pipeline
         self._steps = Compose([dict(step) for step in pipeline if not kind_of(step).startswith("Load")])
@@ -92,11 +91,12 @@ def trained_detector(config: Any, checkpoint: Path, classes: Sequence[str], trus
         checkpoint: its weights.
         classes: names, in the order of the labels.
         trust: whether to unpickle a checkpoint that holds more than weights.
-        device: torch's name of the device.
+        device: `auto`, `cpu` or `cuda`.
 
     Raises:
-        UserError: the checkpoint cannot be read, or belongs to another detector.
+        UserError: there is no such device, or the checkpoint cannot be read, or belongs to another detector.
     """
+    device = _chosen_device(device)
     content = load_checkpoint_safely(checkpoint, trust)
     detector = build_detector(config.model)
     load_weights(detector, content, tuple(classes), str(checkpoint))
@@ -119,12 +119,7 @@ def load_config(path: Path) -> Any:
     return Config.fromfile(str(path))
 
 
-def choose_device(device: str) -> str:
-    """Turn `auto`, `cpu` or `cuda` into torch's name of the device.
-
-    Raises:
-        ConfigError: there is no GPU that torch can use.
-    """
+def _chosen_device(device: str) -> str:
     has_gpu = torch.cuda.is_available()
     if device == "cuda" and not has_gpu:
         raise ConfigError("device=cuda: this machine has no GPU that torch can use. Type device=cpu")

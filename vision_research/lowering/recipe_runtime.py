@@ -1,34 +1,11 @@
-"""Lowers the hooks of a zoo file, and its keys that belong to no group (visualizer, environment, ...)."""
+"""Lowers the keys of a zoo file that belong to no group (visualizer, environment, ...)."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from vision_research.config.schema import TrainConfig
-from vision_research.config.zoo_excerpt import RUNTIME_KEYS, zoo_excerpt
-
-
-def schedule_hooks(config: TrainConfig) -> list[dict[str, Any]]:
-    """Return the hooks in the recipe of the schedule (such as a check of the losses)."""
-    return list(zoo_excerpt(config.schedule.recipe)["hooks"].values()) if config.schedule.recipe is not None else []
-
-
-def file_stage_hooks(config: TrainConfig, switch_at: int | None) -> list[dict[str, Any]]:
-    """Return MMDetection's own stage-switching hooks where they fit: with the data or detector of the same file.
-
-    Args:
-        config: a run whose length is in epochs.
-        switch_at: epoch of the switch, or None without a second stage.
-    """
-    if config.aug.recipe is None or switch_at is None:
-        return []
-    hooks = zoo_excerpt(config.aug.recipe)["hooks"]
-    if config.data.uses_zoo_file and "PipelineSwitchHook" in hooks:
-        return [{**hooks["PipelineSwitchHook"], "switch_epoch": switch_at}]
-    is_yolox = (config.model.get("recipe") or {}).get("zoo") == config.aug.recipe["zoo"]
-    if is_yolox and "YOLOXModeSwitchHook" in hooks:
-        return [{**hooks["YOLOXModeSwitchHook"], "num_last_epochs": config.aug.final_epochs}]
-    return []
+from vision_research.config.zoo_entries import RUNTIME_KEYS, zoo_excerpt
 
 
 def merge_experiment(config: TrainConfig, tree: dict[str, Any]) -> dict[str, Any]:
@@ -42,8 +19,11 @@ def merge_experiment(config: TrainConfig, tree: dict[str, Any]) -> dict[str, Any
     rest = zoo_excerpt(config.recipe)
     if not _is_one_file(config):
         rest = {key: rest[key] for key in RUNTIME_KEYS if key in rest}
-    environment, hooks = rest.get("env_cfg") or {}, rest.get("default_hooks") or {}
+    environment = rest.get("env_cfg") or {}
     imports = (rest.get("custom_imports") or {}).get("imports") or []
+    # Our arguments for the hooks that write checkpoints and logs.
+    ours = {name: hook for name, hook in tree["default_hooks"].items() if name in ("checkpoint", "logger")}
+    hooks = {name: {**hook, **ours.get(name, {})} for name, hook in (rest.get("default_hooks") or {}).items()}
     starts_from_file = config.model.get("weights") == "backbone" and tree["load_from"] is None
     return {
         **tree,
@@ -51,7 +31,7 @@ def merge_experiment(config: TrainConfig, tree: dict[str, Any]) -> dict[str, Any
         "default_scope": rest.get("default_scope", tree["default_scope"]),
         "log_level": rest.get("log_level", tree["log_level"]),
         "load_from": rest.get("load_from") if starts_from_file else tree["load_from"],
-        "default_hooks": {**tree["default_hooks"], **_default_hooks(hooks, tree["default_hooks"])},
+        "default_hooks": {**tree["default_hooks"], **hooks},
         "env_cfg": {
             **environment,
             "cudnn_benchmark": tree["env_cfg"]["cudnn_benchmark"] or environment.get("cudnn_benchmark", False),
@@ -74,8 +54,3 @@ def _is_one_file(config: TrainConfig) -> bool:
     recipes = (config.model.get("recipe"), config.schedule.recipe, config.aug.recipe, config.data.recipe)
     assert config.recipe is not None
     return all(recipe is not None and recipe["zoo"] == config.recipe["zoo"] for recipe in recipes)
-
-
-def _default_hooks(file: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
-    """Return the file's hooks, with our arguments for those that write checkpoints and logs."""
-    return {name: {**hook, **(ours[name] if name in ("checkpoint", "logger") else {})} for name, hook in file.items()}

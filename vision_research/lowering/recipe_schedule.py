@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from vision_research.config.schema import DECAY_KEYS, WARM_UP_KEYS, ScheduleConfig
-from vision_research.config.zoo_excerpt import zoo_excerpt
+from vision_research.config.zoo_entries import zoo_excerpt
 
 # Our loops, which equal MMEngine's and can resume in the middle of an epoch.
 RESUMABLE = {"EpochBasedTrainLoop": "ResumableEpochLoop", "IterBasedTrainLoop": "ResumableIterLoop"}
@@ -25,7 +25,7 @@ def recipe_loop(schedule: ScheduleConfig) -> dict[str, Any]:
     """Return the training loop."""
     loop: dict[str, Any] = dict(schedule_excerpt(schedule)["train_cfg"])
     loop["type"] = RESUMABLE[loop["type"]]
-    if _is_by_epoch(schedule) != (schedule.max_iters is None):
+    if _is_by_epoch(schedule) != (schedule.by_epoch):
         loop["type"] = next(kind for kind in RESUMABLE.values() if kind != loop["type"])
     for key, absent in (("max_epochs", None), ("max_iters", None), ("val_interval", 1)):
         value = getattr(schedule, key)
@@ -50,7 +50,9 @@ def recipe_schedulers(schedule: ScheduleConfig, lr_factor: float, own: list[dict
         own: schedulers from the keys of `schedule` alone; they replace the warm-up or decay of which a key is set.
     """
     of_file = schedule_excerpt(schedule).get("param_scheduler", [])
-    factor = _stretch_factor(schedule)
+    loop = schedule_excerpt(schedule)["train_cfg"]
+    # The length of the training over the file's, each in its own unit.
+    factor = float(schedule.length / (loop.get("max_epochs") or loop["max_iters"]))
     if isinstance(of_file, dict):
         return _stretched(of_file, schedule, factor, lr_factor)
     schedulers = [_stretched(scheduler, schedule, factor, lr_factor) for scheduler in of_file]
@@ -67,14 +69,6 @@ def with_defaults(schedule: ScheduleConfig) -> ScheduleConfig:
     ours = ScheduleConfig()
     unset = [key for key in (*WARM_UP_KEYS, *DECAY_KEYS) if getattr(schedule, key) is None]
     return replace(schedule, **{key: getattr(ours, key) for key in unset})
-
-
-def _stretch_factor(schedule: ScheduleConfig) -> float:
-    """Return the length of the training over the file's, each in its own unit."""
-    loop = schedule_excerpt(schedule)["train_cfg"]
-    length = schedule.max_iters if schedule.max_iters is not None else schedule.max_epochs
-    assert length is not None, "validate() asks for one of schedule.max_epochs and schedule.max_iters"
-    return float(length / (loop.get("max_epochs") or loop["max_iters"]))
 
 
 def _is_by_epoch(schedule: ScheduleConfig) -> bool:
@@ -100,10 +94,10 @@ def _stretched(scheduler: dict[str, Any], schedule: ScheduleConfig, factor: floa
     if "begin" in changed and "end" in changed:
         # In a very short training both may round to the same point, which MMEngine refuses.
         changed["begin"] = min(changed["begin"], max(0, changed["end"] - 1))
-    if by_epoch and schedule.max_iters is not None:
+    if by_epoch and not schedule.by_epoch:
         changed["by_epoch"] = False
         changed.pop("convert_to_iter_based", None)
-    elif not by_epoch and schedule.max_iters is None:
+    elif not by_epoch and schedule.by_epoch:
         changed["by_epoch"] = True
     return changed
 

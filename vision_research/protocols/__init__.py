@@ -2,7 +2,7 @@
 
 from vision_research.protocols.feed import Feed
 from vision_research.protocols.inputs import LoweringInputs
-from vision_research.protocols.run_config import RunConfig
+from vision_research.protocols.part import RunConfig
 from vision_research.protocols.run_spec import RunSpec
 from vision_research.protocols.task import MetricInfo, Task
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vision_research.config.schema import DataConfig
 from vision_research.datasets.facts import DatasetFacts
+from vision_research.protocols.part import RunConfig
 
 
 @dataclass(frozen=True)
@@ -63,3 +64,10 @@ class LoweringInputs:
         """
         per_rank = -(-self.num_train * repeat // self.world_size)
         return max(1, -(-per_rank // batch_size))
+
+
+@dataclass(frozen=True)
+class LoweringRun(RunConfig):
+    """The configuration of a run and the inputs of its lowering."""
+
+    inputs: LoweringInputs

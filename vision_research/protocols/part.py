@@ -3,14 +3,50 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from vision_research.config.schema import DataConfig
+from vision_research.config.schema import DataConfig, TrainConfig
 from vision_research.config.traits import DetectorTraits
 from vision_research.datasets.digits.maker import EmbeddedDataset
-from vision_research.protocols.files import DataFile
-from vision_research.protocols.run_config import RunConfig
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The configuration of a run.
+
+    Attributes:
+        config: the typed tree.
+        traits: of its detector.
+    """
+
+    config: TrainConfig
+    traits: DetectorTraits
+
+    @property
+    def data(self) -> DataConfig:
+        """The `data` group."""
+        return self.config.data
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One file of a data set, and the images that it lists.
+
+    Attributes:
+        key: config key of the file, for messages (`data.train_ann`).
+        path: relative to `data.root`.
+        folder: of the images, relative to `data.root`.
+        images: takes the content of the file, returns the names of the images in that folder; None if it lists none.
+            It raises ValueError, KeyError or TypeError for a file of another format.
+    """
+
+    key: str
+    path: str
+    folder: str = ""
+    images: Callable[[bytes], Iterable[str]] | None = None
+
 
 Step = dict[str, Any]
 

@@ -12,9 +12,8 @@ from vision_research.config.traits import DetectorTraits
 from vision_research.datasets.annotation_format import SplitFiles
 from vision_research.datasets.facts import DatasetFacts
 from vision_research.protocols.feed import Feed
-from vision_research.protocols.inputs import LoweringInputs
-from vision_research.protocols.part import RunPart
-from vision_research.protocols.run_config import RunConfig
+from vision_research.protocols.inputs import LoweringInputs, LoweringRun
+from vision_research.protocols.part import RunConfig, RunPart
 
 
 @dataclass(frozen=True)
@@ -101,13 +100,12 @@ class Task(RunPart):
 
     @abstractmethod
     def loader(
-        self, run: RunConfig, inputs: LoweringInputs, split: str, template: Mapping[str, Any], feeds: Sequence[Feed]
+        self, run: LoweringRun, split: str, template: Mapping[str, Any], feeds: Sequence[Feed]
     ) -> dict[str, Any] | None:
         """Return the loader of a split with its data set and sampler; None for a missing split.
 
         Args:
             run: the run.
-            inputs: facts about the data and the machine.
             split: `train`, `val` or `test`.
             template: wrappers and pipelines with a place for each data set (`config.dataset_tree`).
             feeds: of the run.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from vision_research.config.registration_rules import SERVED_SUFFIX
+from vision_research.config.command_rules import SERVED_SUFFIX
 from vision_research.work_dir import WorkDir
 
 

@@ -53,13 +53,13 @@ class FiniteLossHook(Hook):
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        """Check the losses of this iteration.
+        """Check the losses of this iteration; the error names the images of the batch.
 
         Args:
             runner: MMEngine's runner.
-            batch_idx: not used.
-            data_batch: the batch, whose images the error names.
-            outputs: the logged losses; only their names are used.
+            batch_idx: number of the batch in the epoch.
+            data_batch: the batch.
+            outputs: the logged losses by name.
 
         Raises:
             NonFiniteLossError: one of them is NaN or infinite.

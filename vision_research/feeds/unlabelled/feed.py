@@ -10,17 +10,14 @@ from typing import Any
 
 from vision_research.config.addresses import absolute, join
 from vision_research.config.schema import DataConfig
-from vision_research.config.storage_args import backend_args, image_backend
 from vision_research.config.traits import DetectorTraits
 from vision_research.config.tree import kind_of, typed_dicts
 from vision_research.datasets.annotation_format import SplitFiles
 from vision_research.feeds.unlabelled.embedded import DIGITS_SEMI
 from vision_research.feeds.unlabelled.look import ImageList
-from vision_research.feeds.unlabelled.ratio import images_per_source
 from vision_research.protocols.feed import Feed
-from vision_research.protocols.files import DataFile
-from vision_research.protocols.inputs import LoweringInputs
-from vision_research.protocols.run_config import RunConfig
+from vision_research.protocols.inputs import LoweringRun
+from vision_research.protocols.part import DataFile, RunConfig
 
 EXAMPLE = "zoo/soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco"
 # Options of `hw` that change the backbone of a detector; a teacher and a student have two.
@@ -50,7 +47,7 @@ class Unlabelled(Feed):
         if not run.traits.is_semi_supervised:
             yield from _unread(run, branches)
             return
-        model, zoo = run.config.model["type"], (run.config.model.get("recipe") or {}).get("zoo")
+        model, zoo = run.config.model["type"], run.config.model_recipe.get("zoo")
         if not branches:
             yield (
                 f"model={model}: its teacher and its student need different augmentations, and this aug has only one "
@@ -73,9 +70,7 @@ class Unlabelled(Feed):
         for split in self.splits(data):
             yield DataFile(split.key, split.ann, split.images, split.format.image_names)
 
-    def datasets(
-        self, datasets: list[dict[str, Any]], run: RunConfig, inputs: LoweringInputs, split: str
-    ) -> list[dict[str, Any]]:
+    def datasets(self, datasets: list[dict[str, Any]], run: LoweringRun, split: str) -> list[dict[str, Any]]:
         """Append the unlabelled images for training."""
         if split != "train":
             return datasets
@@ -84,8 +79,8 @@ class Unlabelled(Feed):
             **files.format.dataset(files.images),
             "data_root": root,
             "ann_file": files.ann,
-            "metainfo": {"classes": inputs.classes},
-            "backend_args": backend_args(run.config.storage, join(root, files.ann)),
+            "metainfo": {"classes": run.inputs.classes},
+            "backend_args": run.config.storage.backend_args(join(root, files.ann)),
         }
         return [*datasets, unlabelled]
 
@@ -94,7 +89,7 @@ class Unlabelled(Feed):
         (files,) = self.splits(run.data)
         for step in dataset["datasets"][1]["pipeline"]:
             if step["type"] == "LoadImageOrSkip":
-                step["backend_args"] = image_backend(run.config, files.images)
+                step["backend_args"] = run.config.image_backend(files.images)
         # The data sets differ in these keys, which are not used in training.
         return {**dataset, "datasets": list(dataset["datasets"]), "ignore_keys": ["palette", "dataset_type"]}
 
@@ -107,7 +102,7 @@ class Unlabelled(Feed):
             "type": "SourceRatioSampler",
             "batch_size": run.data.batch_size,
             "source_ratio": list(run.data.source_ratio),
-            "infinite": run.config.schedule.max_iters is not None,
+            "infinite": not run.config.schedule.by_epoch,
         }
 
     def counted_per_batch(self, run: RunConfig) -> int:
@@ -140,7 +135,7 @@ def _unread(run: RunConfig, branches: list[str]) -> Iterator[str]:
 
 def _hooks(run: RunConfig) -> Iterator[str]:
     model = run.config.model
-    if not ((model.get("recipe") or {}).get("hooks") or {}).get("MeanTeacherHook"):
+    if not (run.config.model_recipe.get("hooks") or {}).get("MeanTeacherHook"):
         yield (
             f"model.recipe.hooks: without MeanTeacherHook the teacher of model={model['type']} stays as it "
             "began. Type +model.recipe.hooks.MeanTeacherHook.type=MeanTeacherHook"
@@ -177,3 +172,14 @@ def _sources(run: RunConfig) -> Iterator[str]:
             f"data.batch_size={data.batch_size} with data.source_ratio={ratio}: every batch has images of both kinds. "
             f"Type data.batch_size={sum(ratio)}"
         )
+
+
+def images_per_source(batch_size: int, source_ratio: list[int]) -> list[int]:
+    """Return the number of images of each source, as MMDetection: rounded down, the remainder to the first source.
+
+    Args:
+        batch_size: images of the batch.
+        source_ratio: relative number of images of each source.
+    """
+    counts = [int(batch_size * share / sum(source_ratio)) for share in source_ratio]
+    return [batch_size - sum(counts[1:]), *counts[1:]]

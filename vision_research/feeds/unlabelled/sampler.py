@@ -15,7 +15,7 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from mmengine.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
-from vision_research.feeds.unlabelled.ratio import images_per_source
+from vision_research.feeds.unlabelled.feed import images_per_source
 
 
 @DATA_SAMPLERS.register_module()

@@ -11,7 +11,7 @@ from vision_research.config.schema import DataConfig
 from vision_research.config.traits import DetectorTraits
 from vision_research.datasets.detection import detection_metric
 from vision_research.protocols.inputs import LoweringInputs
-from vision_research.protocols.run_config import RunConfig
+from vision_research.protocols.part import RunConfig
 from vision_research.protocols.task import MetricInfo, Results
 from vision_research.storage.writable import require_writable
 from vision_research.tasks.boxes.task import Boxes
@@ -57,7 +57,25 @@ class ProposalGeneration(Boxes):
         if path.suffix != ".npz":
             raise ConfigError(f"proposals={file}: is written as a NumPy archive. Type proposals={path.stem}.npz")
         require_writable("proposals", path)
-        # Imported here since it loads numpy, which the start of a command should not wait for.
-        from vision_research.tasks.proposals.writer import ProposalWriter
-
         return ProposalWriter(path)
+
+
+class ProposalWriter:
+    """Collects the proposals of an evaluation, and writes them to a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._found: dict[int, tuple[str, Any, Any]] = {}
+
+    def take(self, sample: Any) -> None:
+        """Add the proposals of one image: a `DetDataSample` with predicted boxes and scores."""
+        found = sample.pred_instances
+        self._found[sample.img_id] = Path(sample.img_path).name, found.bboxes.cpu().numpy(), found.scores.cpu().numpy()
+
+    def write(self) -> str:
+        """Write the file, and return one line about it."""
+        # Imported here since it loads numpy, which the start of a command should not wait for.
+        from vision_research.datasets.proposals import Proposals, write_proposals
+
+        write_proposals(self._path, {img_id: Proposals(*found) for img_id, found in self._found.items()})
+        return f"proposals of {len(self._found)} images: {self._path}"

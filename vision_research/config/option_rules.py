@@ -1,0 +1,114 @@
+"""Rules for combinations of options: keys that a combination ignores, stages and steps of `aug`, inheritance keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vision_research.config.recipe import FLIPS
+from vision_research.config.schema import AugConfig, DataConfig, TrainConfig
+from vision_research.config.traits import traits_of
+from vision_research.config.tree import dicts, typed_dicts
+from vision_research.config.zoo_entries import RUNTIME_KEYS
+
+# Keys of the `data` group that are read with the data sets of a zoo file too.
+READ_WITH_ZOO_DATA = {
+    *("kind", "root", "recipe", "batch_size", "val_batch_size", "num_workers", "persistent_workers"),
+    *("limit_train", "limit_val", "image_size", "flip_prob", "default_weights"),
+}
+# MMDetection's transforms that do not transform masks, or fail with them.
+BOXES_ONLY = ("Mosaic", "MixUp", "RandomAffine", "RandomCenterCropPad")
+# MMEngine applies these only while it reads a config file.
+INHERITANCE = ("_delete_", "_base_")
+
+
+def option_problems(config: TrainConfig) -> Iterator[str]:
+    """Name every such problem with what to type in its place."""
+    for rule in (_stages, _unread_data, _unread_stage, _unread_flips, _steps, _unapplied_inheritance):
+        yield from rule(config)
+
+
+def _stages(config: TrainConfig) -> Iterator[str]:
+    aug, schedule = config.aug, config.schedule
+    if has_weak_stage(aug) and schedule.max_epochs is not None and aug.final_epochs >= schedule.max_epochs:
+        yield (
+            f"aug.final_epochs={aug.final_epochs} with schedule.max_epochs={schedule.max_epochs}: the weak pipeline "
+            f"would begin before the training. Type aug.final_epochs={max(schedule.max_epochs - 1, 0)} or less, or "
+            f"schedule.max_epochs={aug.final_epochs + 1} or more"
+        )
+    if aug.recipe is not None and (aug.train or aug.final or aug.test):
+        yield (
+            f"aug.train, aug.final and aug.test are not read with aug=zoo/{aug.recipe['zoo']}. Change the file's own "
+            "steps, for example aug.recipe.train.pipeline.2.prob=0.3, or type another aug=OPTION"
+        )
+
+
+def _unread_data(config: TrainConfig) -> Iterator[str]:
+    if config.data.recipe is None:
+        return
+    zoo = config.data.recipe["zoo"]
+    # Only our own pipelines skip images that do not decode.
+    read = READ_WITH_ZOO_DATA | ({"max_bad_images"} if config.aug.recipe is None else set())
+    for name, unset in vars(DataConfig(train_ann="", val_ann="")).items():
+        value = getattr(config.data, name)
+        if name not in read and value != unset:
+            yield (
+                f"data.{name}={value}: is not read with data=zoo/{zoo}, whose data sets say it themselves. Change "
+                "those under data.recipe.train.0, or type data=coco data.root=FOLDER data.train_ann=... for your own"
+            )
+
+
+def has_weak_stage(aug: AugConfig) -> bool:
+    """Return whether there is a weak pipeline for the end of training."""
+    return aug.final is not None if aug.recipe is None else bool(aug.recipe["hooks"])
+
+
+def _unread_stage(config: TrainConfig) -> Iterator[str]:
+    aug = config.aug
+    if aug.final_epochs > 0 and not has_weak_stage(aug):
+        where = "aug.final is null" if aug.recipe is None else f"aug=zoo/{aug.recipe['zoo']} has no such stage"
+        yield (
+            f"aug.final_epochs={aug.final_epochs}: {where}, so there is no weak pipeline to end with. "
+            "Type aug.final_epochs=0, or an option with one: aug=mosaic_mixup, aug=rtmdet, aug=yolox"
+        )
+
+
+def _unread_flips(config: TrainConfig) -> Iterator[str]:
+    prob, aug = config.data.flip_prob, config.aug
+    if not prob:
+        return
+    name, tree = ("recipe.train", aug.recipe.get("train")) if aug.recipe is not None else ("train", aug.train)
+    if not any(step.get("type") in FLIPS and step.get("prob") == prob for _, step in typed_dicts(tree)):
+        yield (
+            f"data.flip_prob={prob}: no step of aug.{name} mirrors images with it. Type aug=flip, or the prob of the "
+            "step itself"
+        )
+
+
+def _steps(config: TrainConfig) -> Iterator[str]:
+    """Name values that are not steps, and steps that do not support masks."""
+    model, has_masks = config.model.get("type"), traits_of(config).has_masks
+    for stage in ("train", "final", "test"):
+        named: Mapping[str, Any] = getattr(config.aug, stage) or {}
+        for name, step in named.items():
+            key = f"aug.{stage}.{name}"
+            if step is not None and not (isinstance(step, dict) and "type" in step):
+                yield f"{key}={step}: a step has a type. Type {key}.type=RandomFlip, or {key}=null"
+            elif step is not None and step["type"] in BOXES_ONLY and has_masks:
+                yield (
+                    f"{key}.type={step['type']}: moves boxes and no masks, and model={model} is trained on masks. Type "
+                    f"aug=rtmdet, or {key}=null"
+                )
+
+
+def _unapplied_inheritance(config: TrainConfig) -> Iterator[str]:
+    # The other keys of a zoo file are never read, and may contain anything.
+    read = {key: value for key, value in (config.recipe or {}).items() if key in RUNTIME_KEYS}
+    aug = {f"aug.{stage}": getattr(config.aug, stage) for stage in ("train", "final", "test")}
+    recipes = {f"{group}.recipe": getattr(config, group).recipe for group in ("schedule", "aug", "data")}
+    for root, tree in {"model": config.model, **aug, **recipes, "recipe": read}.items():
+        group = root.partition(".")[0]
+        for path, node in dicts(tree, root):
+            for key in INHERITANCE:
+                if key in node:
+                    yield f"{path}.{key}: MMEngine's {key} has no meaning here. Choose another option: {group}=OPTION"
