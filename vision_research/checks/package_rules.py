@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from importlib import metadata
+from typing import TYPE_CHECKING
 
-from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from vision_research.checks.check import Check, Severity, refuse
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 BUILD_MMCV = "python .ci/mmcv_wheel.py"
 # The distributions that install each module. Two of them at once overwrite each other's files.
@@ -113,6 +116,9 @@ def requirement_checks(requirements: Iterable[str], installed: Mapping[str, str]
     Returns:
         One check per requirement: an error if it is missing, a warning if its version is not the tested one.
     """
+    # Imported here since `train` waits for this module before it composes.
+    from packaging.requirements import Requirement
+
     checks = []
     for text in requirements:
         requirement = Requirement(text)

@@ -106,7 +106,7 @@ def check_stage_length(config: TrainConfig, inputs: LoweringInputs) -> None:
     if config.schedule.by_epoch or (config.aug.final is None and config.aug.recipe is None):
         return
     final = config.aug.final_epochs * inputs.iters_per_epoch(config.data.batch_size, config.data.repeat)
-    if final >= config.schedule.max_iters:
+    if final >= config.schedule.length:
         raise ConfigError(
             f"aug.final_epochs={config.aug.final_epochs} are {final} iterations here, with schedule.max_iters="
             f"{config.schedule.max_iters}: the weak pipeline would begin before the training. Type aug.final_epochs=0, "
