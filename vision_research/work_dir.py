@@ -60,6 +60,8 @@ class WorkDir:
     """How the training ended, as JSON; written by rank 0 or a failing rank."""
     owner_lock = _Inside(".lock")
     """Locked (flock) by the command that is running in this folder."""
+    events = _Inside("events.jsonl")
+    """Rare events of the training, a JSON object a line."""
     skipped_images = _Inside("skipped_images.txt")
     """The training images that could not be decoded, one a line."""
     last_checkpoint = _Inside("last_checkpoint")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from vision_research.config.errors import ConfigError
-from vision_research.config.model_limits import data_problems
+from vision_research.config.option_rules import data_problems
 from vision_research.config.rules import group_problems
 from vision_research.config.schema import SPLITS, TrainConfig
 from vision_research.config.tree import kind_of, typed_dicts

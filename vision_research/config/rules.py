@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from vision_research.config.addresses import is_s3
 from vision_research.config.errors import ConfigError
-from vision_research.config.model_limits import size_problems
-from vision_research.config.option_rules import option_problems
+from vision_research.config.option_rules import option_problems, size_problems
 from vision_research.config.schema import (
     DECAY_KEYS,
     WARM_UP_KEYS,

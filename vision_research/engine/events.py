@@ -12,6 +12,8 @@ from typing import Any
 
 from mmengine.dist import is_main_process
 
+from vision_research.work_dir import WorkDir
+
 
 def record_event(work_dir: Path, name: str, **values: Any) -> None:
     """Append an event; ranks other than 0 do nothing.
@@ -25,13 +27,13 @@ def record_event(work_dir: Path, name: str, **values: Any) -> None:
         return
     line = json.dumps({"event": name, "time_s": round(time.time(), 3), **values})
     # A single write in append mode, so that a reader never sees half of a line.
-    with events_file(work_dir).open("a", encoding="utf-8") as file:
+    with WorkDir(work_dir).events.open("a", encoding="utf-8") as file:
         file.write(line + "\n")
 
 
 def read_events(work_dir: Path) -> list[dict[str, Any]]:
     """Return the events of a run, oldest first; none where nothing was recorded."""
-    path = events_file(work_dir)
+    path = WorkDir(work_dir).events
     if not path.is_file():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -43,8 +45,3 @@ def event_tags(work_dir: Path) -> dict[str, str]:
         event["event"]: ", ".join(f"{key} {value}" for key, value in event.items() if key in ("epoch", "iter"))
         for event in read_events(work_dir)
     }
-
-
-def events_file(work_dir: Path) -> Path:
-    """Return the file that holds the events."""
-    return work_dir / "events.jsonl"

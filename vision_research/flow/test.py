@@ -13,8 +13,7 @@ from vision_research.console.progress_bar import counting
 from vision_research.console.quiet import quiet_warnings
 from vision_research.flow.detectors import Detectors, find_detectors
 from vision_research.flow.test_as_trained import result_writers, subject_of, test_as_trained
-from vision_research.inference.evaluate import Evaluated, dataset_digest, evaluate
-from vision_research.inference.score_table import metric_values, print_scores
+from vision_research.inference.evaluate import Evaluated, dataset_digest, evaluate, metric_values, print_scores
 from vision_research.tracking.addition import adding_to
 from vision_research.tracking.model_record import served_model_files
 from vision_research.tracking.registry import Candidate, register

@@ -21,7 +21,7 @@ from vision_research.config.schema import DataConfig
 from vision_research.console.progress_bar import counting
 from vision_research.flow.detectors import Detectors
 from vision_research.inference.as_trained import ScoredAsTrained, TrainedEvaluation
-from vision_research.inference.evaluation_data import evaluated_split, typed_data
+from vision_research.inference.evaluation_data import split_of_config, typed_data
 from vision_research.inference.predictors import trained_detector
 from vision_research.lowering.lower import lower_split
 from vision_research.protocols import LoweringInputs
@@ -120,7 +120,7 @@ def _images(command: TestCommand, detectors: Detectors) -> EvaluatedImages:
     typed = typed_data(command.data, detectors.source.run_data)
     if typed is not None:
         return lower_typed_images(command, detectors, typed)
-    split = evaluated_split(detectors.config, detectors.source.config, command.split.value)
+    split = split_of_config(detectors.config, detectors.source.config, command.split.value).split
     return EvaluatedImages(
         detectors.config[f"{split}_dataloader"].to_dict(), detectors.config[f"{split}_evaluator"], split
     )

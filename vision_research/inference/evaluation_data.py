@@ -108,7 +108,7 @@ def split_of_config(config: Any, path: Path, split: str) -> EvaluationData:
     Raises:
         ConfigError: the config has no such data, or its files are not found.
     """
-    actual = evaluated_split(config, path, split)
+    actual = _evaluated_split(config, path, split)
     loader = config[f"{actual}_dataloader"]
     dataset = {key: value for key, value in loader.dataset.to_dict().items() if key != "pipeline"}
     own = config.get(f"{actual}_evaluator") or {}
@@ -117,17 +117,8 @@ def split_of_config(config: Any, path: Path, split: str) -> EvaluationData:
     return EvaluationData(dataset, {**metric, "classwise": True}, actual)
 
 
-def evaluated_split(config: Any, path: Path, split: str) -> str:
-    """Return the split that is read for a requested one.
-
-    Args:
-        config: an `mmengine.Config`.
-        path: its file.
-        split: `val` or `test`; where both have the same annotations, `test` is the validation split.
-
-    Raises:
-        ConfigError: the config has no such data, or its files are not found.
-    """
+def _evaluated_split(config: Any, path: Path, split: str) -> str:
+    """Return the split that is read for a requested one."""
     has_test = _ann_file(config, "test") not in (None, _ann_file(config, "val"))
     actual = "test" if split == "test" and has_test else "val"
     if not config.get(f"{actual}_dataloader"):

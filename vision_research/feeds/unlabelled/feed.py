@@ -5,7 +5,11 @@ An epoch contains each labelled image once. Teacher and student are both validat
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from vision_research.config.addresses import absolute, join
@@ -13,11 +17,52 @@ from vision_research.config.schema import DataConfig
 from vision_research.config.traits import DetectorTraits
 from vision_research.config.tree import kind_of, typed_dicts
 from vision_research.datasets.annotation_format import SplitFiles
+from vision_research.datasets.coco.entries import Images
+from vision_research.datasets.coco.format import Coco
+from vision_research.datasets.coco.lookalikes import describe_no_json
+from vision_research.datasets.image_files import as_typed, missing_images_problem, missing_path_problem
+from vision_research.datasets.report import AnnotationReport
 from vision_research.feeds.unlabelled.embedded import DIGITS_SEMI
-from vision_research.feeds.unlabelled.look import ImageList
 from vision_research.protocols.feed import Feed
 from vision_research.protocols.inputs import LoweringRun
 from vision_research.protocols.part import DataFile, RunConfig
+
+
+class ImageList(Coco):
+    """The `images` of a COCO file: COCO's own `image_info_*.json` have no annotations, and some have no categories."""
+
+    def inspect(self, split: SplitFiles, root: Path, strict: bool) -> AnnotationReport:
+        """Read the `images`, and list their folders; there are no boxes."""
+        ann_file, key = split.ann_file(root), split.key
+        report = AnnotationReport(ann_file, key)
+        if not ann_file.is_file():
+            return replace(report, problems=(missing_path_problem(key, ann_file, "file", root),))
+        typed = f"{key}={as_typed(ann_file, root)}: "
+        content = ann_file.read_bytes()
+        try:
+            tree = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            return replace(report, problems=(typed + describe_no_json(content, error),))
+        listed = tree.get("images") if isinstance(tree, dict) else None
+        if not isinstance(listed, list):
+            wanted = f"Type {key}=FILE.json, a JSON object with the list 'images', as COCO's image_info_*.json"
+            return replace(report, problems=(f"{typed}has no list 'images'. {wanted}",))
+        images = Images(listed)
+        missing = missing_images_problem(
+            split.prefix_key, split.image_root(root), list(images.names.values()), ann_file, root
+        )
+        return replace(
+            report,
+            num_images=images.count,
+            image_names=tuple(images.names.values()),
+            digest=hashlib.sha256(content).hexdigest(),
+            problems=(*(typed + text for text in images.problems), *missing),
+        )
+
+    def dataset(self, images: str) -> dict[str, Any]:
+        """Return our UnlabelledDataset."""
+        return {"type": "UnlabelledDataset", "data_prefix": {"img": images}}
+
 
 EXAMPLE = "zoo/soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco"
 # Options of `hw` that change the backbone of a detector; a teacher and a student have two.
@@ -29,7 +74,7 @@ class Unlabelled(Feed):
 
     name = "unlabelled"
     embedded = DIGITS_SEMI
-    modules = ("vision_research.feeds.unlabelled.dataset", "vision_research.feeds.unlabelled.sampler")
+    modules = ("vision_research.feeds.unlabelled.dataset",)
     validation_loop = "TeacherStudentValLoop"
 
     def claims(self, traits: DetectorTraits, data: DataConfig) -> bool:
