@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import vision_research
+from vision_research.config.command_schema import TestCommand
 from vision_research.config.dataset_tree import PLACE
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import DataConfig, DataKind, TrainConfig
@@ -116,7 +117,7 @@ def test_a_task_answers_every_method(task: Task, run: Callable[..., RunSpec], tm
         loader = task.loader(spec, split, FRAME, spec.feeds)
         assert loader is not None and {"batch_size", "num_workers", "sampler", "dataset"} <= set(loader)
     assert task.evaluator(spec, "val")
-    assert task.results({"proposals": None}, None, "run=x") is None
+    assert task.results(TestCommand(run="x"), None) is None
     model: dict[str, Any] = {"type": "X", "bbox_head": {"num_classes": 80}, "head": {"num_classes": 80}}
     if type(task).set_classes is not Boxes.set_classes:
         task.set_classes(model, INPUTS)

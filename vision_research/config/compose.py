@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -75,19 +74,6 @@ def register(find_monitor: FindMonitor | None = None, commands: Collection[str] 
     register_resolvers(find_monitor)
     for name in commands:
         ConfigStore.instance().store(f"schema_{name}", SCHEMAS[name])
-
-
-def exit_on_problem(function: Callable[[], None]) -> Callable[[], None]:
-    """Turn a `UserError` into its message and exit code 1."""
-
-    @functools.wraps(function)
-    def guarded() -> None:
-        try:
-            function()
-        except UserError as error:
-            sys.exit(str(error))
-
-    return guarded
 
 
 def command(

@@ -11,7 +11,8 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
-from vision_research.config.zoo import ENTRIES, zoo_options
+from vision_research.config.zoo import zoo_options
+from vision_research.config.zoo_entries import ENTRIES
 
 # Sections of the tree that are not offered: Hydra's own.
 HIDDEN = ("hydra",)

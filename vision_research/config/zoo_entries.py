@@ -7,12 +7,12 @@ overridden. Pure functions over the tree of an MMEngine config.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
 from vision_research.config.dataset_tree import separate
-from vision_research.config.recipe import FLIPS, L1_SWITCH_HOOK, MODEL_HOOKS, base_batch_size, feeding
+from vision_research.config.recipe import FLIPS, L1_SWITCH_HOOK, MODEL_HOOKS, base_batch_size, feeding, model_entry
 from vision_research.config.schema import SPLITS, TrainConfig
 from vision_research.config.tree import kind_of, listed, replace, tuple_paths, with_tuples
 
@@ -33,16 +33,7 @@ SGD = {"type": "SGD", "lr": 0.02, "momentum": 0.9, "weight_decay": 0.0001}
 SHAPE = ("warmup_iters", "warmup_start_factor", "decay", "milestones", "gamma", "decay_begin", "min_lr_factor")
 
 
-def schedule_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """Convert an MMDetection config to the content of the `schedule` group.
-
-    Args:
-        config: `mmengine.Config.to_dict()` of a zoo file.
-        name: its name in the zoo.
-
-    Raises:
-        KeyError: the file defines no training.
-    """
+def _schedule_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
     if not config.get("train_cfg"):
         raise KeyError(f"zoo/{name} trains nothing, so it has no schedule")
     excerpt = {key: config[key] for key in SCHEDULE_KEYS if key in config}
@@ -63,16 +54,7 @@ def schedule_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
     }
 
 
-def aug_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """Convert an MMDetection config to the content of the `aug` group.
-
-    Args:
-        config: `mmengine.Config.to_dict()` of a zoo file.
-        name: its name in the zoo.
-
-    Raises:
-        KeyError: the file defines no training.
-    """
+def _aug_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
     if not config.get("train_dataloader"):
         raise KeyError(f"zoo/{name} trains nothing, so it has no augmentation")
     templates = {split: separate(dataset)[0] for split, dataset in _datasets(config)}
@@ -89,16 +71,7 @@ def aug_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
     }
 
 
-def data_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """Convert an MMDetection config to the content of the `data` group: the file's own data sets.
-
-    Args:
-        config: `mmengine.Config.to_dict()` of a zoo file.
-        name: its name in the zoo.
-
-    Raises:
-        KeyError: the file defines no training data.
-    """
+def _data_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
     train, val = config.get("train_dataloader"), config.get("val_dataloader") or {}
     if not train:
         raise KeyError(f"zoo/{name} names no training data")
@@ -122,13 +95,8 @@ def data_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
     }
 
 
-def experiment_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """Convert an MMDetection config to an experiment: all groups from this file, and the keys of no group.
-
-    Args:
-        config: `mmengine.Config.to_dict()` of a zoo file.
-        name: its name in the zoo.
-    """
+def _experiment_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return an experiment: all groups from this file, and the keys of no group."""
     rest = {key: value for key, value in config.items() if key not in ("model", *SCHEDULE_KEYS, *DATA_KEYS)}
     rest.pop("custom_hooks", None)
     seed = (config.get("randomness") or {}).get("seed")
@@ -189,3 +157,17 @@ def recipe_optim_wrapper(config: TrainConfig) -> dict[str, Any]:
     if config.schedule.recipe is not None:
         return dict(zoo_excerpt(config.schedule.recipe).get("optim_wrapper") or {})
     return dict(config.model_recipe.get("optim_wrapper") or {})
+
+
+ENTRIES: Mapping[str, Callable[[dict[str, Any], str], dict[str, Any]]] = {
+    "model": model_entry,
+    "schedule": _schedule_entry,
+    "aug": _aug_entry,
+    "data": _data_entry,
+    "experiment": _experiment_entry,
+}
+"""Converters of a zoo file to an option of each group.
+
+They take `mmengine.Config.to_dict()` of the file and its name in the zoo (`<family>/<config>`), and raise a KeyError
+for a file without that part.
+"""

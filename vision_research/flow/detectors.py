@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from vision_research.inference.predictors import (
     load_config,
     register_everything,
 )
+from vision_research.tracking.addition import adding_to
 
 DetectingCommand = PredictCommand | TestCommand | ThresholdCommand
 
@@ -59,6 +61,29 @@ class Detectors:
         """List the checkpoint, where there is one, and the artifacts."""
         return [*([] if self.source is None else [self.checkpoint(command)]), *self.artifacts]
 
+    def record(
+        self,
+        command: DetectingCommand,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        files: Sequence[Path] = (),
+    ) -> None:
+        """Add results to the run, where there is one and it is tracked.
+
+        Args:
+            command: configuration of the command.
+            metrics: values at the iteration of the checkpoint.
+            tags: of the run.
+            files: for the folder `thresholds`.
+        """
+        if self.source is None or (work_dir := self.source.recorded_in(command.tracking)) is None:
+            return
+        with adding_to(work_dir) as run:
+            run.log_metrics(dict(metrics), self.source.iteration)
+            run.set_tags(dict(tags))
+            for path in files:
+                run.log_artifact(path, "thresholds")
+
     def data(self, command: SourceConfig, split: str) -> EvaluationData:
         """Return the data of a split: from the `data` keys that were set, else from the run.
 
@@ -89,18 +114,15 @@ class Detectors:
         return Images(build_dataset(data.dataset, self.classes), load)
 
 
-def find_detectors(command: SourceConfig, artifact: Any) -> Detectors:
+def find_detectors(command: DetectingCommand) -> Detectors:
     """Find the detectors of a command, and check that their classes agree.
-
-    Args:
-        command: configuration of the command.
-        artifact: path of an exported model, a list of them, or None.
 
     Raises:
         UserError: a file is missing or broken, or an artifact has other classes than the run.
     """
     configure_s3(command)
-    paths = [Path(path) for path in ([artifact] if isinstance(artifact, str) else artifact or [])]
+    typed = [command.artifact] if isinstance(command.artifact, str) else command.artifact or []
+    paths = list(map(Path, typed))
     alone = command.run is None and command.checkpoint is None and bool(paths)
     source = None if alone else find_source(command)
     register_everything()

@@ -35,7 +35,7 @@ def predict(command: PredictCommand) -> Path:
     require_writable("out", out / "predictions.json")
     configure_s3(command)
     images = find_images(command.images)
-    detectors = find_detectors(command, command.artifact)
+    detectors = find_detectors(command)
     require_boxes(detectors.config, command, "predict writes")
     thresholds = class_thresholds(command.thresholds, command.score_thr, detectors.classes)
     predictions = Predictions(out, _made_by(command, detectors, len(images)))

@@ -14,7 +14,6 @@ from vision_research.console.quiet import quiet_warnings
 from vision_research.flow.detectors import Detectors, find_detectors
 from vision_research.flow.test_as_trained import result_writers, subject_of, test_as_trained
 from vision_research.inference.evaluate import Evaluated, dataset_digest, evaluate, metric_values, print_scores
-from vision_research.tracking.addition import adding_to
 from vision_research.tracking.model_record import served_model_files
 from vision_research.tracking.registry import Candidate, register
 from vision_research.tracking.run_record import RunRecord
@@ -31,7 +30,7 @@ def test(command: TestCommand) -> None:
     quiet_warnings()
     if problems := list(registration_problems(command)):
         raise ConfigError(problems)
-    detectors = find_detectors(command, command.artifact)
+    detectors = find_detectors(command)
     subject = subject_of(detectors.config)
     writers = result_writers(command, subject)
     if subject is not None:
@@ -49,17 +48,14 @@ def test(command: TestCommand) -> None:
 
 
 def _record(command: TestCommand, detectors: Detectors, split: str, results: Sequence[Evaluated]) -> None:
-    source = detectors.source
-    if source is None or (work_dir := source.recorded_in(command.tracking)) is None:
-        return
     # The metrics during training have the prefix `val/`.
     prefix = "test" if split == "test" else "best_val"
-    with adding_to(work_dir) as run:
-        for result in results:
-            own = prefix if result.name == "checkpoint" else f"{prefix}/{result.name}"
-            run.log_metrics(metric_values(result, detectors.classes, own), source.iteration)
-        if paths := [str(model.artifact.path.absolute()) for model in detectors.artifacts]:
-            run.set_tags({f"{prefix}.artifacts": json.dumps(paths)})
+    metrics: dict[str, float] = {}
+    for result in results:
+        own = prefix if result.name == "checkpoint" else f"{prefix}/{result.name}"
+        metrics |= metric_values(result, detectors.classes, own)
+    paths = [str(model.artifact.path.absolute()) for model in detectors.artifacts]
+    detectors.record(command, metrics, {f"{prefix}.artifacts": json.dumps(paths)} if paths else {})
 
 
 def _register(command: TestCommand, detectors: Detectors, result: Evaluated, dataset: Any) -> str:

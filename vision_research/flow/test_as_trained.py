@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from vision_research.checks.validation import look_at_data, validate
@@ -21,6 +20,7 @@ from vision_research.config.schema import DataConfig
 from vision_research.console.progress_bar import counting
 from vision_research.flow.detectors import Detectors
 from vision_research.inference.as_trained import ScoredAsTrained, TrainedEvaluation
+from vision_research.inference.evaluate import print_tables
 from vision_research.inference.evaluation_data import split_of_config, typed_data
 from vision_research.inference.predictors import trained_detector
 from vision_research.lowering.lower import lower_split
@@ -28,7 +28,6 @@ from vision_research.protocols import LoweringInputs
 from vision_research.protocols.run_spec import LoweringSpec
 from vision_research.protocols.task import Results
 from vision_research.registry import TASKS, scored_subject, specify
-from vision_research.tracking.addition import adding_to
 
 
 @dataclass(frozen=True)
@@ -75,9 +74,7 @@ def result_writers(command: TestCommand, subject: str | None) -> list[Results]:
     Raises:
         ConfigError: the detector does not give such results, or a file cannot be written.
     """
-    typed = {"proposals": command.proposals}
-    found = [task.results(typed, subject, f"run={command.run}") for task in TASKS]
-    return [writer for writer in found if writer is not None]
+    return [writer for task in TASKS if (writer := task.results(command, subject)) is not None]
 
 
 def test_as_trained(command: TestCommand, detectors: Detectors, writers: Sequence[Results]) -> ScoredAsTrained:
@@ -110,7 +107,11 @@ def test_as_trained(command: TestCommand, detectors: Detectors, writers: Sequenc
     _show(scores, f"{images.split}: {len(evaluation)} {unit}, scored on {subject}")
     for writer in writers:
         print(writer.write(), flush=True)
-    _record(command, detectors, images.split, scores)
+    prefix = "test" if images.split == "test" else "best_val"
+    # The score of a class without an object is NaN.
+    known = {name: value for name, value in scores.values.items() if not math.isnan(value)}
+    values = {**known, "latency_ms": 1000 * scores.latency_s}
+    detectors.record(command, {f"{prefix}/{name}": value for name, value in values.items()}, {})
     return scores
 
 
@@ -157,23 +158,9 @@ def lower_typed_images(command: TestCommand, detectors: Detectors, data: DataCon
     return EvaluatedImages(lowered[f"{split}_dataloader"], lowered[f"{split}_evaluator"], split)
 
 
-def _record(command: TestCommand, detectors: Detectors, split: str, scores: ScoredAsTrained) -> None:
-    source = detectors.source
-    if source is None or (work_dir := source.recorded_in(command.tracking)) is None:
-        return
-    prefix = "test" if split == "test" else "best_val"
-    # The score of a class without an object is NaN.
-    known = {name: value for name, value in scores.values.items() if not math.isnan(value)}
-    values = {**known, "latency_ms": 1000 * scores.latency_s}
-    with adding_to(work_dir) as run:
-        run.log_metrics({f"{prefix}/{name}": value for name, value in values.items()}, source.iteration)
-
-
 def _show(scores: ScoredAsTrained, title: str) -> None:
     table = Table("checkpoint", "", box=None)
     for name, value in scores.values.items():
         table.add_row(name, "-" if math.isnan(value) else f"{value:.4f}")
     table.add_row("ms a batch", f"{1000 * scores.latency_s:.1f}")
-    console = Console(highlight=False, markup=False)
-    console.print(f"\n{title}", soft_wrap=True)
-    console.print(table)
+    print_tables(title, table)

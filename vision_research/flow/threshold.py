@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from vision_research.config.command_schema import ThresholdCommand
@@ -16,7 +15,6 @@ from vision_research.flow.detectors import Detectors, find_detectors
 from vision_research.flow.test_as_trained import require_boxes
 from vision_research.inference.threshold_search import SplitMatcher, nms_setter, search_thresholds
 from vision_research.storage.writable import require_writable
-from vision_research.tracking.addition import adding_to
 from vision_research.visualization.threshold_output import print_report, write_report
 
 OPTIMISTIC = "there is no test split: measured on the validation images that the thresholds were chosen on (optimistic)"
@@ -35,7 +33,7 @@ def threshold(command: ThresholdCommand) -> Report:
     """
     quiet_warnings()
     group, objective = command.threshold, objective_of(command.threshold)
-    detectors = find_detectors(command, command.artifact)
+    detectors = find_detectors(command)
     require_boxes(detectors.config, command, "thresholds are chosen on")
     folder = _output(command, detectors)
     require_writable("threshold.output", folder / "thresholds.json")
@@ -55,20 +53,9 @@ def threshold(command: ThresholdCommand) -> Report:
     )
     files = write_report(report, folder)
     print_report(report, files[0])
-    _record(command, detectors, report, files)
+    tags = {"threshold.rule": json.dumps(vars(report.objective)), "threshold.detector": report.detector}
+    detectors.record(command, report.metrics(), tags, files)
     return report
-
-
-def _record(command: ThresholdCommand, detectors: Detectors, report: Report, files: Sequence[Path]) -> None:
-    """Add the thresholds, their measurements and the files to the run, where there is one."""
-    source = detectors.source
-    if source is None or (work_dir := source.recorded_in(command.tracking)) is None:
-        return
-    with adding_to(work_dir) as run:
-        run.log_metrics(report.metrics(), source.iteration)
-        run.set_tags({"threshold.rule": json.dumps(vars(report.objective)), "threshold.detector": report.detector})
-        for path in files:
-            run.log_artifact(path, "thresholds")
 
 
 def _output(command: ThresholdCommand, detectors: Detectors) -> Path:

@@ -37,14 +37,14 @@ def train(composition: Composition[TrainConfig]) -> float | None:
     if run.hardware.node_rank > 0:
         # The first machine alone writes the folder, records and exports.
         return _conclude(_run_ranks(run))
-    with owned(run.work_dir), mirrored(run) as copy, recording(run) as recorder:
+    with owned(run.work_dir), mirrored(run) as completed, recording(run) as recorder:
         write_folder(run)
         recorder.add_inputs()
         run.work_dir.outcome.unlink(missing_ok=True)
         outcome = _run_ranks(run)
         if outcome.status == "FINISHED" and run.config.export.formats:
             outcome = export_best(run, outcome)
-        outcome = copy.complete(outcome)
+        outcome = completed(outcome)
         recorder.add_outcome(outcome)
     _print_summary(run, outcome, recorder.how_to_open)
     return _conclude(outcome)

@@ -180,10 +180,20 @@ def print_scores(results: Sequence[Evaluated], classes: Sequence[str], title: st
     by_class = Table("AP", *(result.name for result in results), box=None)
     for name in classes:
         by_class.add_row(name, *(_score(result, f"{name}{_CLASS_SUFFIX}") for result in results))
+    print_tables(title, table, by_class)
+
+
+def print_tables(title: str, *tables: Table) -> None:
+    """Print tables with a text above them.
+
+    Args:
+        title: the text.
+        *tables: of rich.
+    """
     console = Console(highlight=False, markup=False)
     console.print(f"\n{title}", soft_wrap=True)
-    console.print(table)
-    console.print(by_class)
+    for table in tables:
+        console.print(table)
 
 
 def _score(result: Evaluated, key: str) -> str:

@@ -15,7 +15,7 @@ from vision_research.lowering.recipe_schedule import (
     schedule_excerpt,
     with_defaults,
 )
-from vision_research.protocols.inputs import LoweringInputs
+from vision_research.protocols.part import LoweringInputs
 from vision_research.protocols.run_spec import LoweringSpec
 from vision_research.registry import FEEDS
 

@@ -9,8 +9,7 @@ from vision_research.config.schema import DataConfig
 from vision_research.config.traits import DetectorTraits
 from vision_research.datasets.annotation_format import SplitFiles
 from vision_research.datasets.facts import DatasetFacts
-from vision_research.protocols.inputs import LoweringRun
-from vision_research.protocols.part import RunConfig, RunPart, Step
+from vision_research.protocols.part import LoweringRun, RunConfig, RunPart, Step
 
 
 class Feed(RunPart):

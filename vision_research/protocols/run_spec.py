@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vision_research.protocols.feed import Feed
-from vision_research.protocols.inputs import LoweringRun
-from vision_research.protocols.part import RunConfig, RunPart, Step
+from vision_research.protocols.part import LoweringRun, RunConfig, RunPart, Step
 from vision_research.protocols.task import Task
 
 

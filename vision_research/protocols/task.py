@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+from vision_research.config.command_schema import TestCommand
 from vision_research.config.schema import DataConfig, DataKind
 from vision_research.config.traits import DetectorTraits
 from vision_research.datasets.annotation_format import SplitFiles
 from vision_research.datasets.facts import DatasetFacts
 from vision_research.protocols.feed import Feed
-from vision_research.protocols.inputs import LoweringInputs, LoweringRun
-from vision_research.protocols.part import RunConfig, RunPart
+from vision_research.protocols.part import LoweringInputs, LoweringRun, RunConfig, RunPart
 
 
 @dataclass(frozen=True)
@@ -133,13 +133,12 @@ class Task(RunPart):
         """
         return
 
-    def results(self, typed: Mapping[str, str | None], subject: str | None, run: str) -> Results | None:
+    def results(self, command: TestCommand, subject: str | None) -> Results | None:
         """Return the writer of a result file that the `test` command requests, or None.
 
         Args:
-            typed: result files by key of the `test` command.
+            command: configuration of the command.
             subject: what the detector is scored on; None for boxes and masks.
-            run: the run as it was typed, for messages.
 
         Raises:
             ConfigError: the detector does not give such results, or the file cannot be written.

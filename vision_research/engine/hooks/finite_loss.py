@@ -11,8 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from vision_research.config.errors import UserError
-from vision_research.engine.data_batch import data_samples
-from vision_research.engine.distributed import detector_of
+from vision_research.engine.hook_arguments import data_samples, detector_of
 
 
 class NonFiniteLossError(UserError):

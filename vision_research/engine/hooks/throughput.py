@@ -13,7 +13,7 @@ from mmengine import dist
 from mmengine.hooks import Hook, LoggerHook
 from mmengine.registry import HOOKS
 
-from vision_research.engine.data_batch import num_images
+from vision_research.engine.hook_arguments import num_images
 
 MB = 2**20
 

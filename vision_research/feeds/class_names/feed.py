@@ -15,8 +15,7 @@ from vision_research.config.schema import DataConfig
 from vision_research.config.traits import DetectorTraits
 from vision_research.config.tree import dicts, kind_of, kinds, typed_dicts
 from vision_research.protocols.feed import Feed
-from vision_research.protocols.inputs import LoweringRun
-from vision_research.protocols.part import RunConfig, Step
+from vision_research.protocols.part import LoweringRun, RunConfig, Step
 
 # Default `meta_keys` of MMDetection's PackDetInputs.
 PACKED = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "flip", "flip_direction")

@@ -24,8 +24,7 @@ from vision_research.datasets.image_files import as_typed, missing_images_proble
 from vision_research.datasets.report import AnnotationReport
 from vision_research.feeds.unlabelled.embedded import DIGITS_SEMI
 from vision_research.protocols.feed import Feed
-from vision_research.protocols.inputs import LoweringRun
-from vision_research.protocols.part import DataFile, RunConfig
+from vision_research.protocols.part import DataFile, LoweringRun, RunConfig
 
 
 class ImageList(Coco):

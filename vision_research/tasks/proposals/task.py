@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vision_research.config.command_schema import TestCommand
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import DataConfig
 from vision_research.config.traits import DetectorTraits
 from vision_research.datasets.detection import detection_metric
-from vision_research.protocols.inputs import LoweringInputs
-from vision_research.protocols.part import RunConfig
+from vision_research.protocols.part import LoweringInputs, RunConfig
 from vision_research.protocols.task import MetricInfo, Results
 from vision_research.storage.writable import require_writable
 from vision_research.tasks.boxes.task import Boxes
@@ -41,17 +40,17 @@ class ProposalGeneration(Boxes):
         """Return the COCO metric of proposals."""
         return detection_metric(run.data, run.config.storage, split, "proposal")
 
-    def results(self, typed: Mapping[str, str | None], subject: str | None, run: str) -> Results | None:
+    def results(self, command: TestCommand, subject: str | None) -> Results | None:
         """Return the writer of proposals, if `test` was given `proposals=FILE.npz`."""
-        file = typed.get("proposals")
+        file = command.proposals
         if file is None:
             return None
         if subject is None:
             raise ConfigError(f"proposals={file}: proposals are what an RPN finds. Type run=RUN_OF_AN_RPN")
         if subject != SUBJECT:
             raise ConfigError(
-                f"proposals={file}: proposals are what an RPN finds, and {run} is scored on {subject}. Type the run of "
-                "model=zoo/rpn/..., or leave proposals out"
+                f"proposals={file}: proposals are what an RPN finds, and run={command.run} is scored on {subject}. "
+                "Type the run of model=zoo/rpn/..., or leave proposals out"
             )
         path = Path(file).absolute()
         if path.suffix != ".npz":

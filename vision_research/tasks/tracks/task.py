@@ -13,8 +13,7 @@ from vision_research.config.schema import DataConfig, DataKind
 from vision_research.config.traits import DetectorTraits
 from vision_research.config.tree import kind_of
 from vision_research.protocols.feed import Feed
-from vision_research.protocols.inputs import LoweringRun
-from vision_research.protocols.part import RunConfig, Step
+from vision_research.protocols.part import LoweringRun, RunConfig, Step
 from vision_research.protocols.task import MetricInfo
 from vision_research.tasks.boxes.task import Boxes
 from vision_research.tasks.loaders import plain_loader

@@ -1,8 +1,15 @@
-"""Reads the batches that a data loader of MMDetection gives, plain ones and those of semi-supervised detectors."""
+"""Reads what MMEngine passes to a hook: the runner's detector, and the batches of MMDetection's loaders."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from mmengine.model import is_model_wrapper
+
+
+def detector_of(runner: Any) -> Any:
+    """Return the detector of a runner without the wrapper for distributed training."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 def data_samples(data_batch: Any) -> list[Any]:
