@@ -39,8 +39,7 @@ from vision_research.config.schema import DataKind, TrainConfig
 from vision_research.config.zoo import zoo_folder, zoo_options
 from vision_research.datasets.digits.images import CLASSES
 from vision_research.lowering.model import lower_model
-from vision_research.protocols import LoweringInputs
-from vision_research.protocols.run_spec import LoweringSpec
+from vision_research.protocols import LoweringInputs, LoweringSpec
 from vision_research.registry import monitor_of, specify
 
 RESULT = Path(__file__).resolve().parent / "results" / "zoo" / "builds.json"

@@ -15,8 +15,7 @@ from vision_research.feeds.class_names.feed import ClassNames
 from vision_research.feeds.given_proposals.feed import GivenProposals
 from vision_research.feeds.maps.feed import Maps
 from vision_research.feeds.unlabelled.feed import Unlabelled
-from vision_research.protocols import Feed, MetricInfo, RunSpec, Task
-from vision_research.protocols.part import DataFile, RunPart
+from vision_research.protocols import DataFile, Feed, MetricInfo, RunPart, RunSpec, Task
 from vision_research.tasks.boxes.task import Boxes
 from vision_research.tasks.identities.task import Identities
 from vision_research.tasks.panoptic.task import Panoptic

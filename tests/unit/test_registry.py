@@ -17,9 +17,7 @@ from vision_research.config.dataset_tree import PLACE
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import DataConfig, DataKind, TrainConfig
 from vision_research.datasets.facts import DatasetFacts
-from vision_research.protocols import Feed, LoweringInputs, RunSpec, Task
-from vision_research.protocols.part import DataFile, RunPart
-from vision_research.protocols.run_spec import LoweringSpec
+from vision_research.protocols import DataFile, Feed, LoweringInputs, LoweringSpec, RunPart, RunSpec, Task
 from vision_research.registry import (
     EMBEDDED,
     FEEDS,

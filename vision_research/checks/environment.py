@@ -54,12 +54,16 @@ def checks(work_dir: Path, data_root: Path | None, tracking_uri: str | None) -> 
         data_root: folder of the images; None skips its check.
         tracking_uri: address of MLflow; None is the default of a training.
     """
-    machine = [machine_rules.python_check(sys.version_info[:3]), cpu_check(), gpu_check(describe=True)]
-    shm = Path("/dev/shm")
-    if shm.exists():
+    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    machine = [machine_rules.python_check(sys.version_info[:3]), Check("cpu", True, f"{num_cores} cores")]
+    machine.append(gpu_check(describe=True))
+    if (shm := Path("/dev/shm")).exists():
         machine.append(machine_rules.shm_check(shutil.disk_usage(shm).total))
-    store = [store_check(tracking_uri), *artifact_checks(tracking_uri)]
-    return [*machine, *package_checks(), *folder_checks(work_dir, data_root), *store]
+    found = [*machine, *package_checks(), *folder_checks(work_dir, data_root), store_check(tracking_uri)]
+    # A server may not be able to store artifacts; a local store keeps them in a folder.
+    if tracking_uri is not None and tracking_uri.startswith(("http://", "https://")):
+        found.append(Check("mlflow artifacts", *check_artifacts(tracking_uri, STORE_TIMEOUT_S)))
+    return found
 
 
 def installed_versions() -> dict[str, str]:
@@ -117,12 +121,6 @@ def gpu_check(*, describe: bool) -> Check:
     return machine_rules.gpu_check(torch.version.cuda, has_device, gpus)
 
 
-def cpu_check() -> Check:
-    """Count the CPU cores that this process may use."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Check("cpu", True, f"{count} cores")
-
-
 def folder_checks(work_dir: Path | None, data_root: Path | None) -> list[Check]:
     """Check the disks that a run writes to and reads from.
 
@@ -152,17 +150,6 @@ def store_check(uri: str | None) -> Check:
     return Check("mlflow store", problem is None, problem or resolved)
 
 
-def artifact_checks(uri: str | None) -> list[Check]:
-    """Check whether a server can store artifacts; a local store keeps them in a folder."""
-    if uri is None or not uri.startswith(("http://", "https://")):
-        return []
-    return [Check("mlflow artifacts", *check_artifacts(uri, STORE_TIMEOUT_S))]
-
-
-# Time limit of a request; much shorter than in a training.
-_TIME_LIMIT_S = 10.0
-
-
 def s3_checks(places: Mapping[str, str], settings: S3Settings) -> list[Check]:
     """Check every address in S3.
 
@@ -170,12 +157,11 @@ def s3_checks(places: Mapping[str, str], settings: S3Settings) -> list[Check]:
         places: address by config key; that of the data need not be writable.
         settings: how S3 is reached.
     """
-    limited = replace(settings, give_up_after_s=min(settings.give_up_after_s, _TIME_LIMIT_S))
+    # Requests have a much shorter time limit than in a training.
+    limited = replace(settings, give_up_after_s=min(settings.give_up_after_s, 10.0))
     found = []
     for key, address in places.items():
-        if not is_s3(address):
-            continue
-        for probed in probe(address, limited):
+        for probed in probe(address, limited) if is_s3(address) else ():
             only_read = key == "data.root" and probed.action == "write"
             severity = Severity.warning if only_read else Severity.error
             found.append(Check(f"{key} {probed.action}", probed.ok, probed.found, severity))

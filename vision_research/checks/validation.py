@@ -12,8 +12,7 @@ from vision_research.config.rules import group_problems
 from vision_research.config.schema import SPLITS, TrainConfig
 from vision_research.config.tree import kind_of, typed_dicts
 from vision_research.datasets.facts import DatasetFacts
-from vision_research.protocols import LoweringInputs, RunSpec
-from vision_research.protocols.part import RunPart
+from vision_research.protocols import LoweringInputs, RunPart, RunSpec
 from vision_research.registry import FEEDS, PARTS, TASKS, make_embedded
 
 

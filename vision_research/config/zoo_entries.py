@@ -142,8 +142,9 @@ def _final_epochs(config: dict[str, Any], hooks: dict[str, dict[str, Any]]) -> i
     return int(hooks.get(L1_SWITCH_HOOK, {}).get("num_last_epochs", 0))
 
 
-def zoo_excerpt(recipe: dict[str, Any]) -> dict[str, Any]:
+def zoo_excerpt(recipe: dict[str, Any] | None) -> dict[str, Any]:
     """Return the keys of a recipe that are from the zoo file, with its tuples restored."""
+    assert recipe is not None, "only an option of the zoo has a recipe"
     return dict(with_tuples({key: value for key, value in recipe.items() if key not in ADDED_KEYS}, recipe["tuples"]))
 
 

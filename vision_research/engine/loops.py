@@ -54,10 +54,7 @@ class _ResumableLoop(BaseLoop):
 class ResumableEpochLoop(_ResumableLoop, EpochBasedTrainLoop):
     """Epoch-based training that resumes in the middle of an epoch with the remaining batches of that epoch.
 
-    Args:
-        runner: the MMEngine runner.
-        dataloader: the training data loader, or its config.
-        **kwargs: `max_epochs`, `val_begin`, `val_interval`, `dynamic_intervals` of the parent.
+    It takes the arguments of its parent.
     """
 
     def run(self) -> Any:
@@ -104,13 +101,7 @@ class ResumableEpochLoop(_ResumableLoop, EpochBasedTrainLoop):
 
 @LOOPS.register_module()
 class ResumableIterLoop(_ResumableLoop, IterBasedTrainLoop):
-    """Iteration-based training that resumes with the next batch.
-
-    Args:
-        runner: the MMEngine runner.
-        dataloader: the training data loader, or its config.
-        **kwargs: `max_iters`, `val_begin`, `val_interval`, `dynamic_intervals` of the parent.
-    """
+    """Iteration-based training that resumes with the next batch; it takes the arguments of its parent."""
 
     def run(self) -> Any:
         """Train to the end; see the parent."""

@@ -10,7 +10,7 @@ from vision_research.config.addresses import absolute, is_s3, join
 from vision_research.config.command_schema import PackCommand
 from vision_research.config.errors import ConfigError
 from vision_research.datasets.formats import format_of
-from vision_research.protocols.part import DataFile
+from vision_research.protocols import DataFile
 from vision_research.registry import data_files
 from vision_research.storage.s3.objects import begin_run
 from vision_research.storage.s3.pack_writer import PackWriter

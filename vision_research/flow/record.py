@@ -13,7 +13,7 @@ from vision_research.config.addresses import absolute
 from vision_research.config.command_rules import SERVED_SUFFIX
 from vision_research.config.schema import Tracker
 from vision_research.deploy.export_metrics import export_metrics
-from vision_research.engine.events import event_tags
+from vision_research.engine.outcome import event_tags
 from vision_research.flow.prepare import PreparedRun
 from vision_research.launch.outcome import Outcome
 from vision_research.lowering.schedule import learning_rate

@@ -46,14 +46,9 @@ class Source:
     work_dir: WorkDir | None = None
     folder: Path | None = None
 
-    @property
-    def is_tracked(self) -> bool:
-        """Whether there is an MLflow run to record results in."""
-        return self.work_dir is not None and self.work_dir.run_json.is_file()
-
     def recorded_in(self, tracking: TrackingConfig) -> WorkDir | None:
         """The folder of the tracked run to which results are added; None without one, or with `tracking=none`."""
-        return self.work_dir if self.is_tracked and tracking.kind is not Tracker.none else None
+        return self.work_dir if self.run_id is not None and tracking.kind is not Tracker.none else None
 
     @property
     def export_dir(self) -> Path:

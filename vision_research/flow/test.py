@@ -68,7 +68,7 @@ def _register(command: TestCommand, detectors: Detectors, result: Evaluated, dat
     """
     tracking, source = command.tracking, detectors.source
     assert tracking.register_as is not None and source is not None and source.work_dir is not None
-    if not source.is_tracked:
+    if source.run_id is None:
         raise ConfigError(f"tracking.register_as={tracking.register_as}: {source.work_dir.root} is no tracked run")
     value = result.scores.get(f"coco/{tracking.promote_metric}")
     if value is None:

@@ -24,9 +24,7 @@ from vision_research.inference.evaluate import print_tables
 from vision_research.inference.evaluation_data import split_of_config, typed_data
 from vision_research.inference.predictors import trained_detector
 from vision_research.lowering.lower import lower_split
-from vision_research.protocols import LoweringInputs
-from vision_research.protocols.run_spec import LoweringSpec
-from vision_research.protocols.task import Results
+from vision_research.protocols import LoweringInputs, LoweringSpec, Results
 from vision_research.registry import TASKS, scored_subject, specify
 
 

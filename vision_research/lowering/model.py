@@ -10,7 +10,7 @@ from vision_research.config.tree import dicts, kinds, with_tuples
 from vision_research.config.weights import weights_file
 from vision_research.config.zoo import zoo_folder
 from vision_research.config.zoo_entries import zoo_excerpt
-from vision_research.protocols.run_spec import LoweringSpec
+from vision_research.protocols import LoweringSpec
 
 # The sides of a padded batch are multiples of this.
 STRIDE = 32

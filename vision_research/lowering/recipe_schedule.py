@@ -15,15 +15,9 @@ WARM_UPS = ("LinearLR", "ConstantLR", "QuadraticWarmupLR")
 POINTS = ("begin", "end", "T_max", "milestones")
 
 
-def schedule_excerpt(schedule: ScheduleConfig) -> dict[str, Any]:
-    """Return the schedule as its zoo file defines it."""
-    assert schedule.recipe is not None
-    return zoo_excerpt(schedule.recipe)
-
-
 def recipe_loop(schedule: ScheduleConfig) -> dict[str, Any]:
     """Return the training loop."""
-    loop: dict[str, Any] = dict(schedule_excerpt(schedule)["train_cfg"])
+    loop: dict[str, Any] = dict(zoo_excerpt(schedule.recipe)["train_cfg"])
     loop["type"] = RESUMABLE[loop["type"]]
     if _is_by_epoch(schedule) != (schedule.by_epoch):
         loop["type"] = next(kind for kind in RESUMABLE.values() if kind != loop["type"])
@@ -49,8 +43,8 @@ def recipe_schedulers(schedule: ScheduleConfig, lr_factor: float, own: list[dict
         lr_factor: learning rate of the run over the file's.
         own: schedulers from the keys of `schedule` alone; they replace the warm-up or decay of which a key is set.
     """
-    of_file = schedule_excerpt(schedule).get("param_scheduler", [])
-    loop = schedule_excerpt(schedule)["train_cfg"]
+    of_file = zoo_excerpt(schedule.recipe).get("param_scheduler", [])
+    loop = zoo_excerpt(schedule.recipe)["train_cfg"]
     # The length of the training over the file's, each in its own unit.
     factor = float(schedule.length / (loop.get("max_epochs") or loop["max_iters"]))
     if isinstance(of_file, dict):
@@ -72,7 +66,7 @@ def with_defaults(schedule: ScheduleConfig) -> ScheduleConfig:
 
 
 def _is_by_epoch(schedule: ScheduleConfig) -> bool:
-    return str(schedule_excerpt(schedule)["train_cfg"]["type"]) == "EpochBasedTrainLoop"
+    return str(zoo_excerpt(schedule.recipe)["train_cfg"]["type"]) == "EpochBasedTrainLoop"
 
 
 def _is_warm_up(scheduler: dict[str, Any]) -> bool:

@@ -8,9 +8,8 @@ from vision_research.config.schema import Tracker, TrainConfig
 from vision_research.config.tree import typed_dicts
 from vision_research.config.weights import weights_file
 from vision_research.config.zoo_entries import zoo_excerpt
-from vision_research.lowering.recipe_runtime import merge_experiment
 from vision_research.lowering.templates import final_pipeline
-from vision_research.protocols.run_spec import LoweringSpec
+from vision_research.protocols import LoweringSpec
 from vision_research.work_dir import WorkDir
 
 
@@ -24,7 +23,7 @@ def lower_runtime(run: LoweringSpec) -> dict[str, Any]:
     if config.tracking.kind is Tracker.mlflow:
         spool = {"spool_dir": str(WorkDir(run.inputs.work_dir).spool), "limit_mb": config.tracking.spool_limit_mb}
         backends.append({"type": "SpoolVisBackend", **spool})
-    tree: dict[str, Any] = {
+    return {
         "default_scope": "mmdet",
         "custom_imports": {
             "imports": ["vision_research.engine.registered", *packages, *config.aug.imports],
@@ -51,7 +50,6 @@ def lower_runtime(run: LoweringSpec) -> dict[str, Any]:
         "default_hooks": _default_hooks(config),
         "custom_hooks": _custom_hooks(run),
     }
-    return tree if config.recipe is None else merge_experiment(config, tree)
 
 
 def _default_hooks(config: TrainConfig) -> dict[str, Any]:

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from vision_research.config.schema import Decay, Precision, ScheduleConfig, TrainConfig
-from vision_research.config.zoo_entries import recipe_optim_wrapper, recipe_optimizer
+from vision_research.config.zoo_entries import recipe_optim_wrapper, recipe_optimizer, zoo_excerpt
 from vision_research.lowering.recipe_schedule import (
     recipe_loop,
     recipe_schedulers,
-    schedule_excerpt,
     with_defaults,
 )
-from vision_research.protocols.part import LoweringInputs
-from vision_research.protocols.run_spec import LoweringSpec
+from vision_research.protocols import LoweringInputs, LoweringSpec
 from vision_research.registry import FEEDS
 
 
@@ -84,7 +82,7 @@ def lower_schedule(run: LoweringSpec) -> dict[str, Any]:
 
 def _from_recipe(run: LoweringSpec, lr: LearningRate, per_epoch: int) -> dict[str, Any]:
     config = run.config
-    excerpt = schedule_excerpt(config.schedule)
+    excerpt = zoo_excerpt(config.schedule.recipe)
     own = _param_scheduler(with_defaults(config.schedule), per_epoch, lr.value)
     schedulers = recipe_schedulers(config.schedule, lr.value / recipe_optimizer(config)["lr"], own)
     return {

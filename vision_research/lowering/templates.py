@@ -16,8 +16,7 @@ from vision_research.config.tree import as_tuples, kind_of
 from vision_research.config.zoo_entries import zoo_excerpt
 from vision_research.datasets.formats import objects_come_with_samples, split_backend
 from vision_research.lowering.tuples import resized, restore_step
-from vision_research.protocols.part import Step
-from vision_research.protocols.run_spec import LoweringSpec
+from vision_research.protocols import LoweringSpec, Step
 from vision_research.work_dir import WorkDir
 
 # Transforms that combine several images: they run in a wrapper, and the steps before them in the data set.
@@ -112,7 +111,6 @@ def _annotations(run: LoweringSpec) -> Step:
 
 def _zoo_template(run: LoweringSpec, split: str, fit: Callable[[Step], Step]) -> dict[str, Any]:
     aug = run.config.aug
-    assert aug.recipe is not None
     template: dict[str, Any] = resized(zoo_excerpt(aug.recipe)[split], aug.image_size, run.config.image_size)
     for pipeline in pipelines(template):
         pipeline[:] = run.fitted_pipeline([fit(step) for step in pipeline])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vision_research.config.schema import DataConfig
-from vision_research.protocols.part import LoweringRun, RunConfig
+from vision_research.protocols import LoweringRun, RunConfig
 
 
 def plain_loader(run: LoweringRun, batch_size: int, images: str | None) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from mmcv.transforms import Compose
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from vision_research.engine.events import record_event
 from vision_research.engine.loader_workers import restart_workers
+from vision_research.engine.outcome import record_event
 
 
 @HOOKS.register_module()

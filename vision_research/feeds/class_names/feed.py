@@ -14,8 +14,7 @@ from vision_research.config.addresses import absolute
 from vision_research.config.schema import DataConfig
 from vision_research.config.traits import DetectorTraits
 from vision_research.config.tree import dicts, kind_of, kinds, typed_dicts
-from vision_research.protocols.feed import Feed
-from vision_research.protocols.part import LoweringRun, RunConfig, Step
+from vision_research.protocols import Feed, LoweringRun, RunConfig, Step
 
 # Default `meta_keys` of MMDetection's PackDetInputs.
 PACKED = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "flip", "flip_direction")

@@ -12,8 +12,7 @@ from vision_research.config.traits import DetectorTraits
 from vision_research.config.tree import kind_of, typed_dicts
 from vision_research.datasets.facts import DatasetFacts
 from vision_research.datasets.formats import format_of
-from vision_research.protocols.feed import Feed
-from vision_research.protocols.part import DataFile, LoweringRun, RunConfig
+from vision_research.protocols import DataFile, Feed, LoweringRun, RunConfig
 from vision_research.storage.s3.path import as_path
 
 # Steps that load proposals, and that transform them together with the boxes.

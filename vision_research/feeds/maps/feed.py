@@ -19,8 +19,7 @@ from vision_research.config.tree import kind_of, value_at
 from vision_research.datasets.facts import DatasetFacts
 from vision_research.datasets.image_files import missing_path_problem
 from vision_research.datasets.panoptic_files import MAP_KEYS, map_folder, map_names, panoptic_ann
-from vision_research.protocols.feed import Feed
-from vision_research.protocols.part import DataFile, LoweringRun, RunConfig, Step
+from vision_research.protocols import DataFile, Feed, LoweringRun, RunConfig, Step
 from vision_research.storage.s3.path import as_path
 
 EVERY_PIXEL = "a map of classes for every pixel"

@@ -23,8 +23,7 @@ from vision_research.datasets.coco.lookalikes import describe_no_json
 from vision_research.datasets.image_files import as_typed, missing_images_problem, missing_path_problem
 from vision_research.datasets.report import AnnotationReport
 from vision_research.feeds.unlabelled.embedded import DIGITS_SEMI
-from vision_research.protocols.feed import Feed
-from vision_research.protocols.part import DataFile, LoweringRun, RunConfig
+from vision_research.protocols import DataFile, Feed, LoweringRun, RunConfig
 
 
 class ImageList(Coco):

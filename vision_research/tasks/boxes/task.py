@@ -19,9 +19,7 @@ from vision_research.datasets.digits.images import DIGITS
 from vision_research.datasets.digits.maker import EmbeddedDataset
 from vision_research.datasets.facts import DatasetFacts, gather_facts
 from vision_research.datasets.formats import all_split_files, split_files
-from vision_research.protocols.feed import Feed
-from vision_research.protocols.part import DataFile, LoweringInputs, LoweringRun, RunConfig
-from vision_research.protocols.task import MetricInfo, Task
+from vision_research.protocols import DataFile, Feed, LoweringInputs, LoweringRun, MetricInfo, RunConfig, Task
 from vision_research.storage.s3.path import as_path
 from vision_research.tasks.class_count import set_class_count
 from vision_research.tasks.loaders import plain_loader, repeated, shuffled

@@ -17,9 +17,7 @@ from vision_research.datasets.annotation_format import SplitFiles
 from vision_research.datasets.detection import COLLECT_DEVICE
 from vision_research.datasets.facts import DatasetFacts
 from vision_research.datasets.formats import all_split_files, split_files
-from vision_research.protocols.feed import Feed
-from vision_research.protocols.part import LoweringInputs, LoweringRun, RunConfig
-from vision_research.protocols.task import MetricInfo, Task
+from vision_research.protocols import Feed, LoweringInputs, LoweringRun, MetricInfo, RunConfig, Task
 from vision_research.tasks.identities.embedded import DIGITS_REID
 from vision_research.tasks.identities.lists import DRAWN, RANKED, gather_identities
 from vision_research.tasks.loaders import plain_loader, shuffled

@@ -12,8 +12,7 @@ from vision_research.config.schema import DataConfig
 from vision_research.config.traits import DetectorTraits
 from vision_research.datasets.detection import COLLECT_DEVICE
 from vision_research.datasets.panoptic_files import panoptic_ann
-from vision_research.protocols.part import RunConfig
-from vision_research.protocols.task import MetricInfo
+from vision_research.protocols import MetricInfo, RunConfig
 from vision_research.tasks.boxes.task import Boxes
 from vision_research.tasks.panoptic.embedded import DIGITS_PANOPTIC
 

@@ -10,8 +10,7 @@ from vision_research.config.errors import ConfigError
 from vision_research.config.schema import DataConfig
 from vision_research.config.traits import DetectorTraits
 from vision_research.datasets.detection import detection_metric
-from vision_research.protocols.part import LoweringInputs, RunConfig
-from vision_research.protocols.task import MetricInfo, Results
+from vision_research.protocols import LoweringInputs, MetricInfo, Results, RunConfig
 from vision_research.storage.writable import require_writable
 from vision_research.tasks.boxes.task import Boxes
 

@@ -12,9 +12,7 @@ from typing import Any
 from vision_research.config.schema import DataConfig, DataKind
 from vision_research.config.traits import DetectorTraits
 from vision_research.config.tree import kind_of
-from vision_research.protocols.feed import Feed
-from vision_research.protocols.part import LoweringRun, RunConfig, Step
-from vision_research.protocols.task import MetricInfo
+from vision_research.protocols import Feed, LoweringRun, MetricInfo, RunConfig, Step
 from vision_research.tasks.boxes.task import Boxes
 from vision_research.tasks.loaders import plain_loader
 from vision_research.tasks.tracks.embedded import DIGITS_VIDEO

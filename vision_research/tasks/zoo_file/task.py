@@ -19,9 +19,7 @@ from vision_research.config.tree import replace
 from vision_research.config.zoo_entries import zoo_excerpt
 from vision_research.datasets.annotation_format import SplitFiles
 from vision_research.datasets.facts import DatasetFacts
-from vision_research.protocols.feed import Feed
-from vision_research.protocols.part import LoweringInputs, LoweringRun, RunConfig
-from vision_research.protocols.task import MetricInfo, Task
+from vision_research.protocols import Feed, LoweringInputs, LoweringRun, MetricInfo, RunConfig, Task
 from vision_research.storage.s3.path import as_path
 
 
