@@ -10,7 +10,7 @@ from vision_research.config.errors import ConfigError
 from vision_research.config.option_rules import data_problems
 from vision_research.config.rules import group_problems
 from vision_research.config.schema import SPLITS, TrainConfig
-from vision_research.config.tree import kind_of, typed_dicts
+from vision_research.config.tree import kind_of
 from vision_research.datasets.facts import DatasetFacts
 from vision_research.protocols import LoweringInputs, RunPart, RunSpec
 from vision_research.registry import FEEDS, PARTS, TASKS, make_embedded
@@ -37,7 +37,7 @@ def _unfed_steps(run: RunSpec) -> Iterator[str]:
     needs = {name: described for part in PARTS for name, described in part.needs.items()}
     fed = {name for task in TASKS for name in task.fed_steps(data)}
     fed |= {name for feed in run.feeds for name in feed.needs}
-    for path, step in typed_dicts(aug.recipe.get("train"), "aug.recipe.train"):
+    for path, step in run.file_steps:
         name = next((name for name in needs if name not in fed and _reads(step, name)), None)
         if name is not None:
             yield (

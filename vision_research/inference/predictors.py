@@ -60,7 +60,10 @@ class CheckpointPredictor:
         batch = {key: [sample[key] for sample in packed] for key in ("inputs", "data_samples")}
         batch = self.detector.data_preprocessor(batch, False)
         answers = self.detector(batch["inputs"], batch["data_samples"], mode="predict")
-        return [_detections(answer.pred_instances.cpu()) for answer in answers]
+        found = [answer.pred_instances.cpu() for answer in answers]
+        return [
+            Detections(one.bboxes.float(), one.scores.float(), one.labels.long(), one.get("masks")) for one in found
+        ]
 
 
 class ArtifactPredictor:
@@ -135,7 +138,3 @@ def _loaded(image: Image, classes: tuple[str, ...]) -> dict[str, Any]:
     shape = image.shape[:2]
     sample = {"img": image, "img_shape": shape, "ori_shape": shape, "img_id": 0, "img_path": "", "instances": []}
     return {**sample, "text": classes, "custom_entities": True}
-
-
-def _detections(found: Any) -> Detections:
-    return Detections(found.bboxes.float(), found.scores.float(), found.labels.long(), found.get("masks"))

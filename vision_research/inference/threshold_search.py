@@ -140,26 +140,20 @@ def nms_setter(predictor: CheckpointPredictor | ArtifactPredictor) -> Callable[[
         ConfigError: the detector has no NMS, or its IoU is fixed in the file.
     """
     if isinstance(predictor, CheckpointPredictor):
-        return _of_checkpoint(predictor.detector)
-    return _of_module(predictor)
+        from vision_research.deploy.families.registry import find_family
 
-
-def _of_checkpoint(detector: Any) -> Callable[[float], None]:
-    from vision_research.deploy.families.registry import find_family
-
-    try:
-        nms = find_family(detector).test_cfg(detector).get("nms")
-    except ExportError:
-        nms = None
-    if nms is None:
-        raise ConfigError(
-            f"threshold.nms_iou: {type(detector).__name__} has no NMS that is known here. Leave threshold.nms_iou out"
-        )
-    key = "iou_thr" if "iou_thr" in nms else "iou_threshold"
-    return lambda value: nms.__setitem__(key, value)
-
-
-def _of_module(predictor: ArtifactPredictor) -> Callable[[float], None]:
+        detector = predictor.detector
+        try:
+            nms = find_family(detector).test_cfg(detector).get("nms")
+        except ExportError:
+            nms = None
+        if nms is None:
+            raise ConfigError(
+                f"threshold.nms_iou: {type(detector).__name__} has no NMS that is known here. Leave threshold.nms_iou "
+                "out"
+            )
+        key = "iou_thr" if "iou_thr" in nms else "iou_threshold"
+        return lambda value: nms.__setitem__(key, value)
     module = getattr(predictor.artifact.runner, "module", None)
     postprocess = getattr(getattr(module, "detector", module), "postprocess", None)
     named = [] if postprocess is None else list(postprocess.named_modules())

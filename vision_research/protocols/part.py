@@ -1,4 +1,4 @@
-"""The common base class of tasks and feeds."""
+"""The configuration of a run, the inputs of its lowering, and the common base class of tasks and feeds."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from typing import Any, ClassVar
 
 from vision_research.config.schema import DataConfig, TrainConfig
 from vision_research.config.traits import DetectorTraits
+from vision_research.config.tree import typed_dicts
 from vision_research.datasets.digits.maker import EmbeddedDataset
 from vision_research.datasets.facts import DatasetFacts
+
+Step = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,11 @@ class RunConfig:
         """The `data` group."""
         return self.config.data
 
+    @property
+    def file_steps(self) -> Iterator[tuple[str, Step]]:
+        """The training transforms of `aug=zoo/...`, each with its path."""
+        return typed_dicts((self.config.aug.recipe or {}).get("train"), "aug.recipe.train")
+
 
 @dataclass(frozen=True)
 class DataFile:
@@ -48,9 +56,6 @@ class DataFile:
     path: str
     folder: str = ""
     images: Callable[[bytes], Iterable[str]] | None = None
-
-
-Step = dict[str, Any]
 
 
 class RunPart(ABC):

@@ -13,7 +13,7 @@ from typing import Any
 from vision_research.config.addresses import absolute
 from vision_research.config.schema import DataConfig
 from vision_research.config.traits import DetectorTraits
-from vision_research.config.tree import dicts, kind_of, kinds, typed_dicts
+from vision_research.config.tree import dicts, kind_of, kinds
 from vision_research.protocols import Feed, LoweringRun, RunConfig, Step
 
 # Default `meta_keys` of MMDetection's PackDetInputs.
@@ -39,7 +39,7 @@ class ClassNames(Feed):
         aug, data = run.config.aug, run.data
         if aug.recipe is None or data.uses_zoo_file or run.traits.reads_text:
             return
-        for path, step in typed_dicts(aug.recipe.get("train"), "aug.recipe.train"):
+        for path, step in run.file_steps:
             if kind_of(step) == DRAWING:
                 yield (
                     f"{path}.type={step['type']}: draws names of classes for a detector that reads them, and "

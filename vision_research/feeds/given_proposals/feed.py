@@ -9,7 +9,7 @@ from vision_research.config.addresses import absolute, join
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import DataConfig
 from vision_research.config.traits import DetectorTraits
-from vision_research.config.tree import kind_of, typed_dicts
+from vision_research.config.tree import kind_of
 from vision_research.datasets.facts import DatasetFacts
 from vision_research.datasets.formats import format_of
 from vision_research.protocols import DataFile, Feed, LoweringRun, RunConfig
@@ -36,7 +36,7 @@ class GivenProposals(Feed):
         """Name what such a detector lacks, and keys that other detectors do not read."""
         if run.data.uses_zoo_file:
             return
-        train = typed_dicts((run.config.aug.recipe or {}).get("train"), "aug.recipe.train")
+        train = run.file_steps
         loads = [f"{path}.type={step['type']}" for path, step in train if kind_of(step) in STEPS]
         if not run.traits.takes_proposals:
             yield from _unread(run, loads)

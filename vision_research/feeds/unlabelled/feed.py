@@ -15,7 +15,7 @@ from typing import Any
 from vision_research.config.addresses import absolute, join
 from vision_research.config.schema import DataConfig
 from vision_research.config.traits import DetectorTraits
-from vision_research.config.tree import kind_of, typed_dicts
+from vision_research.config.tree import kind_of
 from vision_research.datasets.annotation_format import SplitFiles
 from vision_research.datasets.coco.entries import Images
 from vision_research.datasets.coco.format import Coco
@@ -85,7 +85,7 @@ class Unlabelled(Feed):
 
     def problems(self, run: RunConfig) -> Iterator[str]:
         """Name what such a detector lacks, and keys that other detectors do not read."""
-        train = typed_dicts((run.config.aug.recipe or {}).get("train"), "aug.recipe.train")
+        train = run.file_steps
         branches = [path for path, step in train if kind_of(step) == "MultiBranch"]
         if not run.traits.is_semi_supervised:
             yield from _unread(run, branches)
@@ -96,8 +96,7 @@ class Unlabelled(Feed):
                 f"model={model}: its teacher and its student need different augmentations, and this aug has only one "
                 f"pipeline. Type aug={EXAMPLE if zoo is None else f'zoo/{zoo}'}"
             )
-        yield from _hooks(run)
-        yield from _scores(run)
+        yield from _unsupported(run)
         if not run.data.uses_zoo_file:
             yield from _sources(run)
 
@@ -176,8 +175,8 @@ def _unread(run: RunConfig, branches: list[str]) -> Iterator[str]:
         yield f"data.source_ratio={data.source_ratio}: model={model} has one source of images. Leave it out"
 
 
-def _hooks(run: RunConfig) -> Iterator[str]:
-    model = run.config.model
+def _unsupported(run: RunConfig) -> Iterator[str]:
+    model, monitor = run.config.model, run.config.schedule.monitor
     if not (run.config.model_recipe.get("hooks") or {}).get("MeanTeacherHook"):
         yield (
             f"model.recipe.hooks: without MeanTeacherHook the teacher of model={model['type']} stays as it "
@@ -186,10 +185,6 @@ def _hooks(run: RunConfig) -> Iterator[str]:
     for name in OF_ONE_BACKBONE:
         if getattr(run.config.hw, name):
             yield f"hw.{name}=true: model={model['type']} has two backbones. Type hw.{name}=false"
-
-
-def _scores(run: RunConfig) -> Iterator[str]:
-    monitor = run.config.schedule.monitor
     if monitor != "auto" and not monitor.startswith(("teacher/", "student/")):
         yield (
             f"schedule.monitor={monitor}: both the teacher and the student are scored. Type "

@@ -12,7 +12,6 @@ from vision_research.config.dataset_tree import fill_template
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import DataConfig
 from vision_research.config.traits import DetectorTraits
-from vision_research.config.tree import typed_dicts
 from vision_research.datasets.annotation_format import SplitFiles
 from vision_research.datasets.detection import detection_dataset, detection_metric
 from vision_research.datasets.digits.images import DIGITS
@@ -81,7 +80,7 @@ class Boxes(Task):
         remedy = f"data.train_ann={run.data.train_ann} has no segmentation for every object"
         if run.traits.has_masks:
             yield f"model={run.config.model['type']}: is trained on masks, and {remedy}. Type {self.masked_data}"
-        steps = typed_dicts((run.config.aug.recipe or {}).get("train"), "aug.recipe.train")
+        steps = run.file_steps
         if masked := next((path for path, step in steps if step.get("with_mask")), None):
             yield f"{masked}.with_mask=true: {remedy}. Type {masked}.with_mask=false, or another aug=OPTION"
 
