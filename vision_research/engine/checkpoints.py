@@ -78,11 +78,7 @@ def find_resumable(work_dir: Path) -> Resumable:
 
 
 def describe_checkpoints(work_dir: Path) -> dict[str, dict[str, Any] | None]:
-    """Describe the best and the last checkpoint of a run for its outcome file.
-
-    Returns:
-        `best` and `last`, each with `path`, `epoch`, `iteration` and `score`, or None where there is none.
-    """
+    """Describe the `best` and the `last` checkpoint of a run by `path`, `epoch`, `iteration` and `score`, or None."""
     described: dict[str, dict[str, Any] | None] = {}
     for name, files in (("best", work_dir.glob("best_*.pth")), ("last", training_checkpoints(work_dir))):
         found = [checkpoint for path in files if (checkpoint := _read(path)) is not None]

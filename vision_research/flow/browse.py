@@ -24,10 +24,7 @@ if TYPE_CHECKING:
 
 
 def browse(composition: Composition[BrowseCommand]) -> Path:
-    """Draw images as the pipeline of a training returns them.
-
-    Returns:
-        The folder of the pictures.
+    """Draw images as the pipeline of a training returns them; return the folder of the pictures.
 
     Raises:
         ConfigError: the configuration or the data is wrong; nothing is written then.

@@ -64,10 +64,7 @@ def export_best(run: PreparedRun, outcome: Outcome) -> Outcome:
 
 
 def export(command: ExportCommand) -> Path:
-    """Export a detector, and record the artifact in its run.
-
-    Returns:
-        The first artifact.
+    """Export a detector, and record the artifacts in its run; return the first one.
 
     Raises:
         UserError: the configuration is wrong.

@@ -20,10 +20,7 @@ from vision_research.storage.writable import require_writable
 
 
 def predict(command: PredictCommand) -> Path:
-    """Detect in images; a command that was interrupted continues after its last batch.
-
-    Returns:
-        The COCO file.
+    """Detect in images; return the COCO file. A command that was interrupted continues after its last batch.
 
     Raises:
         UserError: the configuration or a file is wrong.
