@@ -14,9 +14,6 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from vision_research.config.zoo import zoo_options
 from vision_research.config.zoo_entries import ENTRIES
 
-# Sections of the tree that are not offered: Hydra's own.
-HIDDEN = ("hydra",)
-
 
 def explain(error: BaseException, words: Sequence[str]) -> str | None:
     """Turn an error of Hydra or OmegaConf into one message.
@@ -89,7 +86,8 @@ def _option(error: MissingConfigException) -> str:
 def _key(error: ConfigAttributeError | ConfigKeyError, typed: str) -> str:
     name, parent = str(error.key), error.parent_node
     path, dot, _ = str(error.full_key).rpartition(".")
-    allowed = sorted(str(key) for key in parent if key not in HIDDEN) if isinstance(parent, DictConfig) else []
+    # Hydra's own section is not offered.
+    allowed = sorted(str(key) for key in parent if key != "hydra") if isinstance(parent, DictConfig) else []
     where = f"in {path!r}" if path else "at the top"
     lines = [f"{typed}: there is no key {name!r} {where}.{did_you_mean(name, allowed, path + dot)}"]
     if allowed:

@@ -134,11 +134,6 @@ class ZooConfigSource(ConfigSource):
         return zoo_folder() / f"{relative.removesuffix('.yaml').removesuffix('.py')}.py"
 
 
-def forget() -> None:
-    """Clear the cache of files that were read."""
-    _read.cache_clear()
-
-
 def register_zoo() -> None:
     """Register the scheme `mmdet://` with Hydra; may be called repeatedly."""
     plugins = Plugins.instance()

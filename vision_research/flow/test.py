@@ -12,8 +12,9 @@ from vision_research.config.errors import ConfigError
 from vision_research.console.progress_bar import counting
 from vision_research.console.quiet import quiet_warnings
 from vision_research.flow.detectors import Detectors, find_detectors
-from vision_research.flow.test_as_trained import result_writers, subject_of, test_as_trained
+from vision_research.flow.test_as_trained import subject_of, test_as_trained
 from vision_research.inference.evaluate import Evaluated, dataset_digest, evaluate, metric_values, print_scores
+from vision_research.registry import TASKS
 from vision_research.tracking.model_record import served_model_files
 from vision_research.tracking.registry import Candidate, register
 from vision_research.tracking.run_record import RunRecord
@@ -32,7 +33,7 @@ def test(command: TestCommand) -> None:
         raise ConfigError(problems)
     detectors = find_detectors(command)
     subject = subject_of(detectors.config)
-    writers = result_writers(command, subject)
+    writers = [writer for task in TASKS if (writer := task.results(command, subject)) is not None]
     if subject is not None:
         test_as_trained(command, detectors, writers)
         return

@@ -25,7 +25,7 @@ from vision_research.inference.evaluation_data import split_of_config, typed_dat
 from vision_research.inference.predictors import trained_detector
 from vision_research.lowering.lower import lower_split
 from vision_research.protocols import LoweringInputs, LoweringSpec, Results
-from vision_research.registry import TASKS, scored_subject, specify
+from vision_research.registry import scored_subject, specify
 
 
 @dataclass(frozen=True)
@@ -60,19 +60,6 @@ def require_boxes(config: Any, command: SourceConfig, action: str) -> None:
             f"{typed}: this {config.model.type} is scored on {subject}, and {action} boxes. Type "
             f"python -m vision_research.test {typed}"
         )
-
-
-def result_writers(command: TestCommand, subject: str | None) -> list[Results]:
-    """Return the writers of the result files that the command requests.
-
-    Args:
-        command: configuration of the command.
-        subject: what the detector is scored on; None for boxes and masks.
-
-    Raises:
-        ConfigError: the detector does not give such results, or a file cannot be written.
-    """
-    return [writer for task in TASKS if (writer := task.results(command, subject)) is not None]
 
 
 def test_as_trained(command: TestCommand, detectors: Detectors, writers: Sequence[Results]) -> ScoredAsTrained:

@@ -184,12 +184,7 @@ def print_scores(results: Sequence[Evaluated], classes: Sequence[str], title: st
 
 
 def print_tables(title: str, *tables: Table) -> None:
-    """Print tables with a text above them.
-
-    Args:
-        title: the text.
-        *tables: of rich.
-    """
+    """Print tables with a text above them."""
     console = Console(highlight=False, markup=False)
     console.print(f"\n{title}", soft_wrap=True)
     for table in tables:
