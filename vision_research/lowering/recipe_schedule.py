@@ -6,21 +6,20 @@ from dataclasses import replace
 from typing import Any
 
 from vision_research.config.schema import DECAY_KEYS, WARM_UP_KEYS, ScheduleConfig
-from vision_research.config.zoo_entries import zoo_excerpt
 
-# Our loops, which equal MMEngine's and can resume in the middle of an epoch.
-RESUMABLE = {"EpochBasedTrainLoop": "ResumableEpochLoop", "IterBasedTrainLoop": "ResumableIterLoop"}
 WARM_UPS = ("LinearLR", "ConstantLR", "QuadraticWarmupLR")
 # Arguments of a scheduler that are epochs or iterations.
 POINTS = ("begin", "end", "T_max", "milestones")
 
 
-def recipe_loop(schedule: ScheduleConfig) -> dict[str, Any]:
-    """Return the training loop."""
-    loop: dict[str, Any] = dict(zoo_excerpt(schedule.recipe)["train_cfg"])
-    loop["type"] = RESUMABLE[loop["type"]]
-    if _is_by_epoch(schedule) != (schedule.by_epoch):
-        loop["type"] = next(kind for kind in RESUMABLE.values() if kind != loop["type"])
+def recipe_loop(schedule: ScheduleConfig, excerpt: dict[str, Any]) -> dict[str, Any]:
+    """Return the training loop: ours, which equal MMEngine's and can resume in the middle of an epoch.
+
+    Args:
+        schedule: of the run.
+        excerpt: the schedule of the file.
+    """
+    loop = {**excerpt["train_cfg"], "type": "ResumableEpochLoop" if schedule.by_epoch else "ResumableIterLoop"}
     for key, absent in (("max_epochs", None), ("max_iters", None), ("val_interval", 1)):
         value = getattr(schedule, key)
         if value is None:
@@ -33,23 +32,23 @@ def recipe_loop(schedule: ScheduleConfig) -> dict[str, Any]:
     return loop
 
 
-def recipe_schedulers(schedule: ScheduleConfig, lr_factor: float, own: list[dict[str, Any]]) -> Any:
+def recipe_schedulers(
+    schedule: ScheduleConfig, excerpt: dict[str, Any], lr_factor: float, own: list[dict[str, Any]]
+) -> Any:
     """Return the parameter schedulers.
 
     Another length stretches them: 24 epochs instead of the file's 12 double every milestone.
 
     Args:
         schedule: of the run.
+        excerpt: the schedule of the file.
         lr_factor: learning rate of the run over the file's.
         own: schedulers from the keys of `schedule` alone; they replace the warm-up or decay of which a key is set.
     """
-    of_file = zoo_excerpt(schedule.recipe).get("param_scheduler", [])
-    loop = zoo_excerpt(schedule.recipe)["train_cfg"]
-    # The length of the training over the file's, each in its own unit.
-    factor = float(schedule.length / (loop.get("max_epochs") or loop["max_iters"]))
+    of_file = excerpt.get("param_scheduler", [])
     if isinstance(of_file, dict):
-        return _stretched(of_file, schedule, factor, lr_factor)
-    schedulers = [_stretched(scheduler, schedule, factor, lr_factor) for scheduler in of_file]
+        return _stretched(of_file, schedule, excerpt["train_cfg"], lr_factor)
+    schedulers = [_stretched(scheduler, schedule, excerpt["train_cfg"], lr_factor) for scheduler in of_file]
     for keys, are_warm_ups in ((WARM_UP_KEYS, True), (DECAY_KEYS, False)):
         if any(getattr(schedule, key) is not None for key in keys):
             kept = [scheduler for scheduler in schedulers if _is_warm_up(scheduler) != are_warm_ups]
@@ -65,22 +64,22 @@ def with_defaults(schedule: ScheduleConfig) -> ScheduleConfig:
     return replace(schedule, **{key: getattr(ours, key) for key in unset})
 
 
-def _is_by_epoch(schedule: ScheduleConfig) -> bool:
-    return str(zoo_excerpt(schedule.recipe)["train_cfg"]["type"]) == "EpochBasedTrainLoop"
-
-
 def _is_warm_up(scheduler: dict[str, Any]) -> bool:
     kind = str(scheduler["type"]).removeprefix("mmdet.")
     return kind in WARM_UPS and scheduler.get("begin", 0) == 0
 
 
-def _stretched(scheduler: dict[str, Any], schedule: ScheduleConfig, factor: float, lr_factor: float) -> dict[str, Any]:
-    """Return a scheduler for another length; a scheduler in another unit than the loop (a warm-up) is kept."""
+def _stretched(
+    scheduler: dict[str, Any], schedule: ScheduleConfig, loop: dict[str, Any], lr_factor: float
+) -> dict[str, Any]:
+    """Return a scheduler for another length than that of the file's loop; one in another unit (a warm-up) is kept."""
+    # The length of the training over the file's, each in its own unit.
+    factor = schedule.length / (loop.get("max_epochs") or loop["max_iters"])
     changed = dict(scheduler)
     if "eta_min" in changed and lr_factor != 1:
         changed["eta_min"] *= lr_factor
     by_epoch = scheduler.get("by_epoch", True)
-    if factor == 1 or by_epoch != _is_by_epoch(schedule) or (not by_epoch and _is_warm_up(scheduler)):
+    if factor == 1 or by_epoch != (loop["type"] == "EpochBasedTrainLoop") or (not by_epoch and _is_warm_up(scheduler)):
         return changed
     for key in POINTS:
         if key in changed:

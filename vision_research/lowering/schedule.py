@@ -84,9 +84,9 @@ def _from_recipe(run: LoweringSpec, lr: LearningRate, per_epoch: int) -> dict[st
     config = run.config
     excerpt = zoo_excerpt(config.schedule.recipe)
     own = _param_scheduler(with_defaults(config.schedule), per_epoch, lr.value)
-    schedulers = recipe_schedulers(config.schedule, lr.value / recipe_optimizer(config)["lr"], own)
+    schedulers = recipe_schedulers(config.schedule, excerpt, lr.value / recipe_optimizer(config)["lr"], own)
     return {
-        "train_cfg": recipe_loop(config.schedule),
+        "train_cfg": recipe_loop(config.schedule, excerpt),
         "val_cfg": _validation_loop(run, excerpt["val_cfg"]),
         "test_cfg": excerpt["test_cfg"],
         "optim_wrapper": _optim_wrapper(run, lr.value),
