@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,11 +62,7 @@ class Detectors:
         return [*([] if self.source is None else [self.checkpoint(command)]), *self.artifacts]
 
     def record(
-        self,
-        command: DetectingCommand,
-        metrics: Mapping[str, float],
-        tags: Mapping[str, str],
-        files: Sequence[Path] = (),
+        self, command: DetectingCommand, metrics: dict[str, float], tags: dict[str, str], files: Sequence[Path] = ()
     ) -> None:
         """Add results to the run, where there is one and it is tracked.
 
@@ -79,8 +75,9 @@ class Detectors:
         if self.source is None or (work_dir := self.source.recorded_in(command.tracking)) is None:
             return
         with adding_to(work_dir) as run:
-            run.log_metrics(dict(metrics), self.source.iteration)
-            run.set_tags(dict(tags))
+            run.log_metrics(metrics, self.source.iteration)
+            if tags:
+                run.set_tags(tags)
             for path in files:
                 run.log_artifact(path, "thresholds")
 
