@@ -38,8 +38,8 @@ from vision_research.config.compose import conf_dir, register
 from vision_research.config.schema import DataKind, TrainConfig
 from vision_research.config.zoo import zoo_folder, zoo_options
 from vision_research.datasets.digits.images import CLASSES
-from vision_research.lowering import LoweringInputs
 from vision_research.lowering.model import lower_model
+from vision_research.protocols import LoweringInputs, LoweringSpec
 from vision_research.registry import monitor_of, specify
 
 RESULT = Path(__file__).resolve().parent / "results" / "zoo" / "builds.json"
@@ -144,10 +144,10 @@ def lowered(name: str, model: Any, bert: Path | None) -> tuple[dict[str, Any], d
     size = config.model["recipe"]["image_size"]
     own = replace(config, data=replace(config.data, kind=DataKind.zoo), image_size=size)
     try:
-        digits: dict[str, Any] | str = lower_model(specify(config), inputs)
+        digits: dict[str, Any] | str = lower_model(LoweringSpec(**vars(specify(config)), inputs=inputs))
     except Exception as error:
         digits = _said(error)
-    return lower_model(specify(own), inputs), digits
+    return lower_model(LoweringSpec(**vars(specify(own)), inputs=inputs)), digits
 
 
 def shapes(model: dict[str, Any]) -> Shapes:

@@ -164,12 +164,12 @@ def lowered_of(words: list[str], work_dir: Path) -> dict[str, Any]:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from vision_research.checks.data import check_data, look_at_data
     from vision_research.checks.preflight import preflight
-    from vision_research.checks.validation import validate
+    from vision_research.checks.validation import check_data, look_at_data, validate
     from vision_research.config.compose import conf_dir, register
     from vision_research.config.schema import TrainConfig
-    from vision_research.lowering import LoweringInputs, lower
+    from vision_research.lowering import lower
+    from vision_research.protocols import LoweringInputs
     from vision_research.registry import monitor_of, specify
 
     register(monitor_of)

@@ -24,7 +24,8 @@ from vision_research.checks.validation import validate
 from vision_research.config.compose import conf_dir, register
 from vision_research.config.schema import TrainConfig
 from vision_research.config.zoo import zoo_folder, zoo_options
-from vision_research.lowering import LoweringInputs, lower
+from vision_research.lowering import lower
+from vision_research.protocols import LoweringInputs
 from vision_research.registry import monitor_of, specify
 
 RESULT = Path(__file__).parent / "results" / "zoo" / "parity.json"

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vision_research.config.model_index import published_entry
+from vision_research.config.weights import published_entry
 from vision_research.config.zoo import zoo_options
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,8 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from vision_research.checks.environment import checks
-from vision_research.checks.storage import s3_checks
+from vision_research.checks.environment import checks, s3_checks
 from vision_research.config.addresses import is_s3
 from vision_research.storage.s3.settings import S3Settings
 

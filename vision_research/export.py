@@ -9,7 +9,7 @@ from vision_research.config.compose import Composition, command
 @command("export")
 def main(composition: Composition[ExportCommand]) -> None:
     """Export the best checkpoint of a run, or a checkpoint file."""
-    from vision_research.flow.export_command import export
+    from vision_research.flow.export import export
 
     export(composition.config)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,7 @@ from vision_research.feeds.class_names.feed import ClassNames
 from vision_research.feeds.given_proposals.feed import GivenProposals
 from vision_research.feeds.maps.feed import Maps
 from vision_research.feeds.unlabelled.feed import Unlabelled
-from vision_research.protocols import Feed, MetricInfo, RunSpec, Task
-from vision_research.protocols.files import DataFile
-from vision_research.protocols.part import RunPart
+from vision_research.protocols import DataFile, Feed, MetricInfo, RunPart, RunSpec, Task
 from vision_research.tasks.boxes.task import Boxes
 from vision_research.tasks.identities.task import Identities
 from vision_research.tasks.panoptic.task import Panoptic
@@ -26,27 +25,19 @@ from vision_research.tasks.zoo_file.task import ZooFile
 
 
 def metric_info(metric: Mapping[str, Any]) -> MetricInfo | None:
-    """Return the monitor and the subject of a metric; None for an unknown one.
-
-    Args:
-        metric: config of an MMEngine metric.
-    """
+    """Return the monitor and the subject of a config of an MMEngine metric; None for an unknown one."""
     kind, words = kind_of(dict(metric)), metric.get("metric") or "bbox"
     first = words if isinstance(words, str) else "bbox" if "bbox" in words else next(iter(words))
-    known = {name: info for task in TASKS for name, info in task.metrics.items()}
-    return known.get(f"{kind}:{first}") or known.get(kind)
+    return METRICS.get(f"{kind}:{first}") or METRICS.get(kind)
 
 
 # The first task that claims a run gets it; boxes claim all other runs.
 TASKS: tuple[Task, ...] = (ZooFile(metric_info), Tracks(), Identities(), Panoptic(), ProposalGeneration(), Boxes())
+METRICS: dict[str, MetricInfo] = {name: info for task in TASKS for name, info in task.metrics.items()}
 # The order in which feeds change the data of a task.
 FEEDS: tuple[Feed, ...] = (ClassNames(), GivenProposals(), Maps(), Unlabelled())
-
-
 PARTS: tuple[RunPart, ...] = (*TASKS, *FEEDS)
-EMBEDDED: dict[str, EmbeddedDataset] = {
-    part.embedded.name: part.embedded for part in PARTS if part.embedded is not None
-}
+EMBEDDED: dict[str, EmbeddedDataset] = {part.embedded.name: part.embedded for part in PARTS if part.embedded}
 
 
 def specify(config: TrainConfig) -> RunSpec:
@@ -75,9 +66,7 @@ def make_embedded(name: str, root: Path, **counts: int) -> Path:
 def data_files(data: DataConfig) -> Iterator[DataFile]:
     """List every file of a data set that any detector reads."""
     owner = next((task for task in TASKS if data.kind in task.kinds), TASKS[-1])
-    parts: tuple[RunPart, ...] = (owner, *FEEDS)
-    for part in parts:
-        yield from part.files(data)
+    return chain(owner.files(data), *(feed.files(data) for feed in FEEDS))
 
 
 def scored_subject(model: Mapping[str, Any], evaluator: Any) -> str | None:

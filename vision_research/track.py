@@ -8,19 +8,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vision_research.tracking.delivery import Delivery
 from vision_research.tracking.sync import deliver_runs, find_runs, is_running, needs_delivery, record_path
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        argv: the command line after the program's name; None reads `sys.argv`.
-
-    Returns:
-        Exit code: 0 if everything is delivered, else 1.
-    """
+    """Run the command; return the exit code: 0 if everything is delivered, else 1."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     arguments = _parser().parse_args(argv)
     folders = [folder.absolute() for folder in arguments.work_dir]
@@ -32,20 +24,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     for folder in open_runs:
         print(f"{folder}: its command is running and delivers by itself")
     outcomes = deliver_runs(folder for folder in chosen if folder not in open_runs)
-    waiting = sum(_report(folder, outcome) for folder, outcome in outcomes)
+    waiting = 0
+    for folder, outcome in outcomes:
+        if outcome.complete:
+            print(f"{folder}: complete ({outcome.delivered} records delivered)")
+        else:
+            waiting += 1
+            print(f"{folder}: {outcome.delivered} records delivered, {outcome.pending} wait: {outcome.problem}")
     if waiting:
         print(f"{waiting} of {len(chosen)} runs still wait. Nothing is lost; type the same again when MLflow is back")
     elif not chosen:
         print("MLflow has everything")
     return 1 if waiting else 0
-
-
-def _report(folder: Path, outcome: Delivery) -> bool:
-    if outcome.complete:
-        print(f"{folder}: complete ({outcome.delivered} records delivered)")
-    else:
-        print(f"{folder}: {outcome.delivered} records delivered, {outcome.pending} wait: {outcome.problem}")
-    return not outcome.complete
 
 
 def _no_run(folders: Sequence[Path]) -> int:

@@ -12,8 +12,18 @@ from typing import Any
 RESUMABLE_PATTERNS = ("epoch_*.pth", "iter_*.pth")
 """Checkpoints that a training can resume from."""
 
-CHECKPOINT_PATTERNS = (*RESUMABLE_PATTERNS, "best_*.pth")
+CHECKPOINT_PATTERNS = ("best_*.pth", *RESUMABLE_PATTERNS)
 """All checkpoints; the best ones are saved without the optimizer."""
+
+
+class _Inside:
+    """A file or folder of a run: an attribute of `WorkDir` that is its path."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, work_dir: WorkDir, owner: type) -> Path:
+        return work_dir.root / self._name
 
 
 @dataclass(frozen=True)
@@ -26,40 +36,38 @@ class WorkDir:
 
     root: Path
 
-    @property
-    def config_yaml(self) -> Path:
-        """The composed and resolved Hydra config."""
-        return self.root / "config.yaml"
-
-    @property
-    def config_py(self) -> Path:
-        """The MMEngine config, which MMDetection's own `tools/train.py` can run too."""
-        return self.root / "config.py"
-
-    @property
-    def overrides(self) -> Path:
-        """The overrides of the command, one a line."""
-        return self.root / "overrides.txt"
-
-    @property
-    def launch_json(self) -> Path:
-        """The LaunchPlan: the exact torchrun command and its environment."""
-        return self.root / "launch.json"
-
-    @property
-    def run_json(self) -> Path:
-        """The tracked run: MLflow run id, experiment, tracking address."""
-        return self.root / "run.json"
-
-    @property
-    def environment(self) -> Path:
-        """The installed packages, as `pip freeze` lists them."""
-        return self.root / "environment.txt"
-
-    @property
-    def s3_folder(self) -> Path:
-        """One line: the address of the folder's copy in S3; missing where there is none."""
-        return self.root / "s3_folder.txt"
+    config_yaml = _Inside("config.yaml")
+    """The composed and resolved Hydra config."""
+    config_py = _Inside("config.py")
+    """The MMEngine config, which MMDetection's own `tools/train.py` can run too."""
+    overrides = _Inside("overrides.txt")
+    """The overrides of the command, one a line."""
+    launch_json = _Inside("launch.json")
+    """The LaunchPlan: the exact torchrun command and its environment."""
+    run_json = _Inside("run.json")
+    """The tracked run: MLflow run id, experiment, tracking address."""
+    environment = _Inside("environment.txt")
+    """The installed packages, as `pip freeze` lists them."""
+    s3_folder = _Inside("s3_folder.txt")
+    """One line: the address of the folder's copy in S3; missing where there is none."""
+    spool = _Inside("spool")
+    """Folder of the records that are not yet delivered to MLflow."""
+    log = _Inside("train.log")
+    """Everything the ranks printed, in plain lines."""
+    stop_request = _Inside("stop_request")
+    """Exists while a graceful stop is requested: the ranks save a checkpoint and exit."""
+    outcome = _Inside("outcome.json")
+    """How the training ended, as JSON; written by rank 0 or a failing rank."""
+    owner_lock = _Inside(".lock")
+    """Locked (flock) by the command that is running in this folder."""
+    events = _Inside("events.jsonl")
+    """Rare events of the training, a JSON object a line."""
+    skipped_images = _Inside("skipped_images.txt")
+    """The training images that could not be decoded, one a line."""
+    last_checkpoint = _Inside("last_checkpoint")
+    """MMEngine's file with the path of the newest checkpoint."""
+    export_dir = _Inside("export")
+    """Exported models and their manifests."""
 
     @property
     def inputs(self) -> tuple[Path, ...]:
@@ -68,44 +76,9 @@ class WorkDir:
         return (*defining, self.s3_folder, self.config_py)
 
     @property
-    def spool(self) -> Path:
-        """Folder of the records that are not yet delivered to MLflow."""
-        return self.root / "spool"
-
-    @property
-    def log(self) -> Path:
-        """Everything the ranks printed, in plain lines."""
-        return self.root / "train.log"
-
-    @property
-    def stop_request(self) -> Path:
-        """Exists while a graceful stop is requested: the ranks save a checkpoint and exit."""
-        return self.root / "stop_request"
-
-    @property
-    def outcome(self) -> Path:
-        """How the training ended, as JSON; written by rank 0 or a failing rank."""
-        return self.root / "outcome.json"
-
-    @property
-    def owner_lock(self) -> Path:
-        """Locked (flock) by the command that is running in this folder."""
-        return self.root / ".lock"
-
-    @property
-    def skipped_images(self) -> Path:
-        """The training images that could not be decoded, one a line."""
-        return self.root / "skipped_images.txt"
-
-    @property
-    def last_checkpoint(self) -> Path:
-        """MMEngine's file with the path of the newest checkpoint."""
-        return self.root / "last_checkpoint"
-
-    @property
-    def export_dir(self) -> Path:
-        """Exported models and their manifests."""
-        return self.root / "export"
+    def s3_address(self) -> str | None:
+        """The address of the folder's copy in S3, or None."""
+        return self.s3_folder.read_text(encoding="utf-8").strip() if self.s3_folder.is_file() else None
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

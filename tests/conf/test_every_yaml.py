@@ -19,8 +19,9 @@ from vision_research.config.command_schema import COMMAND_SCHEMAS, BrowseCommand
 from vision_research.config.compose import conf_dir, register
 from vision_research.config.schema import TrainConfig
 from vision_research.config.zoo import zoo_folder
-from vision_research.flow.write import config_text
-from vision_research.lowering import LoweringInputs, lower
+from vision_research.flow.prepare import config_text
+from vision_research.lowering import lower
+from vision_research.protocols import LoweringInputs
 from vision_research.registry import monitor_of, specify
 
 FILES = sorted(conf_dir().rglob("*.yaml"))

@@ -15,7 +15,8 @@ from mmengine.runner import Runner
 import vision_research.engine.registered  # noqa: F401
 from vision_research.config.schema import TrainConfig
 from vision_research.engine.jobs import WorkDirRunner
-from vision_research.lowering import LoweringInputs, lower
+from vision_research.lowering import lower
+from vision_research.protocols import LoweringInputs
 from vision_research.registry import specify
 
 pytestmark = pytest.mark.slow

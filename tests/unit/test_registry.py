@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 
 import vision_research
+from vision_research.config.command_schema import TestCommand
 from vision_research.config.dataset_tree import PLACE
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import DataConfig, DataKind, TrainConfig
 from vision_research.datasets.facts import DatasetFacts
-from vision_research.protocols import Feed, LoweringInputs, RunSpec, Task
-from vision_research.protocols.files import DataFile
-from vision_research.protocols.part import RunPart
+from vision_research.protocols import DataFile, Feed, LoweringInputs, LoweringSpec, RunPart, RunSpec, Task
 from vision_research.registry import (
     EMBEDDED,
     FEEDS,
@@ -99,7 +98,7 @@ def test_a_feed_is_part_of_its_runs_and_of_no_plain_one(feed: Feed, run: Callabl
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_a_task_answers_every_method(task: Task, run: Callable[..., RunSpec], tmp_path: Path) -> None:
-    spec = run(TASK_WORDS[task.name])
+    spec = LoweringSpec(**vars(run(TASK_WORDS[task.name])), inputs=INPUTS)
     assert "/" in task.monitor(spec.traits, spec.data)
     assert all(
         metric_info({"type": name.partition(":")[0], "metric": name.partition(":")[2] or None}) == said
@@ -113,10 +112,10 @@ def test_a_task_answers_every_method(task: Task, run: Callable[..., RunSpec], tm
     )
     assert all(isinstance(file, DataFile) for file in task.files(spec.data))
     for split in ("train", "val"):
-        loader = task.loader(spec, INPUTS, split, FRAME, spec.feeds)
+        loader = task.loader(spec, split, FRAME, spec.feeds)
         assert loader is not None and {"batch_size", "num_workers", "sampler", "dataset"} <= set(loader)
     assert task.evaluator(spec, "val")
-    assert task.results({"proposals": None}, None, "run=x") is None
+    assert task.results(TestCommand(run="x"), None) is None
     model: dict[str, Any] = {"type": "X", "bbox_head": {"num_classes": 80}, "head": {"num_classes": 80}}
     if type(task).set_classes is not Boxes.set_classes:
         task.set_classes(model, INPUTS)
@@ -126,7 +125,7 @@ def test_a_task_answers_every_method(task: Task, run: Callable[..., RunSpec], tm
 
 @pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.name)
 def test_a_feed_answers_every_method(feed: Feed, run: Callable[..., RunSpec]) -> None:
-    spec = run(FEED_WORDS[feed.name])
+    spec = LoweringSpec(**vars(run(FEED_WORDS[feed.name])), inputs=INPUTS)
     assert feed.monitor(spec.traits, "auto") == "auto"
     assert feed.monitor(spec.traits, "coco/bbox_mAP").endswith("coco/bbox_mAP")
     assert isinstance(feed.subject(spec.traits), str)
@@ -136,7 +135,7 @@ def test_a_feed_answers_every_method(feed: Feed, run: Callable[..., RunSpec]) ->
     assert feed.pipeline([{"type": "Resize"}], spec) == [{"type": "Resize"}]
     assert all(split.is_trained_on for split in feed.splits(spec.data))
     given = {"type": "CocoDataset", "data_prefix": {"img": "images/"}}
-    datasets = feed.datasets([given], spec, INPUTS, "train")
+    datasets = feed.datasets([given], spec, "train")
     assert datasets != [given]
     if len(datasets) == 1:
         assert feed.finish_dataset(datasets[0], spec) == datasets[0]

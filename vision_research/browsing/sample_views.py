@@ -39,7 +39,9 @@ def views(results: dict[str, Any], loaded_late: bool = False) -> Iterator[View]:
         for branch, image in results["inputs"].items():
             # A labelled image has no input for the teacher.
             if image is not None:
-                yield _packed(image, results["data_samples"][branch])
+                objects = results["data_samples"][branch].gt_instances
+                pixels = _uint8(image.numpy().transpose(1, 2, 0))
+                yield View(pixels, _corners(objects.bboxes), objects.labels.numpy())
     elif isinstance(results.get("img"), list):
         for frame in range(len(results["img"])):
             yield _view({key: _of_frame(value, frame) for key, value in results.items()}, loaded_late)
@@ -49,11 +51,6 @@ def views(results: dict[str, Any], loaded_late: bool = False) -> Iterator[View]:
 
 def _of_frame(value: Any, frame: int) -> Any:
     return value[frame] if isinstance(value, list) and frame < len(value) else value
-
-
-def _packed(image: Any, sample: Any) -> View:
-    objects = sample.gt_instances
-    return View(_uint8(image.numpy().transpose(1, 2, 0)), _corners(objects.bboxes), objects.labels.numpy())
 
 
 def _view(results: dict[str, Any], loaded_late: bool) -> View:

@@ -6,6 +6,8 @@ uses.
 
 from __future__ import annotations
 
+import inspect
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,8 @@ from typing import Any
 
 from vision_research.browsing.sample_views import View, views
 from vision_research.config.errors import ConfigError
-from vision_research.engine.hooks.pipeline_stage import datasets_with_transforms
+from vision_research.config.tree import kind_of
+from vision_research.engine.hooks.pipeline_stage import datasets_with_transforms, switch_pipelines
 
 
 @dataclass(frozen=True)
@@ -106,12 +109,8 @@ class TracedDataset:
     def _record(self, transform: Any, results: Any, mixes: bool, place: int, is_last: bool) -> None:
         """Record the results of a transform for the traced image; images that are mixed into it are not recorded.
 
-        Args:
-            transform: the transform that ran.
-            results: its results; None if it dropped the image.
-            mixes: whether it belongs to the wrapper that mixes images, and not to the inner data set.
-            place: index of the transform in its pipeline.
-            is_last: whether it is the last one of its pipeline.
+        The results are None if it dropped the image. `mixes`: it belongs to the wrapper that mixes images, and not to
+        the inner data set. `place` is its index in its pipeline.
         """
         if not mixes and self._loaded:
             return
@@ -168,3 +167,45 @@ def _file_name(info: dict[str, Any]) -> str:
         info = info["images"][0]
     path = info.get("img_path", "")
     return str(path[0] if isinstance(path, list) else path)
+
+
+def describe_transforms(transforms: Sequence[Any]) -> list[str]:
+    """Return a line for each built transform, in the order in which they run: number, class, file and line."""
+    names = [type(transform).__name__ for transform in transforms]
+    width = max(map(len, names), default=0)
+    return [
+        f"{number:2}. {name:{width}}  {_location(type(transform))}"
+        for number, (name, transform) in enumerate(zip(names, transforms, strict=True), 1)
+    ]
+
+
+def _location(kind: type) -> str:
+    """Return file and line of a class, for an editor: a relative path below the current folder, absolute elsewhere."""
+    file = Path(inspect.getsourcefile(kind) or "?")
+    shown = os.path.relpath(file) if file.is_relative_to(Path.cwd()) else str(file)
+    return f"{shown}:{inspect.getsourcelines(kind)[1]}"
+
+
+def switch_to_second_stage(dataset: Any, config: dict[str, Any]) -> None:
+    """Switch a data set to the pipeline of the second stage.
+
+    Args:
+        dataset: a built data set, changed in place.
+        config: the lowered config, whose hooks define the second stage.
+
+    Raises:
+        ConfigError: the training has only one stage.
+    """
+    hooks = {kind_of(hook): hook for hook in config["custom_hooks"]}
+    if "YOLOXModeSwitchHook" in hooks:
+        skipped = hooks["YOLOXModeSwitchHook"].get("skip_type_keys", ("Mosaic", "RandomAffine", "MixUp"))
+        dataset.update_skip_type_keys(skipped)
+    elif "PipelineSwitchHook" in hooks:
+        switch_pipelines(dataset, hooks["PipelineSwitchHook"]["switch_pipeline"])
+    elif "PipelineStageHook" in hooks:
+        switch_pipelines(dataset, hooks["PipelineStageHook"]["pipeline"])
+    else:
+        raise ConfigError(
+            "browse.stage=2: this training has one stage. Type browse.stage=1, or an augmentation with a weak end: "
+            "aug=mosaic_mixup schedule=1x aug.final_epochs=2"
+        )

@@ -1,9 +1,15 @@
-"""The result of a check of the machine or an installed package, for the doctor and `train`."""
+"""The results of checks of the machine and the installed packages, for the doctor and `train`."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+
+from vision_research.config.errors import EnvironmentProblem
+
+logger = logging.getLogger(__name__)
 
 
 class Severity(Enum):
@@ -41,3 +47,16 @@ class Check:
         if self.remedy is None:
             return f"{self.name}: {self.found}"
         return f"{self.name}: {self.found}. Type:\n" + "\n".join(f"    {line}" for line in self.remedy.splitlines())
+
+
+def refuse(found: Sequence[Check]) -> None:
+    """Log the failed checks that are warnings, and raise one error with the others.
+
+    Raises:
+        EnvironmentProblem: at least one check failed with an error.
+    """
+    for check in found:
+        if not check.ok and not check.refuses:
+            logger.warning("%s", check)
+    if problems := [str(check) for check in found if check.refuses]:
+        raise EnvironmentProblem("\n".join(problems))

@@ -6,23 +6,24 @@ checks, after their versions were checked: a wrong MMCV fails at import with an 
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
 from vision_research.checks import machine_rules, package_rules
-from vision_research.checks.check import Check, Severity
-from vision_research.config.errors import ConfigError, EnvironmentProblem
+from vision_research.checks.check import Check, Severity, refuse
+from vision_research.config.addresses import is_s3
+from vision_research.config.errors import ConfigError
+from vision_research.storage.s3.probe import probe
+from vision_research.storage.s3.settings import S3Settings
 from vision_research.tracking.store_checks import check_artifacts, check_store
 from vision_research.tracking.uri import resolve_uri
-
-logger = logging.getLogger(__name__)
 
 DISTRIBUTION = "vision-research"
 STORE_TIMEOUT_S = 5.0
@@ -53,45 +54,16 @@ def checks(work_dir: Path, data_root: Path | None, tracking_uri: str | None) -> 
         data_root: folder of the images; None skips its check.
         tracking_uri: address of MLflow; None is the default of a training.
     """
-    machine = [machine_rules.python_check(sys.version_info[:3]), cpu_check(), gpu_check(describe=True)]
-    shm = Path("/dev/shm")
-    if shm.exists():
+    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    machine = [machine_rules.python_check(sys.version_info[:3]), Check("cpu", True, f"{num_cores} cores")]
+    machine.append(gpu_check(describe=True))
+    if (shm := Path("/dev/shm")).exists():
         machine.append(machine_rules.shm_check(shutil.disk_usage(shm).total))
-    store = [store_check(tracking_uri), *artifact_checks(tracking_uri)]
-    return [*machine, *package_checks(), *folder_checks(work_dir, data_root), *store]
-
-
-def refuse(found: Sequence[Check]) -> None:
-    """Log the failed checks that are warnings, and raise one error with the others.
-
-    Raises:
-        EnvironmentProblem: at least one check failed with an error.
-    """
-    for check in found:
-        if not check.ok and not check.refuses:
-            logger.warning("%s", check)
-    problems = [str(check) for check in found if check.refuses]
-    if problems:
-        raise EnvironmentProblem("\n".join(problems))
-
-
-def require_detection_packages() -> None:
-    """Check the versions of MMDetection, MMEngine and MMCV, before the composition reads the zoo.
-
-    It reads only package metadata, which takes milliseconds.
-
-    Raises:
-        EnvironmentProblem: one of them is missing, has a wrong version, or is installed twice.
-    """
-    names = {name for providers in package_rules.PROVIDERS.values() for name in providers}
-    refuse(package_rules.detection_checks({name: found for name in names if (found := _version(name)) is not None}))
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+    found = [*machine, *package_checks(), *folder_checks(work_dir, data_root), store_check(tracking_uri)]
+    # A server may not be able to store artifacts; a local store keeps them in a folder.
+    if tracking_uri is not None and tracking_uri.startswith(("http://", "https://")):
+        found.append(Check("mlflow artifacts", *check_artifacts(tracking_uri, STORE_TIMEOUT_S)))
+    return found
 
 
 def installed_versions() -> dict[str, str]:
@@ -133,8 +105,7 @@ def ops_check() -> Check:
 def gpu_check(*, describe: bool) -> Check:
     """Check whether torch can use the GPUs of this machine.
 
-    Args:
-        describe: add name and memory of each. This creates a CUDA context, which the parent of a training must not.
+    `describe` adds name and memory of each. This creates a CUDA context, which the parent of a training must not.
     """
     has_device = Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi") is not None
     try:
@@ -148,12 +119,6 @@ def gpu_check(*, describe: bool) -> Check:
             properties = torch.cuda.get_device_properties(index)
             gpus[-1] += f" {properties.name} ({properties.total_memory / machine_rules.GIB:.0f} GiB)"
     return machine_rules.gpu_check(torch.version.cuda, has_device, gpus)
-
-
-def cpu_check() -> Check:
-    """Count the CPU cores that this process may use."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Check("cpu", True, f"{count} cores")
 
 
 def folder_checks(work_dir: Path | None, data_root: Path | None) -> list[Check]:
@@ -185,8 +150,19 @@ def store_check(uri: str | None) -> Check:
     return Check("mlflow store", problem is None, problem or resolved)
 
 
-def artifact_checks(uri: str | None) -> list[Check]:
-    """Check whether a server can store artifacts; a local store keeps them in a folder."""
-    if uri is None or not uri.startswith(("http://", "https://")):
-        return []
-    return [Check("mlflow artifacts", *check_artifacts(uri, STORE_TIMEOUT_S))]
+def s3_checks(places: Mapping[str, str], settings: S3Settings) -> list[Check]:
+    """Check every address in S3.
+
+    Args:
+        places: address by config key; that of the data need not be writable.
+        settings: how S3 is reached.
+    """
+    # Requests have a much shorter time limit than in a training.
+    limited = replace(settings, give_up_after_s=min(settings.give_up_after_s, 10.0))
+    found = []
+    for key, address in places.items():
+        for probed in probe(address, limited) if is_s3(address) else ():
+            only_read = key == "data.root" and probed.action == "write"
+            severity = Severity.warning if only_read else Severity.error
+            found.append(Check(f"{key} {probed.action}", probed.ok, probed.found, severity))
+    return found

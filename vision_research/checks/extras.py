@@ -43,13 +43,9 @@ class Extra:
                 return f"type={kind}"
         return None
 
-    def absent(self) -> list[str]:
-        """List the modules that are not installed."""
-        return [module for module in self.modules if find_spec(module) is None]
-
     def lack(self) -> str:
         """Return which module is missing or too new; empty if there is no problem."""
-        if absent := self.absent():
+        if absent := [module for module in self.modules if find_spec(module) is None]:
             return f"needs {' and '.join(absent)}, which {'is' if len(absent) == 1 else 'are'} not installed"
         found = installed_version(self.modules[0]) if self.before else ""
         if found and Version(found) >= Version(self.before):

@@ -1,14 +1,19 @@
-"""Rules for installed versions: pure functions of a mapping of distribution names to versions."""
+"""Rules for installed versions: functions of a mapping of distribution names to versions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from importlib import metadata
+from typing import TYPE_CHECKING
 
-from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from vision_research.checks.check import Check, Severity
+from vision_research.checks.check import Check, Severity, refuse
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 BUILD_MMCV = "python .ci/mmcv_wheel.py"
 # The distributions that install each module. Two of them at once overwrite each other's files.
@@ -36,12 +41,23 @@ _ACCEPTED = {
 _MMCV_FOR_MMDET = SpecifierSet("<2.2")
 
 
-def detection_checks(installed: Mapping[str, str]) -> list[Check]:
-    """Check MMDetection, MMEngine and MMCV, or their drop-in forks, with one result for each.
+def require_detection_packages() -> None:
+    """Check the versions of MMDetection, MMEngine and MMCV, before the composition reads the zoo.
 
-    Args:
-        installed: version by canonical distribution name.
+    It reads only package metadata, which takes milliseconds.
+
+    Raises:
+        EnvironmentProblem: one of them is missing, has a wrong version, or is installed twice.
     """
+    installed = {}
+    for name in {name for providers in PROVIDERS.values() for name in providers}:
+        with suppress(metadata.PackageNotFoundError):
+            installed[name] = metadata.version(name)
+    refuse(detection_checks(installed))
+
+
+def detection_checks(installed: Mapping[str, str]) -> list[Check]:
+    """Check MMDetection, MMEngine and MMCV, or their drop-in forks, with one result for each."""
     return [_module_check(module, installed) for module in PROVIDERS]
 
 
@@ -100,6 +116,9 @@ def requirement_checks(requirements: Iterable[str], installed: Mapping[str, str]
     Returns:
         One check per requirement: an error if it is missing, a warning if its version is not the tested one.
     """
+    # Imported here since `train` waits for this module before it composes.
+    from packaging.requirements import Requirement
+
     checks = []
     for text in requirements:
         requirement = Requirement(text)
@@ -131,14 +150,7 @@ def opencv_check(installed: Mapping[str, str]) -> Check:
 
 
 def ops_problem(error: str) -> tuple[str, str]:
-    """Explain why `import mmcv.ops` failed.
-
-    Args:
-        error: the text of the exception.
-
-    Returns:
-        The problem, and what to type.
-    """
+    """Explain the text of the exception of `import mmcv.ops`: the problem, and what to type."""
     if "libGL" in error or "libgthread" in error:
         return f"OpenCV lacks a library of the system ({error})", "apt-get install libgl1 libglib2.0-0"
     if "undefined symbol" in error or "cannot open shared object file" in error:

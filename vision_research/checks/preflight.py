@@ -5,7 +5,6 @@ It runs in the parent process, before a rank starts or a GPU is used, and writes
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,26 +13,19 @@ from typing import Any
 from vision_research.checks.backbone_stages import stage_problems
 from vision_research.checks.extras import missing_extras
 from vision_research.config.errors import ConfigError
+from vision_research.config.hints import did_you_mean
 from vision_research.config.tree import typed_dicts
 from vision_research.detectors.weights_report import weights_report
 from vision_research.registry import FEEDS
 
 logger = logging.getLogger(__name__)
 
-# Initializers are not in the registries that are searched here.
-SKIPPED_KEYS = ("init_cfg",)
 # Parts of a config without types.
-UNTYPED_KEYS = ("custom_imports", "env_cfg", "metainfo")
+UNTYPED_KEYS = {"custom_imports", "env_cfg", "metainfo"}
 
 
 def preflight(config: dict[str, Any]) -> Any:
-    """Build the detector and the training data of a lowered config.
-
-    Args:
-        config: the MMEngine config as a plain tree.
-
-    Returns:
-        The detector, built without its weights.
+    """Build the training data and the detector of a lowered config; return the detector, which has no weights yet.
 
     Raises:
         ConfigError: all types that are not registered, or the first part that cannot be built, and why.
@@ -54,15 +46,6 @@ def register_types(config: dict[str, Any]) -> None:
     """
     if absent := missing_extras(config):
         raise ConfigError(absent)
-    _register_everything(config)
-
-
-def unknown_types(config: dict[str, Any]) -> list[str]:
-    """Name every unregistered `type` outside of the model, with the nearest registered ones."""
-    return list(_unknown_types({key: part for key, part in config.items() if key != "model"}, ""))
-
-
-def _register_everything(config: dict[str, Any]) -> None:
     from mmdet.utils import register_all_modules
     from mmengine.utils import import_modules_from_strings
 
@@ -76,10 +59,19 @@ def _register_everything(config: dict[str, Any]) -> None:
         ) from error
 
 
+def unknown_types(config: dict[str, Any]) -> list[str]:
+    """Name every unregistered `type` outside of the model, with the nearest registered ones."""
+    return list(_unknown_types({key: part for key, part in config.items() if key != "model"}, ""))
+
+
 def _unknown_types(tree: Any, path: str) -> Iterator[str]:
-    for place, node in typed_dicts(tree, path, skip=UNTYPED_KEYS):
-        if place.rpartition(".")[2] not in SKIPPED_KEYS and not _is_registered(node["type"]):
-            yield f"{place}.type={node['type']}: no such type is registered.{_nearest(node['type'])}"
+    for place, node in typed_dicts(tree, path):
+        parts = place.split(".")
+        # Initializers are not in the registries that are searched here.
+        if parts[-1] != "init_cfg" and not UNTYPED_KEYS & {*parts} and not _is_registered(node["type"]):
+            names = {name for registry in _registries() for name in _all_names(registry)}
+            hint = did_you_mean(node["type"], names) or " Import the module that registers it: aug.imports=[MODULE]"
+            yield f"{place}.type={node['type']}: no such type is registered.{hint}"
 
 
 def _registries() -> list[Any]:
@@ -95,12 +87,6 @@ def _is_registered(kind: str) -> bool:
 
     # Registry.get returns None for an unknown name.
     return hasattr(mmcv.ops, kind) or any(registry.get(kind) is not None for registry in _registries())
-
-
-def _nearest(kind: str) -> str:
-    names = {name for registry in _registries() for name in _all_names(registry)}
-    near = difflib.get_close_matches(kind, names, n=3, cutoff=0.6)
-    return f" Did you mean {', '.join(near)}?" if near else " Import the module that registers it: aug.imports=[MODULE]"
 
 
 def _all_names(registry: Any) -> Iterator[str]:

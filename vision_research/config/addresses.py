@@ -45,13 +45,7 @@ def resolve_dots(key: str) -> str:
     """Resolve the parts `.` and `..` of a key in S3; `..` at the top of a bucket is ignored, as in `/..` on a disk.
 
     S3 treats both as ordinary text, but urllib3 resolves them after a request was signed, so that an object whose key
-    contains such a part cannot be read.
-
-    Args:
-        key: parts joined by `/`.
-
-    Returns:
-        The key without these parts, and without leading or trailing slashes.
+    contains such a part cannot be read. The result has no leading or trailing slashes.
     """
     parts: list[str] = []
     for part in key.strip("/").split("/"):

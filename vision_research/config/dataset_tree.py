@@ -19,9 +19,6 @@ INNER = ("dataset", "datasets")
 def separate(dataset: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Separate a data set from its wrappers and pipelines.
 
-    Args:
-        dataset: with its wrappers and pipelines.
-
     Returns:
         The template, with `{"place": N, "pipeline": [...]}` in place of each data set; and the data sets without
         pipelines, in the order of their numbers.
@@ -50,7 +47,7 @@ def fill_template(template: dict[str, Any], datasets: Sequence[dict[str, Any]]) 
     Raises:
         ValueError: several data sets, and another number of placeholders.
     """
-    places = list(_places(template))
+    places = [node for node in _nodes(template) if PLACE in node]
     if len(places) == len(datasets):
         filled = _filled(template, {place[PLACE]: [dataset] for place, dataset in zip(places, datasets, strict=True)})
     elif len(places) == 1 or len(datasets) == 1:
@@ -61,11 +58,6 @@ def fill_template(template: dict[str, Any], datasets: Sequence[dict[str, Any]]) 
     return filled
 
 
-def wrappers(template: dict[str, Any]) -> list[str]:
-    """List the types of a template's wrappers, outermost first."""
-    return [str(node["type"]) for node in _nodes(template) if PLACE not in node]
-
-
 def pipelines(template: dict[str, Any]) -> list[list[dict[str, Any]]]:
     """List the pipelines of a template (not copies), those of wrappers before those inside them."""
     return [node["pipeline"] for node in _nodes(template) if node.get("pipeline") is not None]
@@ -74,7 +66,8 @@ def pipelines(template: dict[str, Any]) -> list[list[dict[str, Any]]]:
 def _filled(node: dict[str, Any], at: dict[int, list[dict[str, Any]]]) -> dict[str, Any] | None:
     """Return a copy of the node with its placeholders replaced; None where it contains no data set."""
     if PLACE in node:
-        given = [{**deepcopy(one), **_pipeline_of(node)} for one in at.get(node[PLACE], [])]
+        pipeline = {key: node[key] for key in ("pipeline",) if key in node}
+        given = [deepcopy({**one, **pipeline}) for one in at.get(node[PLACE], [])]
         if len(given) > 1:
             return {"type": "ConcatDataset", "datasets": given}
         return given[0] if given else None
@@ -93,19 +86,11 @@ def _filled(node: dict[str, Any], at: dict[int, list[dict[str, Any]]]) -> dict[s
     return result
 
 
-def _pipeline_of(node: dict[str, Any]) -> dict[str, Any]:
-    return {"pipeline": deepcopy(node["pipeline"])} if "pipeline" in node else {}
-
-
 def _each(value: Any, change: Any) -> Any:
     if isinstance(value, dict):
         return change(value)
     kept = [new for child in value if (new := change(child)) is not None]
     return tuple(kept) if isinstance(value, tuple) else kept
-
-
-def _places(template: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    return (node for node in _nodes(template) if PLACE in node)
 
 
 def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:

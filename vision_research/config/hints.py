@@ -11,10 +11,8 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
-from vision_research.config.zoo import ENTRIES, zoo_options
-
-# Sections of the tree that are not offered: Hydra's own.
-HIDDEN = ("hydra",)
+from vision_research.config.zoo import zoo_options
+from vision_research.config.zoo_entries import ENTRIES
 
 
 def explain(error: BaseException, words: Sequence[str]) -> str | None:
@@ -50,26 +48,24 @@ def unknown_keys(node: Any, path: str = "") -> Iterator[str]:
     """
     if not is_dataclass(node):
         return
-    known = [field.name for field in fields(node)]
+    known, prefix = [field.name for field in fields(node)], f"{path}." if path else ""
     for name, value in vars(node).items():
-        key = f"{path}.{name}" if path else name
         if name not in known:
-            yield f"+{key}: there is no such key.{did_you_mean(name, known, path)}"
+            yield f"+{prefix}{name}: there is no such key.{did_you_mean(name, known, prefix)}"
         else:
-            yield from unknown_keys(value, key)
+            yield from unknown_keys(value, prefix + name)
 
 
-def did_you_mean(word: str, allowed: Iterable[str], path: str = "") -> str:
+def did_you_mean(word: str, allowed: Iterable[str], prefix: str = "") -> str:
     """Return " Did you mean ...?" with the nearest allowed names, or an empty string where none is near.
 
     Args:
         word: what was typed.
         allowed: the names that are allowed.
-        path: path of the parent, put before the names.
+        prefix: put before the names.
     """
     near = difflib.get_close_matches(word, list(allowed), n=3, cutoff=0.6)
-    typed = [f"{path}.{name}" if path else name for name in near]
-    return f" Did you mean {', '.join(typed)}?" if typed else ""
+    return f" Did you mean {', '.join(prefix + name for name in near)}?" if near else ""
 
 
 def _option(error: MissingConfigException) -> str:
@@ -83,17 +79,17 @@ def _option(error: MissingConfigException) -> str:
         listed = f"{', '.join(options)}{', zoo/FAMILY/CONFIG' if group in ENTRIES else ''}"
     if not group:
         return str(error)
-    near = difflib.get_close_matches(name, options, n=3, cutoff=0.6)
-    hint = f" Did you mean {', '.join(f'{group}={option}' for option in near)}?" if near else ""
+    hint = did_you_mean(name, options, f"{group}=")
     return f"{group}={name}: there is no such option.{hint}\nAvailable options in '{group}': {listed}"
 
 
 def _key(error: ConfigAttributeError | ConfigKeyError, typed: str) -> str:
     name, parent = str(error.key), error.parent_node
-    path = str(error.full_key).rpartition(".")[0]
-    allowed = sorted(str(key) for key in parent if key not in HIDDEN) if isinstance(parent, DictConfig) else []
+    path, dot, _ = str(error.full_key).rpartition(".")
+    # Hydra's own section is not offered.
+    allowed = sorted(str(key) for key in parent if key != "hydra") if isinstance(parent, DictConfig) else []
     where = f"in {path!r}" if path else "at the top"
-    lines = [f"{typed}: there is no key {name!r} {where}.{did_you_mean(name, allowed, path)}"]
+    lines = [f"{typed}: there is no key {name!r} {where}.{did_you_mean(name, allowed, path + dot)}"]
     if allowed:
         lines.append(f"Available keys {where}: {', '.join(allowed)}")
     if error.object_type is dict:

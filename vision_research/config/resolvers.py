@@ -25,7 +25,9 @@ def wh(size: Any, factor: float = 1.0) -> list[int]:
         size: [height, width] in pixels.
         factor: multiplies both.
     """
-    height, width = _pair(size)
+    if len(size) != 2:
+        raise ValueError(f"image_size={list(size)}: is [height, width] in pixels. Type image_size=[640,640]")
+    height, width = size
     return [round(width * factor), round(height * factor)]
 
 
@@ -44,19 +46,8 @@ def negated(value: bool) -> bool:
     return not value
 
 
-def _pair(size: Any) -> tuple[int, int]:
-    if len(size) != 2:
-        raise ValueError(f"image_size={list(size)}: is [height, width] in pixels. Type image_size=[640,640]")
-    return size[0], size[1]
-
-
 def register_resolvers(find_monitor: FindMonitor | None) -> None:
-    """Register the resolvers; may be called repeatedly.
-
-    Args:
-        find_monitor: resolves `${monitor:}`, the metric that the best checkpoint is chosen by; None for commands whose
-            config does not use it.
-    """
+    """Register the resolvers; may be called repeatedly. Without `find_monitor`, there is no `${monitor:}`."""
     for resolver in (first, wh, share, negated):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
     if find_monitor is None:

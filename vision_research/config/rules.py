@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vision_research.config.addresses import is_s3
-from vision_research.config.aug_rules import stage_problems, step_problems
 from vision_research.config.errors import ConfigError
-from vision_research.config.model_limits import size_problems
-from vision_research.config.optimizer import recipe_optimizer
+from vision_research.config.option_rules import option_problems, size_problems
 from vision_research.config.schema import (
     DECAY_KEYS,
     WARM_UP_KEYS,
@@ -19,16 +17,16 @@ from vision_research.config.schema import (
     TrainConfig,
 )
 from vision_research.config.secrets import secret_problems
-from vision_research.config.unapplied import unapplied_inheritance
-from vision_research.config.unread import unread_keys
 from vision_research.config.weights import weights_file
+from vision_research.config.zoo_entries import recipe_optimizer
 
 
 def group_problems(config: TrainConfig) -> Iterator[str]:
     """Name every problem of the config groups, with key, value, and what to type."""
-    for rule in (_schedule, _intervals, _data, _sizes, _export, _hardware, _model, _tracking, _storage):
+    for rule in (_schedule, _intervals, _data, _sizes):
         yield from rule(config)
-    for rule in (stage_problems, unread_keys, step_problems, unapplied_inheritance):
+    yield from export_problems(config.export)
+    for rule in (_hardware, _model, _tracking, _storage, option_problems):
         yield from rule(config)
 
 
@@ -95,17 +93,13 @@ def _data(config: TrainConfig) -> Iterator[str]:
 def _sizes(config: TrainConfig) -> Iterator[str]:
     size = config.image_size
     # With the pipelines of a zoo file, batches are padded to a multiple.
-    letterbox = bool((config.model.get("recipe") or {}).get("letterbox")) and config.aug.recipe is None
+    letterbox = bool(config.model_recipe.get("letterbox")) and config.aug.recipe is None
     if not isinstance(size, list) or len(size) != 2 or min(size) < 32:
         yield f"image_size={size}: is [height, width] in pixels, 32 or more each. Type image_size=[640,640]"
     elif letterbox and any(side % 32 for side in size):
         near = ",".join(str(round(side / 32) * 32) for side in size)
         kind = config.model["type"]
         yield f"image_size={size}: {kind} takes sides that are multiples of 32. Type image_size=[{near}]"
-
-
-def _export(config: TrainConfig) -> Iterator[str]:
-    yield from export_problems(config.export)
 
 
 def export_problems(export: ExportConfig) -> Iterator[str]:

@@ -11,6 +11,10 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from vision_research.config.addresses import is_s3, join
+
+SPLITS = ("train", "val", "test")
+
 
 class DataKind(Enum):
     """Format of the data."""
@@ -177,6 +181,10 @@ class DataConfig:
         """Whether data sets, loaders and evaluators are those of a zoo file."""
         return self.recipe is not None
 
+    def split_with_files(self, split: str) -> str:
+        """Return the split whose files are read: `val` for `test` where there is no test split, else the split."""
+        return "val" if split == "test" and self.test_ann is None else split
+
 
 @dataclass
 class AugConfig:
@@ -277,6 +285,18 @@ class ScheduleConfig:
     monitor: str = "${monitor:}"
     recipe: dict[str, Any] | None = None
 
+    @property
+    def by_epoch(self) -> bool:
+        """Whether the length is in epochs; else in iterations."""
+        return self.max_iters is None
+
+    @property
+    def length(self) -> int:
+        """The length of the training in epochs, or in iterations if `max_iters` is set."""
+        value = self.max_epochs if self.max_iters is None else self.max_iters
+        assert value is not None, "validate() asks for one of schedule.max_epochs and schedule.max_iters"
+        return value
+
 
 @dataclass
 class HwConfig:
@@ -374,6 +394,16 @@ class StorageConfig:
     give_up_after_s: float = 120.0
     checkpoints: str | None = None
 
+    @property
+    def s3_settings(self) -> dict[str, Any]:
+        """The arguments of the S3 back end."""
+        names = ("endpoint_url", "region", "profile", "give_up_after_s", "cache_dir", "cache_size_gb", "packed")
+        return {name: getattr(self, name) for name in names}
+
+    def backend_args(self, address: str) -> dict[str, Any] | None:
+        """Return MMEngine's `backend_args` for an address; None for a local path, which its own back end reads."""
+        return {"backend": "s3", **self.s3_settings} if is_s3(address) else None
+
 
 @dataclass
 class ExportConfig:
@@ -455,3 +485,12 @@ class TrainConfig:
     resume: Any = False
     log_interval: int = 10
     recipe: dict[str, Any] | None = None
+
+    @property
+    def model_recipe(self) -> dict[str, Any]:
+        """What the authors of the detector trained it with; empty for one that is not from the zoo."""
+        return self.model.get("recipe") or {}
+
+    def image_backend(self, folder: str) -> dict[str, Any] | None:
+        """Return the `backend_args` for the images of a folder: relative to `data.root`, absolute, or in S3."""
+        return self.storage.backend_args(join(self.data.root, folder))

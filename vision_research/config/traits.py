@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vision_research.config.schema import TrainConfig
-from vision_research.config.splits import SPLITS
+from vision_research.config.schema import SPLITS, TrainConfig
 from vision_research.config.tree import dicts, kinds
 
 
@@ -56,7 +55,7 @@ class DetectorTraits:
         """
         is_panoptic = "panoptic_fusion_head" in model and any(node.get("num_stuff_classes") for _, node in dicts(model))
         branch = (model.get("roi_head") or {}).get("semantic_head") or model.get("semantic_head")
-        is_semi_supervised = "semi_train_cfg" in model
+        is_semi_supervised, branches = "semi_train_cfg" in model, model.get("semi_test_cfg") or {}
         return cls(
             has_masks=bool((model.get("recipe") or {}).get("with_mask")),
             is_panoptic=is_panoptic,
@@ -69,7 +68,7 @@ class DetectorTraits:
             is_class_agnostic=model.get("type") == "RPN",
             is_reid=model.get("type") == "BaseReID",
             is_semi_supervised=is_semi_supervised,
-            predicts_on=_predicting_branch(model) if is_semi_supervised else "",
+            predicts_on=branches.get("predict_on", "teacher") if is_semi_supervised else "",
             reads_text=isinstance(model.get("language_model"), dict),
         )
 
@@ -77,7 +76,3 @@ class DetectorTraits:
 def traits_of(config: TrainConfig) -> DetectorTraits:
     """Read the traits of the detector of a run, with the pipelines of the run."""
     return DetectorTraits.of(config.model, config.aug.recipe)
-
-
-def _predicting_branch(model: Mapping[str, Any]) -> str:
-    return str((model.get("semi_test_cfg") or {}).get("predict_on", "teacher"))

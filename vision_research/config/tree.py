@@ -5,44 +5,40 @@ A path is written as the user types it: keys and list indices joined by dots (`m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 
-def walk(tree: Any, path: str = "", skip: Container[str] = ()) -> Iterator[tuple[str, Any]]:
+def walk(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every node of a tree with its path, parents before their children.
 
     Args:
         tree: a dict, a list, a tuple, or a single value.
         path: path of the root.
-        skip: keys whose values are left out, at every depth.
     """
     yield path, tree
     for key, value in _children(tree):
-        if key not in skip:
-            yield from walk(value, join_path(path, key), skip)
+        yield from walk(value, join_path(path, key))
 
 
-def dicts(tree: Any, path: str = "", skip: Container[str] = ()) -> Iterator[tuple[str, dict[str, Any]]]:
+def dicts(tree: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every dict of a tree with its path, in the order of `walk`.
 
     Args:
         tree: as for `walk`.
         path: path of the root.
-        skip: keys whose values are left out, at every depth.
     """
-    return ((place, node) for place, node in walk(tree, path, skip) if isinstance(node, dict))
+    return ((place, node) for place, node in walk(tree, path) if isinstance(node, dict))
 
 
-def typed_dicts(tree: Any, path: str = "", skip: Container[str] = ()) -> Iterator[tuple[str, dict[str, Any]]]:
+def typed_dicts(tree: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every dict that names a `type` (a module, a transform, a hook) with its path, in the order of `walk`.
 
     Args:
         tree: as for `walk`.
         path: path of the root.
-        skip: keys whose values are left out, at every depth.
     """
-    return ((place, node) for place, node in dicts(tree, path, skip) if isinstance(node.get("type"), str))
+    return ((place, node) for place, node in dicts(tree, path) if isinstance(node.get("type"), str))
 
 
 def kind_of(node: dict[str, Any]) -> str:

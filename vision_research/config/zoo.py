@@ -6,7 +6,6 @@ neither torch nor mmdet: listing reads file names only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,19 +16,10 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from omegaconf import OmegaConf
 
-from vision_research.config.recipe import model_entry
 from vision_research.config.zoo_cache import cached_entry
-from vision_research.config.zoo_entries import aug_entry, data_entry, experiment_entry, schedule_entry
+from vision_research.config.zoo_entries import ENTRIES
 
 SCHEME = "mmdet"
-# Converters of a zoo file to an option of each group.
-ENTRIES: Mapping[str, Callable[[dict[str, Any], str], dict[str, Any]]] = {
-    "model": model_entry,
-    "schedule": schedule_entry,
-    "aug": aug_entry,
-    "data": data_entry,
-    "experiment": experiment_entry,
-}
 # What to type to install a package that some files import.
 EXTRAS = {"mmpretrain": "python -m pip install 'vision-research[mmpretrain]'"}
 # Python files in the folder that are not configs.
@@ -142,11 +132,6 @@ class ZooConfigSource(ConfigSource):
     @staticmethod
     def _file(relative: str) -> Path:
         return zoo_folder() / f"{relative.removesuffix('.yaml').removesuffix('.py')}.py"
-
-
-def forget() -> None:
-    """Clear the cache of files that were read."""
-    _read.cache_clear()
 
 
 def register_zoo() -> None:

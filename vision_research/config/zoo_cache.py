@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from vision_research.work_dir import write_atomic
 
 FOLDER = Path("~/.cache/vision_research/zoo")
 # Modules of the code that converts a file to an entry.
-MAKERS = ("recipe.py", "zoo_entries.py", "dataset_tree.py", "tree.py")
+MAKERS = [Path(__file__).with_name(name) for name in ("recipe.py", "zoo_entries.py", "dataset_tree.py", "tree.py")]
 
 Entry = dict[str, Any]
 
@@ -31,45 +32,35 @@ def cached_entry(group: str, file: Path, name: str, make: Callable[[], Entry]) -
         make: makes the entry.
     """
     kept = FOLDER.expanduser() / f"{group}--{name.replace('/', '--')}.json"
-    try:
+    # Nothing is cached yet, or the file is incomplete.
+    with suppress(OSError, ValueError, KeyError, TypeError):
         found = json.loads(kept.read_bytes())
         if _is_current(found["made_from"], file):
             return dict(found["entry"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # nothing is cached yet, or the file is incomplete
     entry = make()
-    _keep(kept, file, entry)
-    return entry
-
-
-def _keep(kept: Path, file: Path, entry: Entry) -> None:
-    try:
+    # Without the cache where the home cannot be written, or only MMEngine finds the bases.
+    with suppress(OSError, ValueError, TypeError):
         text = json.dumps({"made_from": _made_from(file), "entry": entry})
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(kept, text)
-    except (OSError, ValueError, TypeError):
-        return  # the home cannot be written, or only MMEngine finds the bases: works without the cache
+    return entry
 
 
 def _is_current(made_from: list[list[Any]], file: Path) -> bool:
     paths = [state[0] for state in made_from]
     # Two installations may share a home folder, and so this cache.
-    is_ours = paths[0] == str(file.resolve()) and paths[-len(MAKERS) :] == [str(maker) for maker in _makers()]
+    is_ours = paths[0] == str(file.resolve()) and paths[-len(MAKERS) :] == list(map(str, MAKERS))
     return is_ours and all(_state(Path(state[0])) == state for state in made_from)
 
 
 def _made_from(file: Path) -> list[list[Any]]:
     """List the state of every file that an entry depends on: the config, its bases, our code."""
-    return [_state(one) for one in [*dict.fromkeys(_with_bases(file.resolve())), *_makers()]]
+    return [_state(one) for one in [*dict.fromkeys(_with_bases(file.resolve())), *MAKERS]]
 
 
 def _state(file: Path) -> list[Any]:
     status = file.stat()
     return [str(file), status.st_size, status.st_mtime_ns]
-
-
-def _makers() -> list[Path]:
-    return [Path(__file__).with_name(maker) for maker in MAKERS]
 
 
 def _with_bases(file: Path) -> Iterator[Path]:

@@ -7,32 +7,33 @@ overridden. Pure functions over the tree of an MMEngine config.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from typing import Any
 
 from vision_research.config.dataset_tree import separate
-from vision_research.config.recipe import FLIPS, L1_SWITCH_HOOK, MODEL_HOOKS, base_batch_size, feeding
-from vision_research.config.splits import SPLITS
-from vision_research.config.tree import kind_of, listed, replace, tuple_paths
+from vision_research.config.recipe import FLIPS, L1_SWITCH_HOOK, MODEL_HOOKS, base_batch_size, feeding, model_entry
+from vision_research.config.schema import SPLITS, TrainConfig
+from vision_research.config.tree import kind_of, listed, replace, tuple_paths, with_tuples
 
 STAGE_HOOKS = ("PipelineSwitchHook", L1_SWITCH_HOOK)
 # Keys of a file by the group whose recipe contains them; the recipe of an experiment has all others.
 SCHEDULE_KEYS = ("train_cfg", "val_cfg", "test_cfg", "optim_wrapper", "param_scheduler", "auto_scale_lr")
 DATA_KEYS = ("train_dataloader", "val_dataloader", "test_dataloader", "val_evaluator", "test_evaluator")
+# Keys of a `recipe` that are not from the zoo file.
+ADDED_KEYS = ("zoo", "tuples", "base_batch_size", "hook_order", "root")
+# Keys of a file that MMEngine's Runner and MMDetection's tools read. Others (`train_pipeline`, `data_root`) are
+# variables of the file, and would be wrong where another option of a group is chosen.
+RUNTIME_KEYS = (
+    *("default_scope", "default_hooks", "env_cfg", "visualizer", "log_processor", "log_level", "load_from"),
+    *("custom_imports", "randomness", "find_unused_parameters", "tta_model", "tta_pipeline"),
+)
+SGD = {"type": "SGD", "lr": 0.02, "momentum": 0.9, "weight_decay": 0.0001}
 # These keys have no single value in a list of schedulers; null keeps the list.
 SHAPE = ("warmup_iters", "warmup_start_factor", "decay", "milestones", "gamma", "decay_begin", "min_lr_factor")
 
 
-def schedule_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """Convert an MMDetection config to the content of the `schedule` group.
-
-    Args:
-        config: `mmengine.Config.to_dict()` of a zoo file.
-        name: its name in the zoo.
-
-    Raises:
-        KeyError: the file defines no training.
-    """
+def _schedule_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
     if not config.get("train_cfg"):
         raise KeyError(f"zoo/{name} trains nothing, so it has no schedule")
     excerpt = {key: config[key] for key in SCHEDULE_KEYS if key in config}
@@ -53,16 +54,7 @@ def schedule_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
     }
 
 
-def aug_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """Convert an MMDetection config to the content of the `aug` group.
-
-    Args:
-        config: `mmengine.Config.to_dict()` of a zoo file.
-        name: its name in the zoo.
-
-    Raises:
-        KeyError: the file defines no training.
-    """
+def _aug_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
     if not config.get("train_dataloader"):
         raise KeyError(f"zoo/{name} trains nothing, so it has no augmentation")
     templates = {split: separate(dataset)[0] for split, dataset in _datasets(config)}
@@ -79,16 +71,7 @@ def aug_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
     }
 
 
-def data_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """Convert an MMDetection config to the content of the `data` group: the file's own data sets.
-
-    Args:
-        config: `mmengine.Config.to_dict()` of a zoo file.
-        name: its name in the zoo.
-
-    Raises:
-        KeyError: the file defines no training data.
-    """
+def _data_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
     train, val = config.get("train_dataloader"), config.get("val_dataloader") or {}
     if not train:
         raise KeyError(f"zoo/{name} names no training data")
@@ -112,13 +95,8 @@ def data_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
     }
 
 
-def experiment_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """Convert an MMDetection config to an experiment: all groups from this file, and the keys of no group.
-
-    Args:
-        config: `mmengine.Config.to_dict()` of a zoo file.
-        name: its name in the zoo.
-    """
+def _experiment_entry(config: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return an experiment: all groups from this file, and the keys of no group."""
     rest = {key: value for key, value in config.items() if key not in ("model", *SCHEDULE_KEYS, *DATA_KEYS)}
     rest.pop("custom_hooks", None)
     seed = (config.get("randomness") or {}).get("seed")
@@ -162,3 +140,35 @@ def _final_epochs(config: dict[str, Any], hooks: dict[str, dict[str, Any]]) -> i
     if "PipelineSwitchHook" in hooks and length:
         return int(length - hooks["PipelineSwitchHook"]["switch_epoch"])
     return int(hooks.get(L1_SWITCH_HOOK, {}).get("num_last_epochs", 0))
+
+
+def zoo_excerpt(recipe: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the keys of a recipe that are from the zoo file, with its tuples restored."""
+    assert recipe is not None, "only an option of the zoo has a recipe"
+    return dict(with_tuples({key: value for key, value in recipe.items() if key not in ADDED_KEYS}, recipe["tuples"]))
+
+
+def recipe_optimizer(config: TrainConfig) -> dict[str, Any]:
+    """Return the optimizer of the schedule's zoo file, else of the detector's, else SGD."""
+    return deepcopy(recipe_optim_wrapper(config).get("optimizer") or SGD)
+
+
+def recipe_optim_wrapper(config: TrainConfig) -> dict[str, Any]:
+    """Return the optimizer wrapper of the schedule's zoo file, else of the detector's, else an empty dict."""
+    if config.schedule.recipe is not None:
+        return dict(zoo_excerpt(config.schedule.recipe).get("optim_wrapper") or {})
+    return dict(config.model_recipe.get("optim_wrapper") or {})
+
+
+ENTRIES: Mapping[str, Callable[[dict[str, Any], str], dict[str, Any]]] = {
+    "model": model_entry,
+    "schedule": _schedule_entry,
+    "aug": _aug_entry,
+    "data": _data_entry,
+    "experiment": _experiment_entry,
+}
+"""Converters of a zoo file to an option of each group.
+
+They take `mmengine.Config.to_dict()` of the file and its name in the zoo (`<family>/<config>`), and raise a KeyError
+for a file without that part.
+"""

@@ -7,8 +7,6 @@ from typing import Any
 
 from vision_research.config.addresses import absolute, join
 from vision_research.config.schema import DataConfig, DataKind, StorageConfig, TrainConfig
-from vision_research.config.splits import split_with_files
-from vision_research.config.storage_args import backend_args, image_backend
 from vision_research.datasets.annotation_format import AnnotationFormat, SplitFiles
 from vision_research.datasets.coco.format import Coco, CocoVideos
 from vision_research.datasets.voc.format import Voc
@@ -35,7 +33,7 @@ def split_files(data: DataConfig, split: str) -> SplitFiles:
         data: the `data` group.
         split: `train`, `val` or `test`.
     """
-    name = split_with_files(data, split)
+    name = data.split_with_files(split)
     files = (getattr(data, f"{name}_ann"), getattr(data, f"{name}_prefix"), data.img_prefix)
     return SplitFiles(name, *files, format_of(data), is_trained_on=name == "train")
 
@@ -47,7 +45,7 @@ def split_backend(config: TrainConfig, split: str) -> dict[str, Any] | None:
         config: the run.
         split: `train`, `val` or `test`.
     """
-    return image_backend(config, split_files(config.data, split).images)
+    return config.image_backend(split_files(config.data, split).images)
 
 
 def all_split_files(data: DataConfig, splits: Sequence[str]) -> tuple[SplitFiles, ...]:
@@ -57,7 +55,7 @@ def all_split_files(data: DataConfig, splits: Sequence[str]) -> tuple[SplitFiles
         data: the `data` group.
         splits: `train`, `val` or `test` each.
     """
-    return tuple(split_files(data, split) for split in splits if split_with_files(data, split) == split)
+    return tuple(split_files(data, split) for split in splits if data.split_with_files(split) == split)
 
 
 def objects_come_with_samples(data: DataConfig) -> bool:
@@ -85,7 +83,7 @@ def detection_dataset(data: DataConfig, storage: StorageConfig, classes: tuple[s
         "data_root": root,
         "ann_file": files.ann,
         "metainfo": {"classes": classes},
-        "backend_args": backend_args(storage, join(root, files.ann)),
+        "backend_args": storage.backend_args(join(root, files.ann)),
         **({} if limit is None else {"indices": limit}),
         **(training if split == "train" else {"test_mode": True}),
     }
@@ -108,5 +106,5 @@ def detection_metric(data: DataConfig, storage: StorageConfig, split: str, score
         "classwise": True,
         "format_only": False,
         "collect_device": COLLECT_DEVICE,
-        "backend_args": backend_args(storage, file),
+        "backend_args": storage.backend_args(file),
     }

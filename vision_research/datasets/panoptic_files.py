@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable
 
 from vision_research.config.schema import DataConfig
-from vision_research.config.splits import split_with_files
 
 # Keys of the `data` group, by split.
 MAP_KEYS = {"train": "train_panoptic", "val": "val_panoptic", "test": "test_panoptic"}
@@ -19,7 +18,7 @@ def panoptic_ann(data: DataConfig, split: str) -> str:
         data: the `data` group.
         split: `train`, `val` or `test`.
     """
-    ann: str | None = getattr(data, MAP_KEYS[split_with_files(data, split)]) or data.val_panoptic
+    ann: str | None = getattr(data, MAP_KEYS[data.split_with_files(split)]) or data.val_panoptic
     assert ann is not None, "the feed of maps asks for it beside data.train_panoptic"
     return ann
 

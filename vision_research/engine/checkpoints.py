@@ -13,6 +13,7 @@ import torch
 
 from vision_research.config.errors import UserError
 from vision_research.storage.checkpoint_types import allow_checkpoint_types
+from vision_research.work_dir import RESUMABLE_PATTERNS
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Resumable(Checkpoint):
 
 def training_checkpoints(work_dir: Path) -> list[Path]:
     """List the checkpoints that a training can resume from; best ones are saved without the optimizer."""
-    return [*sorted(work_dir.glob("epoch_*.pth")), *sorted(work_dir.glob("iter_*.pth"))]
+    return [path for pattern in RESUMABLE_PATTERNS for path in sorted(work_dir.glob(pattern))]
 
 
 def find_resumable(work_dir: Path) -> Resumable:
@@ -77,11 +78,7 @@ def find_resumable(work_dir: Path) -> Resumable:
 
 
 def describe_checkpoints(work_dir: Path) -> dict[str, dict[str, Any] | None]:
-    """Describe the best and the last checkpoint of a run for its outcome file.
-
-    Returns:
-        `best` and `last`, each with `path`, `epoch`, `iteration` and `score`, or None where there is none.
-    """
+    """Describe the `best` and the `last` checkpoint of a run by `path`, `epoch`, `iteration` and `score`, or None."""
     described: dict[str, dict[str, Any] | None] = {}
     for name, files in (("best", work_dir.glob("best_*.pth")), ("last", training_checkpoints(work_dir))):
         found = [checkpoint for path in files if (checkpoint := _read(path)) is not None]

@@ -6,17 +6,19 @@ import json
 import logging
 import os
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
+from torch import distributed
 
 from vision_research.console.quiet import quiet_console, quiet_warnings
 from vision_research.detectors.build import repaired
 from vision_research.engine.checkpoints import describe_checkpoints, find_resumable, training_checkpoints
-from vision_research.engine.distributed import prepare_distributed
 from vision_research.engine.hooks.finite_loss import NonFiniteLossError, NonFiniteWeightsError
 from vision_research.engine.hooks.graceful_stop import TrainingStopped, save_now
 from vision_research.engine.hooks.progress import ProgressHook
@@ -160,3 +162,22 @@ def _close(runner: Any) -> None:
             hook.close()
     stop_workers(runner._train_loop, runner._val_loop)
     runner.visualizer.close()
+
+
+def prepare_distributed(cfg: Config) -> None:
+    """Set the launcher of a config, in place, from torchrun's environment; on CPUs, also join the process group.
+
+    A single process trains without DDP, so that its losses are those of stock MMDetection. On CPU ranks MMEngine 0.10.7
+    fails: `init_dist` always calls `torch.cuda.set_device` (mmengine/dist/utils.py), and the Runner passes LOCAL_RANK
+    to DDP as a device. So this function makes the gloo group, which the Runner then uses, and gives DDP no device.
+    """
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    cfg.launcher = "pytorch" if world_size > 1 else "none"
+    if world_size == 1 or torch.cuda.is_available():
+        return
+    wrapper = cfg.get("model_wrapper_cfg") or {"type": "MMDistributedDataParallel", "broadcast_buffers": False}
+    wrapper.setdefault("find_unused_parameters", bool(cfg.get("find_unused_parameters", False)))
+    cfg.model_wrapper_cfg = {**wrapper, "device_ids": None}
+    if not distributed.is_initialized():
+        timeout_s = (cfg.get("env_cfg") or {}).get("dist_cfg", {}).get("timeout", 1800)
+        distributed.init_process_group("gloo", timeout=timedelta(seconds=timeout_s))

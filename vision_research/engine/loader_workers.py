@@ -1,4 +1,4 @@
-"""The worker processes of a data loader: how signals reach them, how they are restarted, and how they are stopped."""
+"""The worker processes of a data loader: how signals reach them, and how they are stopped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from vision_research.engine.skip_batches import BatchStream
 from vision_research.engine.stop_signal import ignore_stop_signals_of_parent
 
 
@@ -35,32 +34,11 @@ def _start_protected(init: Callable[[int], None] | None, worker_id: int) -> None
         init(worker_id)
 
 
-def restart_workers(loop: Any, num_done: int) -> None:
-    """Load the batches from `num_done` on with new workers, which use the data set as it is now.
-
-    Running workers hold copies of the data set as it was when they started, and have batches of it in their queues.
-
-    Args:
-        loop: MMEngine's or our training loop; an epoch-based one must be between two epochs.
-        num_done: batches that an iteration-based loop has trained on.
-    """
-    # The loader keeps persistent workers here; other workers are started anew by every `iter()`.
-    loop.dataloader._iterator = None
-    stream = getattr(loop, "dataloader_iterator", None)
-    if isinstance(stream, BatchStream):
-        stream.restart(num_done)
-    elif stream is not None:
-        loop.dataloader_iterator = BatchStream(loop.dataloader, num_done)
-
-
 def stop_workers(*loops: Any) -> None:
     """Stop the workers of loops in torch's way.
 
     At the exit of the interpreter `multiprocessing` would kill them before torch can stop them, and torch would then
-    report workers that died.
-
-    Args:
-        loops: MMEngine's or our loops; those that were never built (a dict or None) are left alone.
+    report workers that died. Loops that were never built (a dict or None) are left alone.
     """
     for loop in loops:
         if isinstance(getattr(loop, "dataloader", None), DataLoader):

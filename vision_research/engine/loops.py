@@ -54,10 +54,7 @@ class _ResumableLoop(BaseLoop):
 class ResumableEpochLoop(_ResumableLoop, EpochBasedTrainLoop):
     """Epoch-based training that resumes in the middle of an epoch with the remaining batches of that epoch.
 
-    Args:
-        runner: the MMEngine runner.
-        dataloader: the training data loader, or its config.
-        **kwargs: `max_epochs`, `val_begin`, `val_interval`, `dynamic_intervals` of the parent.
+    It takes the arguments of its parent.
     """
 
     def run(self) -> Any:
@@ -104,13 +101,7 @@ class ResumableEpochLoop(_ResumableLoop, EpochBasedTrainLoop):
 
 @LOOPS.register_module()
 class ResumableIterLoop(_ResumableLoop, IterBasedTrainLoop):
-    """Iteration-based training that resumes with the next batch.
-
-    Args:
-        runner: the MMEngine runner.
-        dataloader: the training data loader, or its config.
-        **kwargs: `max_iters`, `val_begin`, `val_interval`, `dynamic_intervals` of the parent.
-    """
+    """Iteration-based training that resumes with the next batch; it takes the arguments of its parent."""
 
     def run(self) -> Any:
         """Train to the end; see the parent."""
@@ -123,12 +114,8 @@ class ResumableIterLoop(_ResumableLoop, IterBasedTrainLoop):
 def _run_missed_validation(loop: EpochBasedTrainLoop | IterBasedTrainLoop, done: int, total: int) -> None:
     """Validate first if the run was interrupted between a checkpoint and the validation after it.
 
-    A checkpoint that the validation itself saved, as the best so far, records that the validation was done.
-
-    Args:
-        loop: a loop that has not started.
-        done: epochs or iterations done, in the unit of the loop.
-        total: epochs or iterations of the whole training.
+    A checkpoint that the validation itself saved, as the best so far, records that the validation was done. `done` and
+    `total` are in the unit of the loop, which has not started.
     """
     if done == 0 or loop.runner.val_loop is None or loop.runner.message_hub.get_info(_VALIDATED_AT) == loop.iter:
         return

@@ -1,7 +1,7 @@
-"""The outcome of a training or an export: a JSON file that the ranks write and the parent process reads.
+"""What the ranks write for the parent process: the outcome of a training or an export, and rare events for MLflow.
 
-The first failure of an attempt is kept. When a rank fails, the others soon fail as well, of a closed connection, and
-their errors must not replace the cause.
+Both are JSON. The first failure of an attempt is kept. When a rank fails, the others soon fail as well, of a closed
+connection, and their errors must not replace the cause. Rank 0 writes the events, an object a line.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from vision_research.work_dir import write_json
+from mmengine.dist import is_main_process
+
+from vision_research.work_dir import WorkDir, write_json
 
 
 def write_outcome(path: Path, status: str, **fields: Any) -> None:
@@ -86,3 +89,35 @@ def _read(path: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError):
         return dict(json.loads(path.read_text(encoding="utf-8")))
     return {}
+
+
+def record_event(work_dir: Path, name: str, **values: Any) -> None:
+    """Append an event; ranks other than 0 do nothing.
+
+    Args:
+        work_dir: folder of the run.
+        name: what happened, such as `pipeline_stage`.
+        **values: JSON values that describe it.
+    """
+    if not is_main_process():
+        return
+    line = json.dumps({"event": name, "time_s": round(time.time(), 3), **values})
+    # A single write in append mode, so that a reader never sees half of a line.
+    with WorkDir(work_dir).events.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+
+
+def read_events(work_dir: Path) -> list[dict[str, Any]]:
+    """Return the events of a run, oldest first; none where nothing was recorded."""
+    path = WorkDir(work_dir).events
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def event_tags(work_dir: Path) -> dict[str, str]:
+    """Return the epoch or iteration of the last event of each name, as tags of the run."""
+    return {
+        event["event"]: ", ".join(f"{key} {value}" for key, value in event.items() if key in ("epoch", "iter"))
+        for event in read_events(work_dir)
+    }

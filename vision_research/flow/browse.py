@@ -6,13 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vision_research.checks.data import check_data, look_at_data
-from vision_research.checks.validation import validate
-from vision_research.config.browse_rules import browse_problems
+from vision_research.checks.validation import check_data, look_at_data, validate
+from vision_research.config.command_rules import browse_problems
 from vision_research.config.command_schema import BrowseCommand
 from vision_research.config.compose import Composition
 from vision_research.config.errors import ConfigError
-from vision_research.config.storage_args import s3_settings
 from vision_research.lowering import lower
 from vision_research.protocols import LoweringInputs
 from vision_research.registry import specify
@@ -26,17 +24,13 @@ if TYPE_CHECKING:
 
 
 def browse(composition: Composition[BrowseCommand]) -> Path:
-    """Draw images as the pipeline of a training returns them.
-
-    Returns:
-        The folder of the pictures.
+    """Draw images as the pipeline of a training returns them; return the folder of the pictures.
 
     Raises:
         ConfigError: the configuration or the data is wrong; nothing is written then.
     """
-    from vision_research.browsing.image_choice import choose_images
-    from vision_research.browsing.sample_pictures import draw_samples, seed_transforms
-    from vision_research.browsing.transform_locations import describe_transforms
+    from vision_research.browsing.sample_pictures import choose_images, draw_samples, seed_transforms
+    from vision_research.browsing.traced_samples import describe_transforms
     from vision_research.console.quiet import quiet_warnings
     from vision_research.visualization.picture_files import write_pictures
 
@@ -64,12 +58,11 @@ def _traced_dataset(config: BrowseCommand, work_dir: WorkDir) -> TracedDataset:
     """Build the data set of the training."""
     run = specify(config)
     validate(run)
-    begin_run(S3Settings(**s3_settings(config.storage)))
+    begin_run(S3Settings(**config.storage.s3_settings))
     facts = look_at_data(run)
     check_data(run, facts)
     lowered = lower(run, LoweringInputs.of(config.data, facts, work_dir.root))
-    from vision_research.browsing.second_stage import switch_to_second_stage
-    from vision_research.browsing.traced_samples import TracedDataset
+    from vision_research.browsing.traced_samples import TracedDataset, switch_to_second_stage
     from vision_research.checks.preflight import build_dataset, register_types, unknown_types
 
     register_types(lowered)

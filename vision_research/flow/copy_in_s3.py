@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 from vision_research.config.addresses import is_s3, join
 from vision_research.config.errors import ConfigError
@@ -21,57 +22,29 @@ from vision_research.work_dir import WorkDir, write_atomic
 logger = logging.getLogger(__name__)
 
 
-def address_of_copy(config: TrainConfig, work_dir: WorkDir) -> str | None:
-    """Return the address of the copy of a run's folder, or None.
-
-    Args:
-        config: of the run.
-        work_dir: folder of the run.
-    """
+def _address_of_copy(config: TrainConfig, work_dir: WorkDir) -> str | None:
     if is_s3(config.work_dir):
         return str(config.work_dir).rstrip("/")
     if config.storage.checkpoints is not None:
         return join(config.storage.checkpoints, work_dir.root.name)
-    return work_dir.s3_folder.read_text(encoding="utf-8").strip() if work_dir.s3_folder.is_file() else None
-
-
-class RunCopy:
-    """The copy of the current run; without an address it does nothing. `mirrored` creates it."""
-
-    def __init__(self, address: str | None, thread: MirrorThread | None) -> None:
-        self._address = address
-        self._thread = thread
-
-    def complete(self, outcome: Outcome) -> Outcome:
-        """Wait until the whole folder is uploaded.
-
-        Returns:
-            The outcome; FAILED where the training succeeded and the upload did not.
-        """
-        if self._thread is None:
-            return outcome
-        logger.info("waiting until %s is complete", self._address)
-        try:
-            self._thread.finish()
-        except S3Error as error:
-            logger.error("%s is not complete: %s", self._address, error)
-            if outcome.status == "FINISHED":
-                cause = f"the training is complete, its copy {self._address} is not: {error}"
-                return replace(outcome, status="FAILED", cause=cause)
-        return outcome
+    return work_dir.s3_address
 
 
 @contextmanager
-def mirrored(run: PreparedRun) -> Iterator[RunCopy]:
+def mirrored(run: PreparedRun) -> Iterator[Callable[[Outcome], Outcome]]:
     """Upload changes of the run's folder during the run.
+
+    Yields:
+        A function that waits until the whole folder is uploaded. It takes and returns the outcome, which becomes FAILED
+        where the training succeeded and the upload did not.
 
     Raises:
         ConfigError: the address contains another run.
         S3Error: writing there failed.
     """
-    address = address_of_copy(run.config, run.work_dir)
+    address = _address_of_copy(run.config, run.work_dir)
     if address is None:
-        yield RunCopy(None, None)
+        yield lambda outcome: outcome
         return
     remote, settings = S3Uri.parse(address), default_settings()
     if not run.config.resume and has_run(remote, settings):
@@ -81,4 +54,16 @@ def mirrored(run: PreparedRun) -> Iterator[RunCopy]:
     write_atomic(run.work_dir.s3_folder, f"{address}\n")
     thread = MirrorThread(mirror)
     thread.start()
-    yield RunCopy(address, thread)
+    yield partial(_completed, address, thread)
+
+
+def _completed(address: str, thread: MirrorThread, outcome: Outcome) -> Outcome:
+    logger.info("waiting until %s is complete", address)
+    try:
+        thread.finish()
+    except S3Error as error:
+        logger.error("%s is not complete: %s", address, error)
+        if outcome.status == "FINISHED":
+            cause = f"the training is complete, its copy {address} is not: {error}"
+            return replace(outcome, status="FAILED", cause=cause)
+    return outcome

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vision_research.config.command_schema import SourceConfig
+from vision_research.config.command_schema import PredictCommand, SourceConfig, TestCommand, ThresholdCommand
 from vision_research.config.errors import ConfigError
 from vision_research.flow.source import Source, configure_s3, find_source
-from vision_research.inference.evaluate import build_dataset
+from vision_research.inference.evaluate import Images, build_dataset
 from vision_research.inference.evaluation_data import (
     EvaluationData,
     classes_of,
@@ -23,12 +23,12 @@ from vision_research.inference.predictors import (
     ArtifactPredictor,
     CheckpointPredictor,
     Predictor,
-    choose_device,
     load_config,
     register_everything,
 )
+from vision_research.tracking.tracked_run import adding_to
 
-LOAD = {"type": "LoadImageFromFile", "backend_args": None}
+DetectingCommand = PredictCommand | TestCommand | ThresholdCommand
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,39 @@ class Detectors:
     classes: tuple[str, ...]
     artifacts: tuple[ArtifactPredictor, ...]
 
-    def checkpoint(self, command: SourceConfig, device: str) -> CheckpointPredictor | None:
-        """Load the checkpoint; None without a source.
+    def checkpoint(self, command: DetectingCommand) -> CheckpointPredictor:
+        """Load the checkpoint of the run."""
+        assert self.source is not None, "without an artifact there is a run or a checkpoint"
+        arguments = (self.classes, command.trust_checkpoint, command.device.value)
+        return CheckpointPredictor(self.config, self.source.checkpoint, *arguments)
+
+    def chosen(self, command: DetectingCommand) -> CheckpointPredictor | ArtifactPredictor:
+        """Return the artifact, or load the checkpoint where no artifact was given."""
+        return self.artifacts[0] if self.artifacts else self.checkpoint(command)
+
+    def predictors(self, command: DetectingCommand) -> list[Predictor]:
+        """List the checkpoint, where there is one, and the artifacts."""
+        return [*([] if self.source is None else [self.checkpoint(command)]), *self.artifacts]
+
+    def record(
+        self, command: DetectingCommand, metrics: dict[str, float], tags: dict[str, str], files: Sequence[Path] = ()
+    ) -> None:
+        """Add results to the run, where there is one and it is tracked.
 
         Args:
             command: configuration of the command.
-            device: `auto`, `cpu` or `cuda`.
+            metrics: values at the iteration of the checkpoint.
+            tags: of the run.
+            files: for the folder `thresholds`.
         """
-        if self.source is None:
-            return None
-        arguments = (self.classes, command.trust_checkpoint, choose_device(device))
-        return CheckpointPredictor(self.config, self.source.checkpoint, *arguments)
+        if self.source is None or (work_dir := self.source.recorded_in(command.tracking)) is None:
+            return
+        with adding_to(work_dir) as run:
+            run.log_metrics(metrics, self.source.iteration)
+            if tags:
+                run.set_tags(tags)
+            for path in files:
+                run.log_artifact(path, "thresholds")
 
     def data(self, command: SourceConfig, split: str) -> EvaluationData:
         """Return the data of a split: from the `data` keys that were set, else from the run.
@@ -77,35 +99,27 @@ class Detectors:
             raise ConfigError("run is not set, so there are no images. Type run=..., or data=coco data.root=FOLDER ...")
         return split_of_config(self.config, self.source.config, split)
 
-    def dataset(self, data: EvaluationData) -> Any:
-        """Build the data set of a split."""
-        return build_dataset(data.dataset, self.classes)
-
-    def load(self, data: EvaluationData) -> Callable[..., Any]:
-        """Build the transform that loads an image, with the options of the config."""
+    def images(self, data: EvaluationData) -> Images:
+        """Build the data set of a split, and the transform that loads an image with the options of the config."""
         from mmdet.registry import TRANSFORMS
 
-        step = {**LOAD, "backend_args": data.dataset.get("backend_args")}
+        step: dict[str, Any] = {"type": "LoadImageFromFile"}
         if self.config is not None:
             loader = self.config.get("test_dataloader") or self.config.val_dataloader
-            own = dict((loader.dataset.get("pipeline") or self.config.val_dataloader.dataset.pipeline)[0])
-            step = {**own, "backend_args": step["backend_args"]}
-        transform: Callable[..., Any] = TRANSFORMS.build(step)
-        return transform
+            step = dict((loader.dataset.get("pipeline") or self.config.val_dataloader.dataset.pipeline)[0])
+        load = TRANSFORMS.build({**step, "backend_args": data.dataset.get("backend_args")})
+        return Images(build_dataset(data.dataset, self.classes), load)
 
 
-def find_detectors(command: SourceConfig, artifact: Any) -> Detectors:
+def find_detectors(command: DetectingCommand) -> Detectors:
     """Find the detectors of a command, and check that their classes agree.
-
-    Args:
-        command: configuration of the command.
-        artifact: path of an exported model, a list of them, or None.
 
     Raises:
         UserError: a file is missing or broken, or an artifact has other classes than the run.
     """
     configure_s3(command)
-    paths = [Path(path) for path in ([artifact] if isinstance(artifact, str) else artifact or [])]
+    typed = [command.artifact] if isinstance(command.artifact, str) else command.artifact or []
+    paths = list(map(Path, typed))
     alone = command.run is None and command.checkpoint is None and bool(paths)
     source = None if alone else find_source(command)
     register_everything()
@@ -120,13 +134,3 @@ def find_detectors(command: SourceConfig, artifact: Any) -> Detectors:
                 f"{', '.join(classes)}. Type an artifact of the same run"
             )
     return Detectors(source, config, classes, artifacts)
-
-
-def all_predictors(detectors: Detectors, checkpoint: Predictor | None) -> Sequence[Predictor]:
-    """List the checkpoint, where there is one, and the artifacts.
-
-    Args:
-        detectors: of the command.
-        checkpoint: the loaded checkpoint, or None.
-    """
-    return [*([] if checkpoint is None else [checkpoint]), *detectors.artifacts]

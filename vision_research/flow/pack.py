@@ -9,9 +9,8 @@ from pathlib import Path
 from vision_research.config.addresses import absolute, is_s3, join
 from vision_research.config.command_schema import PackCommand
 from vision_research.config.errors import ConfigError
-from vision_research.config.storage_args import s3_settings
 from vision_research.datasets.formats import format_of
-from vision_research.protocols.files import DataFile
+from vision_research.protocols import DataFile
 from vision_research.registry import data_files
 from vision_research.storage.s3.objects import begin_run
 from vision_research.storage.s3.pack_writer import PackWriter
@@ -30,7 +29,7 @@ def pack(command: PackCommand) -> None:
     """
     files = tuple(data_files(command.data))
     _refuse(command, files)
-    settings = S3Settings(**s3_settings(command.storage))
+    settings = S3Settings(**command.storage.s3_settings)
     begin_run(settings)
     root, out = absolute(command.data.root), S3Uri.parse(command.out)
     contents = {file.path: _read_file(file.path, root) for file in files}

@@ -14,18 +14,13 @@ from vision_research.datasets.predictions import Predictions
 from vision_research.flow.detectors import Detectors, find_detectors
 from vision_research.flow.source import configure_s3
 from vision_research.flow.test_as_trained import require_boxes
-from vision_research.inference.class_thresholds import class_thresholds
-from vision_research.inference.drawn_images import image_drawer
 from vision_research.inference.image_source import find_images
-from vision_research.inference.predict_images import batches, predict_batch
+from vision_research.inference.predict_images import batches, class_thresholds, image_drawer, predict_batch
 from vision_research.storage.typed_files import require_writable
 
 
 def predict(command: PredictCommand) -> Path:
-    """Detect in images; a command that was interrupted continues after its last batch.
-
-    Returns:
-        The COCO file.
+    """Detect in images; return the COCO file. A command that was interrupted continues after its last batch.
 
     Raises:
         UserError: the configuration or a file is wrong.
@@ -37,15 +32,14 @@ def predict(command: PredictCommand) -> Path:
     require_writable("out", out / "predictions.json")
     configure_s3(command)
     images = find_images(command.images)
-    detectors = find_detectors(command, command.artifact)
+    detectors = find_detectors(command)
     require_boxes(detectors.config, command, "predict writes")
     thresholds = class_thresholds(command.thresholds, command.score_thr, detectors.classes)
     predictions = Predictions(out, _made_by(command, detectors, len(images)))
     if predictions.is_complete:
         print(f"{predictions.result} is complete already", flush=True)
         return predictions.result
-    predictor = detectors.artifacts[0] if detectors.artifacts else detectors.checkpoint(command, command.device.value)
-    assert predictor is not None, "without an artifact there is a run or a checkpoint"
+    predictor = detectors.chosen(command)
     draw = image_drawer(out / "drawn", predictor.classes, command.draw_score_thr) if command.draw else None
     with counting("predicting", len(images), predictions.num_done) as count:
         for batch in batches(images.pictures(predictions.num_done), command.batch_size):

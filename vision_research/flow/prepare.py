@@ -1,22 +1,21 @@
-"""Prepares a composed run for its launch: validate, read the annotations, lower, preflight."""
+"""Prepares a composed run for its launch (validate, read the annotations, lower, preflight), and writes its folder."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from vision_research.checks.data import check_data, check_stage_length, look_at_data
-from vision_research.checks.validation import validate
+from vision_research.checks.validation import check_data, check_stage_length, look_at_data, validate
 from vision_research.config.addresses import is_s3
 from vision_research.config.compose import Composition
 from vision_research.config.schema import Tracker, TrainConfig
-from vision_research.config.storage_args import s3_settings
 from vision_research.datasets.facts import DatasetFacts
 from vision_research.deploy.export_group import check_export
-from vision_research.flow.resume_from_s3 import fetch_run
-from vision_research.flow.starting_weights import fetch_weights
+from vision_research.flow.from_s3 import fetch_run
+from vision_research.flow.source import fetch_weights
 from vision_research.launch.devices import Hardware, resolve_hardware
 from vision_research.launch.plan import LaunchPlan, training_plan
 from vision_research.launch.run_folder import choose_work_dir
@@ -27,7 +26,7 @@ from vision_research.registry import specify
 from vision_research.storage.s3.objects import begin_run
 from vision_research.storage.s3.settings import S3Settings, default_settings
 from vision_research.tracking.uri import resolve_uri
-from vision_research.work_dir import WorkDir
+from vision_research.work_dir import WorkDir, write_atomic, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +72,7 @@ def prepare(composition: Composition[TrainConfig]) -> PreparedRun:
     run = specify(config)
     validate(run)
     hardware = resolve_hardware(config.hw)
-    begin_run(S3Settings(**s3_settings(config.storage)))
+    begin_run(S3Settings(**config.storage.s3_settings))
     if config.resume is True and is_s3(config.work_dir) and hardware.node_rank == 0:
         fetch_run("work_dir", str(config.work_dir), config.storage.runs, default_settings())
     work_dir = choose_work_dir(composition, hardware.node_rank)
@@ -117,3 +116,24 @@ def _resume_from(config: TrainConfig, work_dir: WorkDir) -> Path | None:
         logger.warning("%s", found.warning)
     logger.info("resuming %s from %s (iteration %d)", work_dir.root, found.path.name, found.iteration)
     return found.path
+
+
+def write_folder(run: PreparedRun) -> None:
+    """Write `config.yaml`, `config.py`, `overrides.txt`, `launch.json` and `environment.txt`."""
+    work_dir = run.work_dir
+    overrides = [word for word in run.composition.overrides if not word.startswith(("resume=", "+resume="))]
+    write_atomic(work_dir.overrides, "".join(f"{word}\n" for word in overrides))
+    write_atomic(work_dir.config_yaml, run.composition.yaml)
+    write_atomic(work_dir.config_py, config_text(run.mmengine))
+    packages = {(dist.metadata["Name"] or "").lower(): dist.version for dist in distributions()}
+    listed = [f"{name}=={version}\n" for name, version in sorted(packages.items()) if name]
+    write_atomic(work_dir.environment, "".join(listed))
+    write_json(work_dir.launch_json, asdict(run.plan))
+
+
+def config_text(tree: dict[str, Any]) -> str:
+    """Return a lowered config as the text of an MMEngine config file, including its tuples."""
+    from mmengine.config import Config
+
+    text: str = Config(tree).pretty_text
+    return text

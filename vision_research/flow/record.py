@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from vision_research.config.addresses import absolute
-from vision_research.config.registration_rules import SERVED_SUFFIX
-from vision_research.config.schema import Tracker, TrackingConfig, TrainConfig
+from vision_research.config.command_rules import SERVED_SUFFIX
+from vision_research.config.schema import Tracker
 from vision_research.deploy.export_metrics import export_metrics
-from vision_research.engine.events import event_tags
+from vision_research.engine.outcome import event_tags
 from vision_research.flow.prepare import PreparedRun
 from vision_research.launch.outcome import Outcome
 from vision_research.lowering.schedule import learning_rate
@@ -28,27 +28,13 @@ from vision_research.tracking.uri import resolve_uri
 logger = logging.getLogger(__name__)
 
 
-def tracking_settings(tracking: TrackingConfig) -> TrackingSettings:
-    """Convert the `tracking` group to the settings of the tracker."""
-    return TrackingSettings(
-        uri=resolve_uri(tracking.uri, Path.cwd()),
-        experiment=tracking.experiment,
-        run_name=tracking.run_name,
-        spool_limit_mb=tracking.spool_limit_mb,
-        request_timeout_s=tracking.timeout_s,
-        tags=dict(tracking.tags),
-    )
-
-
-def curated_params(run: PreparedRun) -> dict[str, Any]:
+def _curated_params(run: PreparedRun) -> dict[str, Any]:
     """Return the parameters by which runs are compared: the options of the groups and the main numbers."""
     config = run.config
     lr = learning_rate(config, run.inputs)
-    choices = {
-        group: run.composition.choices[group] for group in ("model", "data", "aug", "schedule", "hw", "experiment")
-    }
+    groups = ("model", "data", "aug", "schedule", "hw", "experiment")
     return {
-        **choices,
+        **{group: run.composition.choices[group] for group in groups},
         "lr": lr.value,
         "optimizer": run.mmengine["optim_wrapper"]["optimizer"]["type"],
         "batch_size": config.data.batch_size,
@@ -86,8 +72,9 @@ class Recorder:
             return
         work_dir = self._run.work_dir
         self._tracked.set_tags({**outcome.checkpoint_tags, **event_tags(work_dir.root)})
-        for path, folder in self._results(outcome):
-            self._tracked.log_artifact(path, folder)
+        for folder, paths in self._results(outcome).items():
+            for path in paths:
+                self._tracked.log_artifact(path, folder)
         if outcome.model is not None:
             for name, values in export_metrics(outcome.model.parent).items():
                 self._tracked.log_metrics({f"export/{name}/{key}": value for key, value in values.items()}, step=0)
@@ -106,31 +93,23 @@ class Recorder:
         """Record the files that define the run, as soon as they are written."""
         if self._tracked is None:
             return
-        work_dir = self._run.work_dir
-        for path in (
-            work_dir.overrides,
-            work_dir.config_yaml,
-            work_dir.config_py,
-            work_dir.launch_json,
-            work_dir.environment,
-        ):
+        folder = self._run.work_dir
+        paths = (folder.overrides, folder.config_yaml, folder.config_py, folder.launch_json, folder.environment)
+        for path in paths:
             self._tracked.log_artifact(path)
 
-    def _results(self, outcome: Outcome) -> Iterator[tuple[Path, str | None]]:
-        root = self._run.work_dir.root
-        yield from ((path, "logs") for path in sorted(root.glob("*/*.log")))
-        yield from (
-            (path, "logs") for path in (self._run.work_dir.skipped_images, root / "profile.json") if path.is_file()
-        )
+    def _results(self, outcome: Outcome) -> dict[str, list[Path]]:
+        """List the files to record, by their folder in the run."""
+        work_dir, model = self._run.work_dir, outcome.model
+        others = (work_dir.skipped_images, work_dir.root / "profile.json")
+        results = {"logs": [*sorted(work_dir.root.glob("*/*.log")), *filter(Path.is_file, others)]}
         if self._run.config.tracking.log_checkpoints:
             paths = {entry["path"] for entry in (outcome.best, outcome.last) if entry}
-            yield from ((Path(path), "checkpoints") for path in sorted(paths))
-        if outcome.model is not None:
-            yield from ((path, "model") for path in sorted(outcome.model.parent.glob(f"{outcome.model.stem}.*")))
-            yield from (
-                (path, "model")
-                for path in served_model_files(outcome.model.with_suffix(SERVED_SUFFIX), self._run.work_dir)
-            )
+            results["checkpoints"] = list(map(Path, sorted(paths)))
+        if model is not None:
+            served = served_model_files(model.with_suffix(SERVED_SUFFIX), work_dir)
+            results["model"] = [*sorted(model.parent.glob(f"{model.stem}.*")), *served]
+        return results
 
 
 @contextmanager
@@ -144,15 +123,21 @@ def recording(run: PreparedRun) -> Iterator[Recorder]:
 
 
 def _start(run: PreparedRun) -> TrackedRun | None:
-    config: TrainConfig = run.config
+    config, facts, sweep = run.config, run.facts, run.composition.sweep_dir
     if config.tracking.kind is Tracker.none:
         return None
-    facts = run.facts
-    sweep = run.composition.sweep_dir
+    tracking = config.tracking
     tracked = start_run(
-        tracking_settings(config.tracking),
+        TrackingSettings(
+            uri=resolve_uri(tracking.uri, Path.cwd()),
+            experiment=tracking.experiment,
+            run_name=tracking.run_name,
+            spool_limit_mb=tracking.spool_limit_mb,
+            request_timeout_s=tracking.timeout_s,
+            tags=dict(tracking.tags),
+        ),
         run.work_dir,
-        params=flat_params(curated_params(run)),
+        params=flat_params(_curated_params(run)),
         tags=run_tags(sys.orig_argv, git_tags(Path.cwd())),
         dataset=DatasetRecord(
             name=run.composition.choices["data"],

@@ -1,4 +1,4 @@
-"""Finds the config, the weights and the results folder for a command on a finished run."""
+"""Finds config, weights and results folder for a command on a finished run, and the initial weights of a training."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from typing import Any
 from vision_research.config.addresses import RUNS_SCHEME, is_s3
 from vision_research.config.command_schema import SourceConfig
 from vision_research.config.errors import ConfigError
-from vision_research.config.schema import StorageConfig, Tracker, TrackingConfig
-from vision_research.config.storage_args import s3_settings
-from vision_research.flow.resume_from_s3 import fetch_run
+from vision_research.config.schema import Tracker, TrackingConfig, TrainConfig
+from vision_research.flow.from_s3 import fetch_run
+from vision_research.lowering.model import pretrained_parts
 from vision_research.storage.s3.objects import begin_run
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.storage.typed_files import local_config, local_file
 from vision_research.tracking.uri import resolve_uri
-from vision_research.work_dir import WorkDir
+from vision_research.work_dir import CHECKPOINT_PATTERNS, WorkDir
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT_PATTERNS = ("best_*.pth", "epoch_*.pth", "iter_*.pth")
 NO_SOURCE = (
     "run is not set. Type run=WORK_DIR, run=runs:/ID for a run in MLflow, run=s3://BUCKET/KEY for one in S3, or "
     "checkpoint=FILE config=FILE, each of which may be s3://BUCKET/KEY"
@@ -47,14 +46,9 @@ class Source:
     work_dir: WorkDir | None = None
     folder: Path | None = None
 
-    @property
-    def is_tracked(self) -> bool:
-        """Whether there is an MLflow run to record results in."""
-        return self.work_dir is not None and self.work_dir.run_json.is_file()
-
     def recorded_in(self, tracking: TrackingConfig) -> WorkDir | None:
         """The folder of the tracked run to which results are added; None without one, or with `tracking=none`."""
-        return self.work_dir if self.is_tracked and tracking.kind is not Tracker.none else None
+        return self.work_dir if self.run_id is not None and tracking.kind is not Tracker.none else None
 
     @property
     def export_dir(self) -> Path:
@@ -64,9 +58,7 @@ class Source:
     @property
     def run_id(self) -> str | None:
         """MLflow's id of the run, or None."""
-        if self.work_dir is None or not self.is_tracked:
-            return None
-        return str(json.loads(self.work_dir.run_json.read_text())["run_id"])
+        return None if self.work_dir is None else run_id_of(self.work_dir)
 
     @property
     def run_data(self) -> dict[str, Any]:
@@ -78,9 +70,14 @@ class Source:
         return dict(read_yaml(self.work_dir.config_yaml).get("data") or {})
 
 
+def run_id_of(work_dir: WorkDir) -> str | None:
+    """Return MLflow's id of the run in a folder, or None without one."""
+    return str(json.loads(work_dir.run_json.read_text())["run_id"]) if work_dir.run_json.is_file() else None
+
+
 def configure_s3(command: SourceConfig) -> None:
     """Apply the `storage` group, before the first address in S3 is read."""
-    begin_run(S3Settings(**s3_settings(command.storage)))
+    begin_run(S3Settings(**command.storage.s3_settings))
 
 
 def find_source(command: SourceConfig) -> Source:
@@ -101,7 +98,10 @@ def find_source(command: SourceConfig) -> Source:
             raise ConfigError(
                 f"{lacking} is not set: a bare checkpoint needs its config. Type {lacking}=FILE, or run=..."
             )
-        return Source(local_config(command.config), checkpoint, folder=_folder_of_bare(command, checkpoint))
+        # The folder of the checkpoint; for one in S3, a folder of its name in `storage.runs`.
+        runs = Path(command.storage.runs).absolute()
+        folder = runs / checkpoint.stem if is_s3(command.checkpoint) else checkpoint.parent
+        return Source(local_config(command.config), checkpoint, folder=folder)
     if command.config is not None:
         raise ConfigError(
             f"config={command.config} with run={command.run}: a run has its own config. Leave one of them out"
@@ -139,36 +139,21 @@ def best_checkpoint(work_dir: WorkDir, typed: str) -> tuple[Path, int]:
     )
 
 
-def downloaded_run(typed: str, tracking: TrackingConfig, storage: StorageConfig) -> WorkDir:
-    """Download a run from MLflow as a work_dir.
-
-    Args:
-        typed: `runs:/ID`.
-        tracking: address of MLflow.
-        storage: folder of all runs.
-
-    Raises:
-        ConfigError: there is no such run, or it has no checkpoint.
-        EnvironmentProblem: MLflow does not answer.
-    """
+def _downloaded_run(typed: str, config: SourceConfig | TrainConfig) -> WorkDir:
+    """Download a run from MLflow (`runs:/ID`) as a work_dir."""
     from vision_research.tracking.download import download_run
 
-    uri = resolve_uri(tracking.uri, Path.cwd())
+    uri = resolve_uri(config.tracking.uri, Path.cwd())
     run_id = typed.removeprefix(RUNS_SCHEME).strip("/")
-    return WorkDir(download_run(run_id, uri, tracking.timeout_s, Path(storage.runs).absolute()))
-
-
-def _folder_of_bare(command: SourceConfig, checkpoint: Path) -> Path:
-    """Return the folder of the checkpoint; for one in S3, a folder of its name in `storage.runs`."""
-    return Path(command.storage.runs).absolute() / checkpoint.stem if is_s3(command.checkpoint) else checkpoint.parent
+    return WorkDir(download_run(run_id, uri, config.tracking.timeout_s, Path(config.storage.runs).absolute()))
 
 
 def _work_dir(command: SourceConfig) -> WorkDir:
     assert command.run is not None
     if command.run.startswith(RUNS_SCHEME):
-        return downloaded_run(command.run, command.tracking, command.storage)
+        return _downloaded_run(command.run, command)
     if is_s3(command.run):
-        return WorkDir(fetch_run("run", command.run, command.storage.runs, S3Settings(**s3_settings(command.storage))))
+        return WorkDir(fetch_run("run", command.run, command.storage.runs, S3Settings(**command.storage.s3_settings)))
     work_dir = WorkDir(Path(command.run).absolute())
     if not work_dir.config_py.is_file():
         raise ConfigError(f"run={command.run}: there is no run in it (no config.py). {_existing_runs(command)}")
@@ -181,3 +166,35 @@ def _existing_runs(command: SourceConfig) -> str:
     if not found:
         return "Type the work_dir of a run, or run=runs:/ID"
     return f"Type run=WORK_DIR; the newest in {folder} are {', '.join(str(path.parent) for path in found[:3])}"
+
+
+def fetch_weights(config: TrainConfig, mmengine: dict[str, Any]) -> None:
+    """Download the weights of `model.weights`, and write their paths into the lowered config.
+
+    Args:
+        config: the run.
+        mmengine: the lowered config, changed in place: `load_from` and the `Pretrained` parts of the model become files
+            or addresses that MMEngine can read.
+
+    Raises:
+        ConfigError: there is no such run in MLflow.
+        EnvironmentProblem: a file is missing or cannot be downloaded.
+    """
+    from vision_research.detectors.pretrained import ensure_pretrained, ensure_weights
+
+    typed = f"model.weights={config.model.get('weights')}"
+    whole = mmengine["load_from"]
+    if whole is not None and whole.startswith(RUNS_SCHEME):
+        work_dir = _downloaded_run(whole, config)
+        mmengine["load_from"] = str(best_checkpoint(work_dir, whole)[0])
+    elif whole is not None:
+        file = ensure_weights(whole, typed)
+        # MMEngine reads addresses in S3 by our back end.
+        mmengine["load_from"] = whole if is_s3(whole) else str(file)
+    if (teacher := mmengine["model"].get("teacher_ckpt")) is not None:
+        # The teacher is another detector than the trained one, so `model.weights` does not concern it.
+        file = ensure_weights(teacher, "model.teacher_ckpt", without="model.teacher_ckpt=null")
+        mmengine["model"]["teacher_ckpt"] = teacher if is_s3(teacher) else str(file)
+    for init_cfg in pretrained_parts(mmengine["model"]):
+        # For `torchvision://` MMEngine itself would import torchvision in every rank.
+        init_cfg["checkpoint"] = ensure_pretrained(init_cfg["checkpoint"], typed)

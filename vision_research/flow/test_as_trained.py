@@ -10,26 +10,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-from vision_research.checks.data import look_at_data
-from vision_research.checks.validation import validate
+from vision_research.checks.validation import look_at_data, validate
 from vision_research.config.command_schema import SourceConfig, TestCommand
 from vision_research.config.compose import read_config
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import DataConfig
-from vision_research.config.splits import split_with_files
 from vision_research.console.progress_bar import counting
 from vision_research.flow.detectors import Detectors
 from vision_research.inference.as_trained import ScoredAsTrained, TrainedEvaluation
-from vision_research.inference.evaluation_data import evaluated_split, typed_data
-from vision_research.inference.predictors import choose_device, trained_detector
-from vision_research.lowering.data import lower_split
-from vision_research.protocols import LoweringInputs
-from vision_research.protocols.task import Results
-from vision_research.registry import TASKS, scored_subject, specify
-from vision_research.tracking.tracked_run import adding_to
+from vision_research.inference.evaluate import print_tables
+from vision_research.inference.evaluation_data import split_of_config, typed_data
+from vision_research.inference.predictors import trained_detector
+from vision_research.lowering.lower import lower_split
+from vision_research.protocols import LoweringInputs, LoweringSpec, Results
+from vision_research.registry import scored_subject, specify
 
 
 @dataclass(frozen=True)
@@ -42,11 +38,7 @@ class EvaluatedImages:
 
 
 def subject_of(config: Any) -> str | None:
-    """Return what a detector is scored on, or None for boxes and masks.
-
-    Args:
-        config: an `mmengine.Config`; None where only an artifact was given.
-    """
+    """Return what the detector of a config is scored on; None for boxes and masks, and for an artifact alone."""
     return None if config is None else scored_subject(config.model, config.get("val_evaluator"))
 
 
@@ -62,26 +54,12 @@ def require_boxes(config: Any, command: SourceConfig, action: str) -> None:
         ConfigError: the detector is scored on something else.
     """
     if subject := subject_of(config):
-        typed = _typed_source(command)
+        bare = f"checkpoint={command.checkpoint} config={command.config}"
+        typed = f"run={command.run}" if command.run else bare
         raise ConfigError(
             f"{typed}: this {config.model.type} is scored on {subject}, and {action} boxes. Type "
             f"python -m vision_research.test {typed}"
         )
-
-
-def result_writers(command: TestCommand, subject: str | None) -> list[Results]:
-    """Return the writers of the result files that the command requests.
-
-    Args:
-        command: configuration of the command.
-        subject: what the detector is scored on; None for boxes and masks.
-
-    Raises:
-        ConfigError: the detector does not give such results, or a file cannot be written.
-    """
-    typed = {"proposals": command.proposals}
-    found = [task.results(typed, subject, f"run={command.run}") for task in TASKS]
-    return [writer for writer in found if writer is not None]
 
 
 def test_as_trained(command: TestCommand, detectors: Detectors, writers: Sequence[Results]) -> ScoredAsTrained:
@@ -106,7 +84,7 @@ def test_as_trained(command: TestCommand, detectors: Detectors, writers: Sequenc
         raise ConfigError("tracking.register_as: there is no exported model to register. Leave it out")
     images = _images(command, detectors)
     evaluation = TrainedEvaluation(images.loader, images.evaluator)
-    arguments = (detectors.classes, command.trust_checkpoint, choose_device(command.device.value))
+    arguments = (detectors.classes, command.trust_checkpoint, command.device.value)
     detector = trained_detector(detectors.config, source.checkpoint, *arguments)
     with counting(f"evaluating {images.split}", len(evaluation)) as count:
         scores = evaluation.score(detector, count, writers)
@@ -114,7 +92,11 @@ def test_as_trained(command: TestCommand, detectors: Detectors, writers: Sequenc
     _show(scores, f"{images.split}: {len(evaluation)} {unit}, scored on {subject}")
     for writer in writers:
         print(writer.write(), flush=True)
-    _record(command, detectors, images.split, scores)
+    prefix = "test" if images.split == "test" else "best_val"
+    # The score of a class without an object is NaN.
+    known = {name: value for name, value in scores.values.items() if not math.isnan(value)}
+    values = {**known, "latency_ms": 1000 * scores.latency_s}
+    detectors.record(command, {f"{prefix}/{name}": value for name, value in values.items()}, {})
     return scores
 
 
@@ -124,7 +106,7 @@ def _images(command: TestCommand, detectors: Detectors) -> EvaluatedImages:
     typed = typed_data(command.data, detectors.source.run_data)
     if typed is not None:
         return lower_typed_images(command, detectors, typed)
-    split = evaluated_split(detectors.config, detectors.source.config, command.split.value)
+    split = split_of_config(detectors.config, detectors.source.config, command.split.value).split
     return EvaluatedImages(
         detectors.config[f"{split}_dataloader"].to_dict(), detectors.config[f"{split}_evaluator"], split
     )
@@ -151,30 +133,14 @@ def lower_typed_images(command: TestCommand, detectors: Detectors, data: DataCon
     config.data, config.storage = data, command.storage
     run = specify(config)
     validate(run)
-    split = split_with_files(data, command.split.value)
+    split = data.split_with_files(command.split.value)
     facts = look_at_data(run, (split,))
     run.task.check_classes(detectors.classes, facts, f"data.{split}_ann={getattr(data, f'{split}_ann')}")
     # Labels are numbered as the detector was trained; the other file may list its classes in another order.
     things = detectors.classes[: len(detectors.classes) - len(facts.stuff)]
     inputs = LoweringInputs.of(run.data, replace(facts, classes=things), source.work_dir.root)
-    lowered = lower_split(run, inputs, split)
+    lowered = lower_split(LoweringSpec(**vars(run), inputs=inputs), split)
     return EvaluatedImages(lowered[f"{split}_dataloader"], lowered[f"{split}_evaluator"], split)
-
-
-def _record(command: TestCommand, detectors: Detectors, split: str, scores: ScoredAsTrained) -> None:
-    source = detectors.source
-    if source is None or (work_dir := source.recorded_in(command.tracking)) is None:
-        return
-    prefix = "test" if split == "test" else "best_val"
-    # The score of a class without an object is NaN.
-    known = {name: value for name, value in scores.values.items() if not math.isnan(value)}
-    values = {**known, "latency_ms": 1000 * scores.latency_s}
-    with adding_to(work_dir) as run:
-        run.log_metrics({f"{prefix}/{name}": value for name, value in values.items()}, source.iteration)
-
-
-def _typed_source(command: SourceConfig) -> str:
-    return f"run={command.run}" if command.run else f"checkpoint={command.checkpoint} config={command.config}"
 
 
 def _show(scores: ScoredAsTrained, title: str) -> None:
@@ -182,6 +148,4 @@ def _show(scores: ScoredAsTrained, title: str) -> None:
     for name, value in scores.values.items():
         table.add_row(name, "-" if math.isnan(value) else f"{value:.4f}")
     table.add_row("ms a batch", f"{1000 * scores.latency_s:.1f}")
-    console = Console(highlight=False, markup=False)
-    console.print(f"\n{title}", soft_wrap=True)
-    console.print(table)
+    print_tables(title, table)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from vision_research.config.command_schema import ThresholdCommand
@@ -14,10 +13,8 @@ from vision_research.evaluation.threshold_report import Report
 from vision_research.evaluation.threshold_set import measure
 from vision_research.flow.detectors import Detectors, find_detectors
 from vision_research.flow.test_as_trained import require_boxes
-from vision_research.inference.suppression import nms_setter
-from vision_research.inference.threshold_search import Split, SplitMatcher, search_thresholds
+from vision_research.inference.threshold_search import SplitMatcher, nms_setter, search_thresholds
 from vision_research.storage.typed_files import require_writable
-from vision_research.tracking.tracked_run import adding_to
 from vision_research.visualization.threshold_output import print_report, write_report
 
 OPTIMISTIC = "there is no test split: measured on the validation images that the thresholds were chosen on (optimistic)"
@@ -36,18 +33,16 @@ def threshold(command: ThresholdCommand) -> Report:
     """
     quiet_warnings()
     group, objective = command.threshold, objective_of(command.threshold)
-    detectors = find_detectors(command, command.artifact)
+    detectors = find_detectors(command)
     require_boxes(detectors.config, command, "thresholds are chosen on")
     folder = _output(command, detectors)
     require_writable("threshold.output", folder / "thresholds.json")
     data = {split: detectors.data(command, split) for split in ("val", "test")}
     measured_on = data["test"].split
-    predictor = detectors.artifacts[0] if detectors.artifacts else detectors.checkpoint(command, command.device.value)
-    assert predictor is not None, "without an artifact there is a run or a checkpoint"
+    predictor = detectors.chosen(command)
     set_nms = nms_setter(predictor) if group.nms_iou else lambda value: None
-    images = {"val": data["val"], measured_on: data["test"]}
-    splits = {name: Split(detectors.dataset(one), detectors.load(one)) for name, one in images.items()}
-    matcher = SplitMatcher(predictor, splits, group.iou)
+    splits = {"val": data["val"], measured_on: data["test"]}
+    matcher = SplitMatcher(predictor, {name: detectors.images(one) for name, one in splits.items()}, group.iou)
     best = search_thresholds(matcher, objective, group.min_support, group.nms_iou or (), set_nms)
     if best is None:
         raise UserError(NOTHING_FOUND)
@@ -58,20 +53,9 @@ def threshold(command: ThresholdCommand) -> Report:
     )
     files = write_report(report, folder)
     print_report(report, files[0])
-    _record(command, detectors, report, files)
+    tags = {"threshold.rule": json.dumps(vars(report.objective)), "threshold.detector": report.detector}
+    detectors.record(command, report.metrics(), tags, files)
     return report
-
-
-def _record(command: ThresholdCommand, detectors: Detectors, report: Report, files: Sequence[Path]) -> None:
-    """Add the thresholds, their measurements and the files to the run, where there is one."""
-    source = detectors.source
-    if source is None or (work_dir := source.recorded_in(command.tracking)) is None:
-        return
-    with adding_to(work_dir) as run:
-        run.log_metrics(report.metrics(), source.iteration)
-        run.set_tags({"threshold.rule": json.dumps(vars(report.objective)), "threshold.detector": report.detector})
-        for path in files:
-            run.log_artifact(path, "thresholds")
 
 
 def _output(command: ThresholdCommand, detectors: Detectors) -> Path:

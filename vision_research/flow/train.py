@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 from vision_research.config.compose import Composition
@@ -10,15 +9,13 @@ from vision_research.config.errors import UserError
 from vision_research.config.schema import TrainConfig
 from vision_research.flow.copy_in_s3 import mirrored
 from vision_research.flow.export import export_best
-from vision_research.flow.prepare import PreparedRun, prepare
+from vision_research.flow.prepare import PreparedRun, prepare, write_folder
 from vision_research.flow.record import recording
-from vision_research.flow.summary import print_summary
-from vision_research.flow.write import write_folder
 from vision_research.launch.outcome import Outcome, read_outcome
 from vision_research.launch.process import run_plan
 from vision_research.launch.run_folder import owned
 
-logger = logging.getLogger(__name__)
+SHOWN = ("coco/bbox_mAP", "coco/bbox_mAP_50", "coco/bbox_mAP_75", "coco/segm_mAP")
 
 
 class RunFailed(UserError):
@@ -38,22 +35,26 @@ def train(composition: Composition[TrainConfig]) -> float | None:
     """
     run = prepare(composition)
     if run.hardware.node_rank > 0:
-        return follow(run)
-    with owned(run.work_dir), mirrored(run) as copy, recording(run) as recorder:
+        # The first machine alone writes the folder, records and exports.
+        return _conclude(_run_ranks(run))
+    with owned(run.work_dir), mirrored(run) as completed, recording(run) as recorder:
         write_folder(run)
         recorder.add_inputs()
-        outcome = copy.complete(_launch(run))
+        run.work_dir.outcome.unlink(missing_ok=True)
+        outcome = _run_ranks(run)
+        if outcome.status == "FINISHED" and run.config.export.formats:
+            outcome = export_best(run, outcome)
+        outcome = completed(outcome)
         recorder.add_outcome(outcome)
-    print_summary(run, outcome, recorder)
-    return conclude(outcome)
+    _print_summary(run, outcome, recorder.how_to_open)
+    return _conclude(outcome)
 
 
-def follow(run: PreparedRun) -> float | None:
-    """Run the ranks of a machine other than the first, which alone writes the folder, records and exports."""
-    return conclude(read_outcome(run.work_dir, run_plan(run.plan, run.work_dir.stop_request)))
+def _run_ranks(run: PreparedRun) -> Outcome:
+    return read_outcome(run.work_dir, run_plan(run.plan, run.work_dir.stop_request))
 
 
-def conclude(outcome: Outcome) -> float | None:
+def _conclude(outcome: Outcome) -> float | None:
     """Return the best value of a finished run; raise for a failed one, exit for a stopped one."""
     if outcome.status == "KILLED":
         sys.exit(128 + (outcome.signal or 15))
@@ -62,9 +63,21 @@ def conclude(outcome: Outcome) -> float | None:
     return outcome.best_value
 
 
-def _launch(run: PreparedRun) -> Outcome:
-    run.work_dir.outcome.unlink(missing_ok=True)
-    outcome = read_outcome(run.work_dir, run_plan(run.plan, run.work_dir.stop_request))
-    if outcome.status == "FINISHED" and run.config.export.formats:
-        outcome = export_best(run, outcome)
-    return outcome
+def _print_summary(run: PreparedRun, outcome: Outcome, how_to_open: str | None) -> None:
+    """Print status, scores and files of a run."""
+    lines = [("status", outcome.status + (f" ({outcome.cause})" if outcome.cause else ""))]
+    lines += [(name, f"{value:.4f}") for name, value in outcome.metrics.items() if name in SHOWN]
+    if outcome.best:
+        best = f"{outcome.best_value:.4f} at epoch {outcome.best['epoch']}, iteration {outcome.best['iteration']}"
+        lines.append((f"best {run.config.schedule.monitor}", best))
+    lines.append(("work_dir", str(run.work_dir.root)))
+    if run.work_dir.s3_address is not None:
+        lines.append(("copy in S3", run.work_dir.s3_address))
+    if outcome.model is not None:
+        lines.append(("artifact", str(outcome.model)))
+    if how_to_open:
+        lines.append(("open the run", how_to_open))
+    if outcome.status != "FINISHED" and outcome.last:
+        lines.append(("go on", f"python -m vision_research.train resume={run.work_dir.root}"))
+    width = max(len(name) for name, _ in lines)
+    print("\n" + "\n".join(f"{name:<{width}}  {value}" for name, value in lines), flush=True)

@@ -15,7 +15,7 @@ import torch
 from vision_research.console.progress_bar import Count
 from vision_research.console.quiet import quiet_platform
 from vision_research.inference.evaluate import median_latency_s
-from vision_research.protocols.task import Results
+from vision_research.protocols import Results
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,15 +12,40 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
 from vision_research.config.errors import ConfigError
 from vision_research.console.progress_bar import Count
 from vision_research.console.quiet import quiet_platform
 from vision_research.deploy.artifact.detections import Detections
+from vision_research.inference.image_source import read_ahead
 from vision_research.inference.predictors import Image, Predictor
-from vision_research.inference.read_ahead import read_ahead
 
 # The first calls take longer, because threads, buffers and compiled graphs are made then.
 _NUM_WARM_UP = 2
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of a split.
+
+    Attributes:
+        dataset: an MMDetection data set with annotations, from `build_dataset`.
+        load: transform that loads an image.
+    """
+
+    dataset: Any
+    load: Callable[..., Any]
+
+    def read(self) -> Iterator[tuple[dict[str, Any], Image]]:
+        """Yield the information of the data set on each image, and the image, (H, W, 3) uint8 BGR."""
+
+        def one(index: int) -> tuple[dict[str, Any], Image]:
+            info = self.dataset.get_data_info(index)
+            return info, self.load(dict(info))["img"]
+
+        return read_ahead(one, range(len(self.dataset)))
 
 
 @dataclass(frozen=True)
@@ -60,14 +86,7 @@ def build_dataset(dataset: dict[str, Any], classes: Sequence[str]) -> Any:
 
 
 def dataset_digest(dataset: Any) -> str:
-    """Return a digest of the names and annotations of the images; scores are compared only where digests are equal.
-
-    Args:
-        dataset: a data set from `build_dataset`.
-
-    Returns:
-        16 hexadecimal digits.
-    """
+    """Return 16 hexadecimal digits of the images' names and annotations; scores are compared where these are equal."""
     digest = hashlib.sha256()
     for index in range(len(dataset)):
         info = dataset.get_data_info(index)
@@ -76,16 +95,13 @@ def dataset_digest(dataset: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def evaluate(
-    predictors: Sequence[Predictor], dataset: Any, metric: dict[str, Any], load: Callable[..., Any], count: Count
-) -> list[Evaluated]:
+def evaluate(predictors: Sequence[Predictor], images: Images, metric: dict[str, Any], count: Count) -> list[Evaluated]:
     """Evaluate detectors on the same images; all run on an image before the next one, so that latencies compare.
 
     Args:
         predictors: detectors with the classes of the data set.
-        dataset: a data set from `build_dataset`.
+        images: of the split.
         metric: config of the metric.
-        load: transform that loads an image.
         count: is advanced by every image.
     """
     from mmdet.registry import METRICS
@@ -93,10 +109,10 @@ def evaluate(
     with quiet_platform():
         metrics = [METRICS.build({**metric, "collect_device": "cpu"}) for _ in predictors]
     for one in metrics:
-        one.dataset_meta = dataset.metainfo
+        one.dataset_meta = images.dataset.metainfo
     seconds: list[list[float]] = [[] for _ in predictors]
     found: list[list[Detections]] = [[] for _ in predictors]
-    for info, image in load_images(dataset, load):
+    for info, image in images.read():
         for index, predictor in enumerate(predictors):
             started = time.perf_counter()
             detections = predictor.predict([image])[0]
@@ -105,27 +121,12 @@ def evaluate(
             found[index].append(detections)
         count.advance()
     with quiet_platform():
-        evaluated = [one.evaluate(len(dataset)) for one in metrics]
+        evaluated = [one.evaluate(len(images.dataset)) for one in metrics]
     scores = [{str(name): float(value) for name, value in values.items()} for values in evaluated]
     return [
         Evaluated(predictor.name, values, median_latency_s(taken), kept)
         for predictor, values, taken, kept in zip(predictors, scores, seconds, found, strict=True)
     ]
-
-
-def load_images(dataset: Any, load: Callable[..., Any]) -> Iterator[tuple[dict[str, Any], Image]]:
-    """Yield the information of the data set on each image, and the image, (H, W, 3) uint8 BGR.
-
-    Args:
-        dataset: a data set from `build_dataset`.
-        load: transform that loads an image.
-    """
-
-    def read(index: int) -> tuple[dict[str, Any], Image]:
-        info = dataset.get_data_info(index)
-        return info, load(dict(info))["img"]
-
-    return read_ahead(read, range(len(dataset)))
 
 
 def median_latency_s(seconds: Sequence[float]) -> float:
@@ -139,3 +140,57 @@ def _sample(info: dict[str, Any], image: Image, found: Detections) -> dict[str, 
         instances["masks"] = found.masks
     where = {"img_id": info["img_id"], "ori_shape": image.shape[:2], "instances": info.get("instances", [])}
     return {**where, "pred_instances": instances}
+
+
+_PREFIX = "coco/"
+_COLUMNS = {"mAP": "bbox_mAP", "mAP50": "bbox_mAP_50", "mAP75": "bbox_mAP_75", "mask mAP": "segm_mAP"}
+_CLASS_SUFFIX = "_precision"
+
+
+def metric_values(result: Evaluated, classes: Sequence[str], prefix: str) -> dict[str, float]:
+    """Return the scores of one detector by the names under which they are recorded.
+
+    Args:
+        result: its evaluation.
+        classes: names, in the order of the labels.
+        prefix: first part of the names.
+
+    Returns:
+        Scores by name, without those that are undefined (NaN), and the latency in milliseconds.
+    """
+    plain = {name.removeprefix(_PREFIX): value for name, value in result.scores.items()}
+    classwise = {f"AP/{name}": plain.pop(f"{name}{_CLASS_SUFFIX}", math.nan) for name in classes}
+    values = {**plain, **classwise, "latency_ms": 1000 * result.latency_s}
+    return {f"{prefix}/{name}": value for name, value in values.items() if not math.isnan(value)}
+
+
+def print_scores(results: Sequence[Evaluated], classes: Sequence[str], title: str) -> None:
+    """Print a table of the detectors, and one of the AP of each class.
+
+    Args:
+        results: one for each detector.
+        classes: names, in the order of the labels.
+        title: text above the tables.
+    """
+    present = {name: key for name, key in _COLUMNS.items() if any(_PREFIX + key in result.scores for result in results)}
+    table = Table("", *present, "ms an image", box=None)
+    for result in results:
+        values = [_score(result, key) for key in present.values()]
+        table.add_row(result.name, *values, f"{1000 * result.latency_s:.1f}")
+    by_class = Table("AP", *(result.name for result in results), box=None)
+    for name in classes:
+        by_class.add_row(name, *(_score(result, f"{name}{_CLASS_SUFFIX}") for result in results))
+    print_tables(title, table, by_class)
+
+
+def print_tables(title: str, *tables: Table) -> None:
+    """Print tables with a text above them."""
+    console = Console(highlight=False, markup=False)
+    console.print(f"\n{title}", soft_wrap=True)
+    for table in tables:
+        console.print(table)
+
+
+def _score(result: Evaluated, key: str) -> str:
+    value = result.scores.get(_PREFIX + key, math.nan)
+    return "-" if math.isnan(value) else f"{value:.4f}"

@@ -107,26 +107,16 @@ def split_of_config(config: Any, path: Path, split: str) -> EvaluationData:
     Raises:
         ConfigError: the config has no such data, or its files are not found.
     """
-    actual = evaluated_split(config, path, split)
+    actual = _evaluated_split(config, path, split)
     loader = config[f"{actual}_dataloader"]
     dataset = {key: value for key, value in loader.dataset.to_dict().items() if key != "pipeline"}
-    own = config.get(f"{actual}_evaluator") or {}
-    own = own[0] if isinstance(own, list) else own
-    metric = {"type": "CocoDetectionMetric", "ann_file": own.get("ann_file"), "metric": metric_of(config)}
+    ann_file = _evaluator(config, actual).get("ann_file")
+    metric = {"type": "CocoDetectionMetric", "ann_file": ann_file, "metric": metric_of(config)}
     return EvaluationData(dataset, {**metric, "classwise": True}, actual)
 
 
-def evaluated_split(config: Any, path: Path, split: str) -> str:
-    """Return the split that is read for a requested one.
-
-    Args:
-        config: an `mmengine.Config`.
-        path: its file.
-        split: `val` or `test`; where both have the same annotations, `test` is the validation split.
-
-    Raises:
-        ConfigError: the config has no such data, or its files are not found.
-    """
+def _evaluated_split(config: Any, path: Path, split: str) -> str:
+    """Return the split that is read for a requested one."""
     has_test = _ann_file(config, "test") not in (None, _ann_file(config, "val"))
     actual = "test" if split == "test" and has_test else "val"
     if not config.get(f"{actual}_dataloader"):
@@ -139,11 +129,14 @@ def evaluated_split(config: Any, path: Path, split: str) -> str:
 
 def metric_of(config: Any) -> Any:
     """Return the metrics of a config's validation among `bbox` and `segm`."""
-    own = config.get("val_evaluator") or {}
-    own = own[0] if isinstance(own, list) else own
-    wanted = own.get("metric", "bbox")
+    wanted = _evaluator(config, "val").get("metric", "bbox")
     known = [name for name in ([wanted] if isinstance(wanted, str) else list(wanted)) if name in ("bbox", "segm")]
     return known or "bbox"
+
+
+def _evaluator(config: Any, split: str) -> Any:
+    own = config.get(f"{split}_evaluator") or {}
+    return own[0] if isinstance(own, list) else own
 
 
 def classes_of(config: Any) -> tuple[str, ...]:

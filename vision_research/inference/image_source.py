@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -12,8 +15,29 @@ from numpy.typing import NDArray
 
 from vision_research.config.errors import ConfigError
 from vision_research.datasets.image_folder import IMAGE_SUFFIXES, list_images
-from vision_research.inference.read_ahead import read_ahead
 from vision_research.storage.s3.path import as_path
+
+# Threads help because OpenCV releases the interpreter lock while it decodes.
+_NUM_AHEAD = 4
+
+Item = TypeVar("Item")
+Content = TypeVar("Content")
+
+
+def read_ahead(read: Callable[[Item], Content], items: Iterable[Item]) -> Iterator[Content]:
+    """Yield what a function reads for each item, in the order of the items.
+
+    Args:
+        read: called in threads, for a few items ahead of the one that is yielded.
+        items: its arguments.
+    """
+    coming = iter(items)
+    with ThreadPoolExecutor(_NUM_AHEAD) as pool:
+        waiting = [pool.submit(read, item) for item in islice(coming, _NUM_AHEAD)]
+        while waiting:
+            yield waiting.pop(0).result()
+            waiting += [pool.submit(read, item) for item in islice(coming, 1)]
+
 
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm"})
 

@@ -47,7 +47,6 @@ class CheckpointPredictor:
 
         self.classes = tuple(classes)
         self.detector = trained_detector(config, checkpoint, classes, trust, device)
-        self.device = device
         loader = config.get("test_dataloader") or config.val_dataloader
         pipeline = loader.dataset.get("pipeline") or config.val_dataloader.dataset.pipeline
         self._steps = Compose([dict(step) for step in pipeline if not kind_of(step).startswith("Load")])
@@ -61,7 +60,10 @@ class CheckpointPredictor:
         batch = {key: [sample[key] for sample in packed] for key in ("inputs", "data_samples")}
         batch = self.detector.data_preprocessor(batch, False)
         answers = self.detector(batch["inputs"], batch["data_samples"], mode="predict")
-        return [_detections(answer.pred_instances.cpu()) for answer in answers]
+        found = [answer.pred_instances.cpu() for answer in answers]
+        return [
+            Detections(one.bboxes.float(), one.scores.float(), one.labels.long(), one.get("masks")) for one in found
+        ]
 
 
 class ArtifactPredictor:
@@ -92,11 +94,12 @@ def trained_detector(config: Any, checkpoint: Path, classes: Sequence[str], trus
         checkpoint: its weights.
         classes: names, in the order of the labels.
         trust: whether to unpickle a checkpoint that holds more than weights.
-        device: torch's name of the device.
+        device: `auto`, `cpu` or `cuda`.
 
     Raises:
-        UserError: the checkpoint cannot be read, or belongs to another detector.
+        UserError: there is no such device, or the checkpoint cannot be read, or belongs to another detector.
     """
+    device = _chosen_device(device)
     content = load_checkpoint_safely(checkpoint, trust)
     detector = build_detector(config.model)
     load_weights(detector, content, tuple(classes), str(checkpoint))
@@ -119,12 +122,7 @@ def load_config(path: Path) -> Any:
     return Config.fromfile(str(path))
 
 
-def choose_device(device: str) -> str:
-    """Turn `auto`, `cpu` or `cuda` into torch's name of the device.
-
-    Raises:
-        ConfigError: there is no GPU that torch can use.
-    """
+def _chosen_device(device: str) -> str:
     has_gpu = torch.cuda.is_available()
     if device == "cuda" and not has_gpu:
         raise ConfigError("device=cuda: this machine has no GPU that torch can use. Type device=cpu")
@@ -140,7 +138,3 @@ def _loaded(image: Image, classes: tuple[str, ...]) -> dict[str, Any]:
     shape = image.shape[:2]
     sample = {"img": image, "img_shape": shape, "ori_shape": shape, "img_id": 0, "img_path": "", "instances": []}
     return {**sample, "text": classes, "custom_entities": True}
-
-
-def _detections(found: Any) -> Detections:
-    return Detections(found.bboxes.float(), found.scores.float(), found.labels.long(), found.get("masks"))

@@ -9,28 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from vision_research.config.errors import ConfigError
 from vision_research.console.progress_bar import counting
-from vision_research.deploy.artifact.detections import Detections
+from vision_research.deploy.errors import ExportError
 from vision_research.evaluation.matching import FoundBoxes, Matches, TrueBoxes, match
 from vision_research.evaluation.threshold import Objective
 from vision_research.evaluation.threshold_set import ThresholdSet, measure, objective_value, search
-from vision_research.inference.evaluate import load_images
-from vision_research.inference.predictors import Predictor
+from vision_research.inference.evaluate import Images
+from vision_research.inference.predictors import ArtifactPredictor, CheckpointPredictor, Predictor
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Split:
-    """The images of a split.
-
-    Attributes:
-        dataset: an MMDetection data set.
-        load: transform that loads an image.
-    """
-
-    dataset: Any
-    load: Callable[..., Any]
 
 
 class SplitMatcher:
@@ -42,7 +30,7 @@ class SplitMatcher:
         iou_thr: the least overlap of a match.
     """
 
-    def __init__(self, predictor: Predictor, splits: Mapping[str, Split], iou_thr: float) -> None:
+    def __init__(self, predictor: Predictor, splits: Mapping[str, Images], iou_thr: float) -> None:
         self.predictor = predictor
         self._splits = splits
         self._iou_thr = iou_thr
@@ -71,8 +59,9 @@ class SplitMatcher:
         images = self._splits[split]
         found: list[FoundBoxes] = []
         with counting(f"detecting on {split}{note}", len(images.dataset)) as count:
-            for _, image in load_images(images.dataset, images.load):
-                found += map(_found_boxes, self.predictor.predict([image]))
+            for _, image in images.read():
+                (one,) = self.predictor.predict([image])
+                found.append(FoundBoxes(one.boxes.double().numpy(), one.labels.numpy(), one.scores.double().numpy()))
                 count.advance()
         infos = map(images.dataset.get_data_info, range(len(images.dataset)))
         truths = [_true_boxes(info["instances"]) for info in infos]
@@ -136,13 +125,44 @@ def search_thresholds(
     return best
 
 
-def _found_boxes(found: Detections) -> FoundBoxes:
-    return FoundBoxes(found.boxes.double().numpy(), found.labels.numpy(), found.scores.double().numpy())
-
-
 def _true_boxes(instances: Sequence[dict[str, Any]]) -> TrueBoxes:
     return TrueBoxes(
         np.array([one["bbox"] for one in instances], dtype=np.float64).reshape(-1, 4),
         np.array([one["bbox_label"] for one in instances], dtype=np.int64),
         np.array([bool(one.get("ignore_flag", 0)) for one in instances], dtype=bool),
     )
+
+
+def nms_setter(predictor: CheckpointPredictor | ArtifactPredictor) -> Callable[[float], None]:
+    """Return a function that sets the NMS IoU of a checkpoint, or of an exported TorchScript model.
+
+    Raises:
+        ConfigError: the detector has no NMS, or its IoU is fixed in the file.
+    """
+    if isinstance(predictor, CheckpointPredictor):
+        from vision_research.deploy.families.registry import find_family
+
+        detector = predictor.detector
+        try:
+            nms = find_family(detector).test_cfg(detector).get("nms")
+        except ExportError:
+            nms = None
+        if nms is None:
+            raise ConfigError(
+                f"threshold.nms_iou: {type(detector).__name__} has no NMS that is known here. Leave threshold.nms_iou "
+                "out"
+            )
+        key = "iou_thr" if "iou_thr" in nms else "iou_threshold"
+        return lambda value: nms.__setitem__(key, value)
+    module = getattr(predictor.artifact.runner, "module", None)
+    postprocess = getattr(getattr(module, "detector", module), "postprocess", None)
+    named = [] if postprocess is None else list(postprocess.named_modules())
+    found = sorted((path.count("."), path, module) for path, module in named if hasattr(module, "iou_threshold"))
+    # The last NMS of the detector is the outermost one; those of proposals are nested deeper.
+    outermost = [module for depth, _, module in found if depth == found[0][0]]
+    if len(outermost) != 1:
+        raise ConfigError(
+            f"threshold.nms_iou: the NMS of {predictor.name} is built in. Search it through the checkpoint: leave "
+            "artifact out"
+        )
+    return lambda value: setattr(outermost[0], "iou_threshold", value)

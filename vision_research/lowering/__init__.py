@@ -1,6 +1,5 @@
 """Lowering: pure functions that convert the typed configuration of a run to an MMEngine config."""
 
 from vision_research.lowering.lower import lower
-from vision_research.protocols.inputs import LoweringInputs
 
-__all__ = ["LoweringInputs", "lower"]
+__all__ = ["lower"]

@@ -9,40 +9,36 @@ from vision_research.config.schema import TrainConfig
 from vision_research.config.tree import dicts, kinds, with_tuples
 from vision_research.config.weights import weights_file
 from vision_research.config.zoo import zoo_folder
-from vision_research.config.zoo_excerpt import zoo_excerpt
-from vision_research.protocols import LoweringInputs, RunSpec
+from vision_research.config.zoo_entries import zoo_excerpt
+from vision_research.protocols import LoweringSpec
 
 # The sides of a padded batch are multiples of this.
 STRIDE = 32
 OUR_KEYS = ("weights", "recipe")
 
 
-def lower_model(run: RunSpec, inputs: LoweringInputs) -> dict[str, Any]:
+def lower_model(run: LoweringSpec) -> dict[str, Any]:
     """Return the `model` of the MMEngine config.
-
-    Args:
-        run: the run.
-        inputs: facts about the data and the machine.
 
     Raises:
         ConfigError: the class count cannot be set in the detector.
     """
     config = run.config
-    recipe = config.model.get("recipe") or {}
+    recipe = config.model_recipe
     own = {key: value for key, value in config.model.items() if key not in OUR_KEYS}
     model: dict[str, Any] = with_tuples(own, recipe.get("tuples") or [])
     _drop_inherited_backbone_keys(model, recipe.get("backbone"))
     _locate_teacher_config(model)
-    run.task.set_classes(model, inputs)
+    run.task.set_classes(model, run.inputs)
     for feed in run.feeds:
-        feed.model(model, run, inputs)
+        feed.model(model, run)
     _use_batch_augments(model, config, recipe.get("zoo"))
     _scale_batch_augments(model, config.image_size, recipe.get("image_size"))
     if config.model.get("weights", "none") == "none":
         _train_from_scratch(model)
     elif weights_file(config) is not None:
         _without_pretrained_parts(model)
-    if not inputs.on_gpu:
+    if not run.inputs.on_gpu:
         _without_sync_bn(model)
     return model
 
@@ -113,7 +109,7 @@ def _use_batch_augments(model: dict[str, Any], config: TrainConfig, zoo: str | N
     if config.aug.recipe is None or config.aug.recipe["zoo"] == zoo or not preprocessor:
         return
     excerpt = zoo_excerpt(config.aug.recipe)
-    if (config.model.get("recipe") or {}).get("letterbox") and "Pad" not in kinds(excerpt.get("train")):
+    if config.model_recipe.get("letterbox") and "Pad" not in kinds(excerpt.get("train")):
         preprocessor["pad_size_divisor"] = 32
     augments = excerpt["batch_augments"]
     if augments or "batch_augments" in preprocessor:

@@ -6,27 +6,20 @@ from dataclasses import replace
 from typing import Any
 
 from vision_research.config.schema import DECAY_KEYS, WARM_UP_KEYS, ScheduleConfig
-from vision_research.config.zoo_excerpt import zoo_excerpt
 
-# Our loops, which equal MMEngine's and can resume in the middle of an epoch.
-RESUMABLE = {"EpochBasedTrainLoop": "ResumableEpochLoop", "IterBasedTrainLoop": "ResumableIterLoop"}
 WARM_UPS = ("LinearLR", "ConstantLR", "QuadraticWarmupLR")
 # Arguments of a scheduler that are epochs or iterations.
 POINTS = ("begin", "end", "T_max", "milestones")
 
 
-def schedule_excerpt(schedule: ScheduleConfig) -> dict[str, Any]:
-    """Return the schedule as its zoo file defines it."""
-    assert schedule.recipe is not None
-    return zoo_excerpt(schedule.recipe)
+def recipe_loop(schedule: ScheduleConfig, excerpt: dict[str, Any]) -> dict[str, Any]:
+    """Return the training loop: ours, which equal MMEngine's and can resume in the middle of an epoch.
 
-
-def recipe_loop(schedule: ScheduleConfig) -> dict[str, Any]:
-    """Return the training loop."""
-    loop: dict[str, Any] = dict(schedule_excerpt(schedule)["train_cfg"])
-    loop["type"] = RESUMABLE[loop["type"]]
-    if _is_by_epoch(schedule) != (schedule.max_iters is None):
-        loop["type"] = next(kind for kind in RESUMABLE.values() if kind != loop["type"])
+    Args:
+        schedule: of the run.
+        excerpt: the schedule of the file.
+    """
+    loop = {**excerpt["train_cfg"], "type": "ResumableEpochLoop" if schedule.by_epoch else "ResumableIterLoop"}
     for key, absent in (("max_epochs", None), ("max_iters", None), ("val_interval", 1)):
         value = getattr(schedule, key)
         if value is None:
@@ -39,21 +32,23 @@ def recipe_loop(schedule: ScheduleConfig) -> dict[str, Any]:
     return loop
 
 
-def recipe_schedulers(schedule: ScheduleConfig, lr_factor: float, own: list[dict[str, Any]]) -> Any:
+def recipe_schedulers(
+    schedule: ScheduleConfig, excerpt: dict[str, Any], lr_factor: float, own: list[dict[str, Any]]
+) -> Any:
     """Return the parameter schedulers.
 
     Another length stretches them: 24 epochs instead of the file's 12 double every milestone.
 
     Args:
         schedule: of the run.
+        excerpt: the schedule of the file.
         lr_factor: learning rate of the run over the file's.
         own: schedulers from the keys of `schedule` alone; they replace the warm-up or decay of which a key is set.
     """
-    of_file = schedule_excerpt(schedule).get("param_scheduler", [])
-    factor = _stretch_factor(schedule)
+    of_file = excerpt.get("param_scheduler", [])
     if isinstance(of_file, dict):
-        return _stretched(of_file, schedule, factor, lr_factor)
-    schedulers = [_stretched(scheduler, schedule, factor, lr_factor) for scheduler in of_file]
+        return _stretched(of_file, schedule, excerpt["train_cfg"], lr_factor)
+    schedulers = [_stretched(scheduler, schedule, excerpt["train_cfg"], lr_factor) for scheduler in of_file]
     for keys, are_warm_ups in ((WARM_UP_KEYS, True), (DECAY_KEYS, False)):
         if any(getattr(schedule, key) is not None for key in keys):
             kept = [scheduler for scheduler in schedulers if _is_warm_up(scheduler) != are_warm_ups]
@@ -69,30 +64,22 @@ def with_defaults(schedule: ScheduleConfig) -> ScheduleConfig:
     return replace(schedule, **{key: getattr(ours, key) for key in unset})
 
 
-def _stretch_factor(schedule: ScheduleConfig) -> float:
-    """Return the length of the training over the file's, each in its own unit."""
-    loop = schedule_excerpt(schedule)["train_cfg"]
-    length = schedule.max_iters if schedule.max_iters is not None else schedule.max_epochs
-    assert length is not None, "validate() asks for one of schedule.max_epochs and schedule.max_iters"
-    return float(length / (loop.get("max_epochs") or loop["max_iters"]))
-
-
-def _is_by_epoch(schedule: ScheduleConfig) -> bool:
-    return str(schedule_excerpt(schedule)["train_cfg"]["type"]) == "EpochBasedTrainLoop"
-
-
 def _is_warm_up(scheduler: dict[str, Any]) -> bool:
     kind = str(scheduler["type"]).removeprefix("mmdet.")
     return kind in WARM_UPS and scheduler.get("begin", 0) == 0
 
 
-def _stretched(scheduler: dict[str, Any], schedule: ScheduleConfig, factor: float, lr_factor: float) -> dict[str, Any]:
-    """Return a scheduler for another length; a scheduler in another unit than the loop (a warm-up) is kept."""
+def _stretched(
+    scheduler: dict[str, Any], schedule: ScheduleConfig, loop: dict[str, Any], lr_factor: float
+) -> dict[str, Any]:
+    """Return a scheduler for another length than that of the file's loop; one in another unit (a warm-up) is kept."""
+    # The length of the training over the file's, each in its own unit.
+    factor = schedule.length / (loop.get("max_epochs") or loop["max_iters"])
     changed = dict(scheduler)
     if "eta_min" in changed and lr_factor != 1:
         changed["eta_min"] *= lr_factor
     by_epoch = scheduler.get("by_epoch", True)
-    if factor == 1 or by_epoch != _is_by_epoch(schedule) or (not by_epoch and _is_warm_up(scheduler)):
+    if factor == 1 or by_epoch != (loop["type"] == "EpochBasedTrainLoop") or (not by_epoch and _is_warm_up(scheduler)):
         return changed
     for key in POINTS:
         if key in changed:
@@ -100,10 +87,10 @@ def _stretched(scheduler: dict[str, Any], schedule: ScheduleConfig, factor: floa
     if "begin" in changed and "end" in changed:
         # In a very short training both may round to the same point, which MMEngine refuses.
         changed["begin"] = min(changed["begin"], max(0, changed["end"] - 1))
-    if by_epoch and schedule.max_iters is not None:
+    if by_epoch and not schedule.by_epoch:
         changed["by_epoch"] = False
         changed.pop("convert_to_iter_based", None)
-    elif not by_epoch and schedule.max_iters is None:
+    elif not by_epoch and schedule.by_epoch:
         changed["by_epoch"] = True
     return changed
 

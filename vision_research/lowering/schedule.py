@@ -7,15 +7,14 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from vision_research.config.optimizer import recipe_optim_wrapper, recipe_optimizer
 from vision_research.config.schema import Decay, Precision, ScheduleConfig, TrainConfig
+from vision_research.config.zoo_entries import recipe_optim_wrapper, recipe_optimizer, zoo_excerpt
 from vision_research.lowering.recipe_schedule import (
     recipe_loop,
     recipe_schedulers,
-    schedule_excerpt,
     with_defaults,
 )
-from vision_research.protocols import LoweringInputs, RunSpec
+from vision_research.protocols import LoweringInputs, LoweringSpec
 from vision_research.registry import FEEDS
 
 
@@ -52,7 +51,7 @@ def learning_rate(config: TrainConfig, inputs: LoweringInputs) -> LearningRate:
         config: the run.
         inputs: number of ranks.
     """
-    schedule, recipe = config.schedule, config.schedule.recipe or config.model.get("recipe") or {}
+    schedule, recipe = config.schedule, config.schedule.recipe or config.model_recipe
     effective = config.data.batch_size * inputs.world_size * schedule.accumulation
     base_batch = schedule.base_batch_size or recipe.get("base_batch_size")
     typed = schedule.lr is not None
@@ -64,49 +63,36 @@ def learning_rate(config: TrainConfig, inputs: LoweringInputs) -> LearningRate:
     return LearningRate(value, base, effective, base_batch)
 
 
-def lower_schedule(run: RunSpec, inputs: LoweringInputs) -> dict[str, Any]:
-    """Return the loops, the optimizer wrapper and the parameter schedulers.
-
-    Args:
-        run: the run.
-        inputs: facts about the data and the machine.
-    """
-    config = run.config
-    lr = learning_rate(config, inputs)
-    # Scaling is already applied; MMEngine's own would ignore accumulation.
-    scaling = {"enable": False, "base_batch_size": lr.base_batch or lr.effective_batch}
+def lower_schedule(run: LoweringSpec) -> dict[str, Any]:
+    """Return the loops, the optimizer wrapper and the parameter schedulers."""
+    config, lr = run.config, learning_rate(run.config, run.inputs)
+    per_epoch = run.inputs.iters_per_epoch(run.counted_batch_size, run.data.repeat)
     if config.schedule.recipe is not None:
-        return _from_recipe(run, inputs, lr)
+        return _from_recipe(run, lr, per_epoch)
     return {
         "train_cfg": _train_loop(config.schedule),
         "val_cfg": _validation_loop(run, {"type": "ValLoop"}),
         "test_cfg": {"type": "TestLoop"},
-        "optim_wrapper": _optim_wrapper(config, inputs, lr.value),
-        "param_scheduler": _param_scheduler(config.schedule, _iters_per_epoch(run, inputs), lr.value),
-        "auto_scale_lr": scaling,
+        "optim_wrapper": _optim_wrapper(run, lr.value),
+        "param_scheduler": _param_scheduler(config.schedule, per_epoch, lr.value),
+        # Scaling is already applied; MMEngine's own would ignore accumulation.
+        "auto_scale_lr": {"enable": False, "base_batch_size": lr.base_batch or lr.effective_batch},
     }
 
 
-def _from_recipe(run: RunSpec, inputs: LoweringInputs, lr: LearningRate) -> dict[str, Any]:
+def _from_recipe(run: LoweringSpec, lr: LearningRate, per_epoch: int) -> dict[str, Any]:
     config = run.config
-    excerpt = schedule_excerpt(config.schedule)
-    own = _param_scheduler(with_defaults(config.schedule), _iters_per_epoch(run, inputs), lr.value)
-    schedulers = recipe_schedulers(config.schedule, lr.value / recipe_optimizer(config)["lr"], own)
+    excerpt = zoo_excerpt(config.schedule.recipe)
+    own = _param_scheduler(with_defaults(config.schedule), per_epoch, lr.value)
+    schedulers = recipe_schedulers(config.schedule, excerpt, lr.value / recipe_optimizer(config)["lr"], own)
     return {
-        "train_cfg": recipe_loop(config.schedule),
+        "train_cfg": recipe_loop(config.schedule, excerpt),
         "val_cfg": _validation_loop(run, excerpt["val_cfg"]),
         "test_cfg": excerpt["test_cfg"],
-        "optim_wrapper": _optim_wrapper(config, inputs, lr.value),
+        "optim_wrapper": _optim_wrapper(run, lr.value),
         **({"param_scheduler": schedulers} if schedulers or "param_scheduler" in excerpt else {}),
         **({"auto_scale_lr": excerpt["auto_scale_lr"]} if "auto_scale_lr" in excerpt else {}),
     }
-
-
-def length(schedule: ScheduleConfig) -> int:
-    """Return the length of the training in epochs, or in iterations if `max_iters` is set."""
-    value = schedule.max_epochs if schedule.max_iters is None else schedule.max_iters
-    assert value is not None, "validate() asks for one of schedule.max_epochs and schedule.max_iters"
-    return value
 
 
 def validation_points(schedule: ScheduleConfig) -> list[int]:
@@ -114,7 +100,7 @@ def validation_points(schedule: ScheduleConfig) -> list[int]:
 
     Both of its loops choose the interval for `done + 1` and then check whether `done` is a multiple of it.
     """
-    end = length(schedule)
+    end = schedule.length
     intervals = sorted([[0, schedule.val_interval], *schedule.dynamic_intervals])
     starts = [start for start, _ in intervals]
     points, done = [], 0
@@ -130,18 +116,13 @@ def validation_points(schedule: ScheduleConfig) -> list[int]:
 
 def describe_validation(schedule: ScheduleConfig) -> str:
     """Return a sentence about when the run validates."""
-    points, unit = validation_points(schedule), "epochs" if schedule.max_iters is None else "iterations"
+    points, unit = validation_points(schedule), "epochs" if schedule.by_epoch else "iterations"
     shown = [str(point) for point in points] if len(points) <= 12 else [*map(str, points[:8]), "...", str(points[-1])]
     return f"validation after {unit} {', '.join(shown)}"
 
 
-def _validation_loop(run: RunSpec, loop: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return the validation loop with the type that the feeds of the run need.
-
-    Args:
-        run: the run.
-        loop: of the schedule; None where it does not validate.
-    """
+def _validation_loop(run: LoweringSpec, loop: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the schedule's validation loop, which may be None, with the type that the feeds of the run need."""
     plain = "ValLoop"
     wanted = next((feed.validation_loop for feed in run.feeds if feed.validation_loop != plain), plain)
     of_feeds = {feed.validation_loop for feed in FEEDS} - {plain}
@@ -151,10 +132,10 @@ def _validation_loop(run: RunSpec, loop: dict[str, Any] | None) -> dict[str, Any
 
 
 def _train_loop(schedule: ScheduleConfig) -> dict[str, Any]:
-    by_epoch = schedule.max_iters is None
+    by_epoch = schedule.by_epoch
     loop: dict[str, Any] = {
         "type": "ResumableEpochLoop" if by_epoch else "ResumableIterLoop",
-        "max_epochs" if by_epoch else "max_iters": length(schedule),
+        "max_epochs" if by_epoch else "max_iters": schedule.length,
         "val_interval": schedule.val_interval,
     }
     if schedule.dynamic_intervals:
@@ -174,10 +155,10 @@ def _optimizer(config: TrainConfig) -> dict[str, Any]:
     return {**optimizer, **deepcopy(schedule.optimizer_args)}
 
 
-def _optim_wrapper(config: TrainConfig, inputs: LoweringInputs, lr: float) -> dict[str, Any]:
-    schedule = config.schedule
+def _optim_wrapper(run: LoweringSpec, lr: float) -> dict[str, Any]:
+    config, schedule = run.config, run.config.schedule
     wrapper: dict[str, Any] = deepcopy(recipe_optim_wrapper(config))
-    if schedule.recipe is None or not inputs.on_gpu:
+    if schedule.recipe is None or not run.inputs.on_gpu:
         # What is mixed precision is said by `hw.precision`, and on a CPU MMEngine has none.
         wrapper |= {"type": "OptimWrapper"}
         for key in ("loss_scale", "dtype"):
@@ -194,13 +175,9 @@ def _optim_wrapper(config: TrainConfig, inputs: LoweringInputs, lr: float) -> di
     return wrapper
 
 
-def _iters_per_epoch(run: RunSpec, inputs: LoweringInputs) -> int:
-    return inputs.iters_per_epoch(run.counted_batch_size, run.data.repeat)
-
-
 def _param_scheduler(schedule: ScheduleConfig, per_epoch: int, lr: float) -> list[dict[str, Any]]:
     assert schedule.warmup_iters is not None, "validate() asks for it where no zoo file has a warm-up"
-    by_epoch, end = schedule.max_iters is None, length(schedule)
+    by_epoch, end = schedule.by_epoch, schedule.length
     total_iters = end * per_epoch if by_epoch else end
     # A warm-up longer than a tenth of a short training would be most of it.
     warmup = min(schedule.warmup_iters, total_iters // 10)

@@ -9,9 +9,7 @@ from vision_research.config.schema import DataConfig
 from vision_research.config.traits import DetectorTraits
 from vision_research.datasets.annotation_format import SplitFiles
 from vision_research.datasets.facts import DatasetFacts
-from vision_research.protocols.inputs import LoweringInputs
-from vision_research.protocols.part import RunPart, Step
-from vision_research.protocols.run_config import RunConfig
+from vision_research.protocols.part import LoweringRun, RunConfig, RunPart, Step
 
 
 class Feed(RunPart):
@@ -64,15 +62,12 @@ class Feed(RunPart):
         """
         return pipeline
 
-    def datasets(
-        self, datasets: list[dict[str, Any]], run: RunConfig, inputs: LoweringInputs, split: str
-    ) -> list[dict[str, Any]]:
+    def datasets(self, datasets: list[dict[str, Any]], run: LoweringRun, split: str) -> list[dict[str, Any]]:
         """Return the data sets of a split with this feed: changed, or with additional ones.
 
         Args:
             datasets: without their pipelines.
             run: the run.
-            inputs: facts about the data.
             split: `train`, `val` or `test`.
         """
         return datasets
@@ -94,13 +89,12 @@ class Feed(RunPart):
         """Return how many images of a training batch count for the length of an epoch."""
         return run.data.batch_size
 
-    def model(self, model: dict[str, Any], run: RunConfig, inputs: LoweringInputs) -> None:
+    def model(self, model: dict[str, Any], run: LoweringRun) -> None:
         """Change a lowered detector in place, after its classes were set.
 
         Args:
             model: the detector.
             run: the run.
-            inputs: facts about the data.
         """
         return
 

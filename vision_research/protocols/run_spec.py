@@ -1,13 +1,11 @@
-"""A run with its task and its feeds, for lowering and checks."""
+"""A run with its task and its feeds, for checks and lowering."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from vision_research.protocols.feed import Feed
-from vision_research.protocols.part import RunPart
-from vision_research.protocols.run_config import RunConfig
+from vision_research.protocols.part import LoweringRun, RunConfig, RunPart, Step
 from vision_research.protocols.task import Task
 
 
@@ -28,7 +26,7 @@ class RunSpec(RunConfig):
         """Images of a training batch that count for the length of an epoch; images that a feed adds do not."""
         return min([self.data.batch_size, *(feed.counted_per_batch(self) for feed in self.feeds)])
 
-    def fitted_step(self, step: dict[str, Any], split: str) -> dict[str, Any]:
+    def fitted_step(self, step: Step, split: str) -> Step:
         """Let the task and the feeds replace a transform of a pipeline.
 
         Args:
@@ -40,8 +38,13 @@ class RunSpec(RunConfig):
             step = part.step(step, self, split)
         return step
 
-    def fitted_pipeline(self, pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def fitted_pipeline(self, pipeline: list[Step]) -> list[Step]:
         """Let the feeds change a whole pipeline, from loading to packing."""
         for feed in self.feeds:
             pipeline = feed.pipeline(pipeline, self)
         return pipeline
+
+
+@dataclass(frozen=True)
+class LoweringSpec(RunSpec, LoweringRun):
+    """A run with its task and feeds and the inputs of its lowering."""

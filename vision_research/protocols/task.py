@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+from vision_research.config.command_schema import TestCommand
 from vision_research.config.schema import DataConfig, DataKind
 from vision_research.config.traits import DetectorTraits
 from vision_research.datasets.annotation_format import SplitFiles
 from vision_research.datasets.facts import DatasetFacts
 from vision_research.protocols.feed import Feed
-from vision_research.protocols.inputs import LoweringInputs
-from vision_research.protocols.part import RunPart
-from vision_research.protocols.run_config import RunConfig
+from vision_research.protocols.part import LoweringInputs, LoweringRun, RunConfig, RunPart
 
 
 @dataclass(frozen=True)
@@ -101,13 +100,12 @@ class Task(RunPart):
 
     @abstractmethod
     def loader(
-        self, run: RunConfig, inputs: LoweringInputs, split: str, template: Mapping[str, Any], feeds: Sequence[Feed]
+        self, run: LoweringRun, split: str, template: Mapping[str, Any], feeds: Sequence[Feed]
     ) -> dict[str, Any] | None:
         """Return the loader of a split with its data set and sampler; None for a missing split.
 
         Args:
             run: the run.
-            inputs: facts about the data and the machine.
             split: `train`, `val` or `test`.
             template: wrappers and pipelines with a place for each data set (`config.dataset_tree`).
             feeds: of the run.
@@ -135,13 +133,12 @@ class Task(RunPart):
         """
         return
 
-    def results(self, typed: Mapping[str, str | None], subject: str | None, run: str) -> Results | None:
+    def results(self, command: TestCommand, subject: str | None) -> Results | None:
         """Return the writer of a result file that the `test` command requests, or None.
 
         Args:
-            typed: result files by key of the `test` command.
+            command: configuration of the command.
             subject: what the detector is scored on; None for boxes and masks.
-            run: the run as it was typed, for messages.
 
         Raises:
             ConfigError: the detector does not give such results, or the file cannot be written.

@@ -63,9 +63,15 @@ def set_class_count(model: dict[str, Any], num_classes: int, num_stuff: int = 0)
         node |= {"num_things_classes": num_classes, "num_stuff_classes": num_stuff}
         _weigh(node, num_classes + num_stuff)
     if num_stuff:
-        _count_in_semantic_heads(model, num_classes + num_stuff)
+        # Semantic branches count all labels of the map.
+        for path, node in dicts(model):
+            if path.rpartition(".")[2] == "semantic_head" and "num_classes" in node:
+                node["num_classes"] = num_classes + num_stuff
     elif any("panoptic_fusion_head" in path.split(".") for path, _ in panoptic):
-        _give_instances(model)
+        # Without stuff, a panoptic query detector predicts instances instead of panoptic maps.
+        test_cfg = model.get("test_cfg")
+        if isinstance(test_cfg, dict) and "instance_on" in test_cfg:
+            test_cfg |= {"panoptic_on": False, "semantic_on": False, "instance_on": True}
 
 
 def _weigh(head: dict[str, Any], num_classes: int) -> None:
@@ -74,17 +80,3 @@ def _weigh(head: dict[str, Any], num_classes: int) -> None:
     weights = loss.get("class_weight") if isinstance(loss, dict) else None
     if isinstance(loss, dict) and isinstance(weights, (list, tuple)):
         loss["class_weight"] = type(weights)([weights[0]] * num_classes + [weights[-1]])
-
-
-def _count_in_semantic_heads(model: dict[str, Any], num_labels: int) -> None:
-    """Set the class count of semantic branches to all labels of the map."""
-    for path, node in dicts(model):
-        if path.rpartition(".")[2] == "semantic_head" and "num_classes" in node:
-            node["num_classes"] = num_labels
-
-
-def _give_instances(model: dict[str, Any]) -> None:
-    """Let a panoptic query detector predict instances instead of panoptic maps, for data without stuff."""
-    test_cfg = model.get("test_cfg")
-    if isinstance(test_cfg, dict) and "instance_on" in test_cfg:
-        test_cfg |= {"panoptic_on": False, "semantic_on": False, "instance_on": True}

@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from vision_research.config.schema import DataConfig
-from vision_research.config.storage_args import image_backend
-from vision_research.protocols.inputs import LoweringInputs
-from vision_research.protocols.run_config import RunConfig
+from vision_research.protocols import LoweringRun, RunConfig
 
 
-def plain_loader(run: RunConfig, inputs: LoweringInputs, batch_size: int, images: str | None) -> dict[str, Any]:
+def plain_loader(run: LoweringRun, batch_size: int, images: str | None) -> dict[str, Any]:
     """Return a loader without its sampler and its data set.
 
     Args:
         run: the run.
-        inputs: facts about the machine.
         batch_size: images per rank and iteration.
         images: folder of the images, which are prefetched if it is in S3; None disables prefetching, for samples that
             are not one image of a known index.
@@ -26,12 +23,12 @@ def plain_loader(run: RunConfig, inputs: LoweringInputs, batch_size: int, images
         "batch_size": batch_size,
         "num_workers": data.num_workers,
         "persistent_workers": data.persistent_workers and data.num_workers > 0,
-        "pin_memory": inputs.on_gpu,
+        "pin_memory": run.inputs.on_gpu,
     }
 
 
 def _prefetching(run: RunConfig, images: str) -> dict[str, Any]:
-    backend, num_images = image_backend(run.config, images), run.config.storage.prefetch
+    backend, num_images = run.config.image_backend(images), run.config.storage.prefetch
     if backend is None or num_images == 0 or run.data.num_workers == 0:
         return {}
     fetching = {"num_workers": run.data.num_workers, "num_images": num_images, "backend_args": backend}
@@ -40,7 +37,7 @@ def _prefetching(run: RunConfig, images: str) -> dict[str, Any]:
 
 def shuffled(run: RunConfig) -> dict[str, Any]:
     """Return the sampler of training images; it is infinite if the length is in iterations."""
-    return {"type": "DefaultSampler" if run.config.schedule.max_iters is None else "InfiniteSampler", "shuffle": True}
+    return {"type": "DefaultSampler" if run.config.schedule.by_epoch else "InfiniteSampler", "shuffle": True}
 
 
 def repeated(dataset: dict[str, Any], data: DataConfig, several: bool) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from vision_research.config.registration_rules import SERVED_SUFFIX
+from vision_research.config.command_rules import SERVED_SUFFIX
 from vision_research.tracking.connection import prepare_import
 from vision_research.work_dir import WorkDir
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vision_research.browsing.image_choice import choose_images
+from vision_research.browsing.sample_pictures import choose_images
 from vision_research.config.command_schema import BrowseConfig
 from vision_research.config.errors import ConfigError
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from vision_research.browsing import second_stage
-from vision_research.browsing.second_stage import switch_to_second_stage
+from vision_research.browsing import traced_samples
+from vision_research.browsing.traced_samples import switch_to_second_stage
 from vision_research.config.errors import ConfigError
 
 
@@ -23,7 +23,7 @@ def test_the_pipeline_of_the_hook_is_taken(
     monkeypatch: pytest.MonkeyPatch, hook: dict[str, Any], pipeline: list[str]
 ) -> None:
     switched: list[Any] = []
-    monkeypatch.setattr(second_stage, "switch_pipelines", lambda *given: switched.append(given))
+    monkeypatch.setattr(traced_samples, "switch_pipelines", lambda *given: switched.append(given))
     switch_to_second_stage("data set", {"custom_hooks": [{"type": "Other"}, hook]})
     assert switched == [("data set", pipeline)]
 

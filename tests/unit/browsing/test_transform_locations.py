@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vision_research.browsing.transform_locations import describe_transforms
+from vision_research.browsing.traced_samples import describe_transforms
 
 
 class First: ...

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vision_research.checks import environment
-from vision_research.checks.check import Check, Severity
+from vision_research.checks.check import Check, Severity, refuse
 from vision_research.config.errors import EnvironmentProblem
 
 
@@ -48,7 +48,7 @@ def test_every_problem_is_raised_at_once_and_warnings_are_logged(caplog: pytest.
     ]
 
     with caplog.at_level(logging.WARNING), pytest.raises(EnvironmentProblem) as caught:
-        environment.refuse(found)
+        refuse(found)
 
     assert str(caught.value) == "a: broken. Type:\n    mend a\n    mend a more\nc: gone"
     assert [record.getMessage() for record in caplog.records] == ["b: worn. Type:\n    look at b"]

@@ -15,7 +15,8 @@ from mmengine.dataset import pseudo_collate
 
 from vision_research.checks.preflight import preflight
 from vision_research.config.schema import TrainConfig
-from vision_research.lowering import LoweringInputs, lower
+from vision_research.lowering import lower
+from vision_research.protocols import LoweringInputs
 from vision_research.registry import specify
 
 pytestmark = [pytest.mark.extras("mmpretrain"), pytest.mark.slow]

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import torch
 
-from vision_research.checks.preflight import preflight
+from vision_research.checks.preflight import preflight, unknown_types
 from vision_research.config.compose import conf_dir
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import TrainConfig
-from vision_research.lowering import LoweringInputs, lower
+from vision_research.lowering import lower
+from vision_research.protocols import LoweringInputs
 from vision_research.registry import specify
 
 
@@ -54,6 +55,12 @@ def test_every_unknown_type_is_named_with_the_nearest(lowered: Callable[..., dic
     assert any("RandmFlip: no such type is registered. Did you mean" in text for text in raised.value.problems)
     assert any(re.match(r"train_dataloader\.dataset\.([a-z]+\.)*\d+\.type=", text) for text in raised.value.problems)
     assert any(text.startswith("model.backbone.type=CSPNext") and "CSPNeXt" in text for text in raised.value.problems)
+
+
+def test_a_type_below_a_key_without_types_is_not_looked_up_at_any_depth() -> None:
+    nowhere = {"type": "Nowhere"}
+    config = {"env_cfg": {"a": [nowhere]}, "b": [{"metainfo": nowhere, "init_cfg": nowhere}, {"c": nowhere}]}
+    assert [text.partition("=")[0] for text in unknown_types(config)] == ["b.1.c.type"]
 
 
 def test_an_argument_that_does_not_bind_is_named(lowered: Callable[..., dict[str, Any]]) -> None:

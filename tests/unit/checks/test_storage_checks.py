@@ -10,7 +10,7 @@ import pytest
 from s3_proxy import Fault, S3Proxy
 
 from vision_research.checks.check import Check
-from vision_research.checks.storage import s3_checks
+from vision_research.checks.environment import s3_checks
 from vision_research.storage.s3.settings import S3Settings
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vision_research.config.browse_rules import browse_problems
+from vision_research.config.command_rules import browse_problems
 from vision_research.config.command_schema import BrowseConfig, Phase
 
 

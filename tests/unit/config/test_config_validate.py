@@ -8,7 +8,7 @@ import pytest
 
 from vision_research.checks.validation import validate
 from vision_research.config.errors import ConfigError
-from vision_research.config.model_limits import data_problems
+from vision_research.config.option_rules import data_problems
 from vision_research.config.schema import TrainConfig
 from vision_research.registry import specify
 

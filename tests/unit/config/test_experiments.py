@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from vision_research.config.compose import add_experiment
 from vision_research.config.errors import ConfigError
-from vision_research.config.experiments import add_experiment
 from vision_research.config.schema import TrainConfig
 
 TEXT = """\

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from vision_research.config.command_rules import registration_problems
 from vision_research.config.command_schema import RegisteringConfig, Split
 from vision_research.config.command_schema import TestCommand as Command
-from vision_research.config.registration_rules import registration_problems
 from vision_research.config.schema import Tracker
 
 

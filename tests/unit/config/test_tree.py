@@ -53,10 +53,6 @@ def test_dicts_are_the_very_ones_of_the_tree() -> None:
     assert found["roi_head.bbox_head.1"] is TREE["roi_head"]["bbox_head"][1]
 
 
-def test_what_is_under_a_skipped_key_is_left_out_at_every_depth() -> None:
-    assert [path for path, _ in dicts(TREE, "model", skip=("bbox_head",))] == ["model", "model.roi_head"]
-
-
 def test_a_type_is_compared_without_its_scope() -> None:
     assert [path for path, _ in typed_dicts(TREE)] == ["", "roi_head.bbox_head.0"]
     assert kinds(TREE) == {"CascadeRCNN", "Shared2FCBBoxHead"}

@@ -14,7 +14,8 @@ from mmengine.config import ConfigDict
 
 from vision_research.config.compose import conf_dir
 from vision_research.config.schema import TrainConfig
-from vision_research.lowering import LoweringInputs, lower
+from vision_research.lowering import lower
+from vision_research.protocols import LoweringInputs
 from vision_research.registry import specify
 
 AUGMENTATIONS = sorted(file.stem for file in (conf_dir() / "aug").glob("*.yaml"))

@@ -8,7 +8,7 @@ import pytest
 from mmengine import Config
 from torch import distributed
 
-from vision_research.engine.distributed import prepare_distributed
+from vision_research.engine.jobs import prepare_distributed
 
 
 @pytest.fixture

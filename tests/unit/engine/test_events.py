@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vision_research.engine.events import event_tags, read_events, record_event
+from vision_research.engine.outcome import event_tags, read_events, record_event
 
 
 def test_events_are_read_in_the_order_they_happened(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_events_are_read_in_the_order_they_happened(tmp_path: Path) -> None:
 
 
 def test_only_rank_0_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vision_research.engine.events.is_main_process", lambda: False)
+    monkeypatch.setattr("vision_research.engine.outcome.is_main_process", lambda: False)
     record_event(tmp_path, "pipeline_stage", epoch=9)
     assert read_events(tmp_path) == []
 

@@ -8,7 +8,7 @@ import pytest
 
 from vision_research.config.errors import ConfigError
 from vision_research.datasets.digits.images import CLASSES
-from vision_research.feeds.maps.look import stuff_of
+from vision_research.feeds.maps.feed import stuff_of
 from vision_research.registry import make_embedded
 
 

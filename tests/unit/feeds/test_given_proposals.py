@@ -11,7 +11,8 @@ import pytest
 from vision_research.checks.validation import validate
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import TrainConfig
-from vision_research.lowering import LoweringInputs, lower
+from vision_research.lowering import lower
+from vision_research.protocols import LoweringInputs
 from vision_research.registry import specify
 
 Compose = Callable[..., TrainConfig]

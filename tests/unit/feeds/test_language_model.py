@@ -12,8 +12,9 @@ import pytest
 from vision_research.checks.preflight import preflight
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import TrainConfig
-from vision_research.feeds.class_names.language_model import too_long_names, unread_model
-from vision_research.lowering import LoweringInputs, lower
+from vision_research.feeds.class_names.feed import ClassNames
+from vision_research.lowering import lower
+from vision_research.protocols import LoweringInputs
 from vision_research.registry import specify
 
 GLIP = "zoo/glip/glip_atss_swin-t_a_fpn_dyhead_16xb2_ms-2x_funtune_coco"
@@ -43,11 +44,11 @@ def detector(limit: int) -> Any:
 
 def test_names_that_fit_are_no_problem(lowered: Lower) -> None:
     # Ten digits, each with a stop and a blank behind it.
-    assert list(too_long_names(detector(32), lowered(f"model={GLIP}", "aug=none"))) == []
+    assert list(ClassNames().unfit(detector(32), lowered(f"model={GLIP}", "aug=none"))) == []
 
 
 def test_names_that_are_cut_off_are_told_with_what_to_type(lowered: Lower) -> None:
-    trained, found = too_long_names(detector(31), lowered(f"model={GLIP}", "aug=none"))
+    trained, found = ClassNames().unfit(detector(31), lowered(f"model={GLIP}", "aug=none"))
     assert trained.startswith(
         "data.classes: the 10 names are 32 tokens of the language model as one text, and it reads 31"
     )
@@ -59,32 +60,32 @@ def test_names_that_are_cut_off_are_told_with_what_to_type(lowered: Lower) -> No
 def test_names_are_measured_as_mmdetection_joins_them(lowered: Lower) -> None:
     tree = lowered(f"model={GLIP}", "aug=none", classes=("bat_(animal)", "zebra"))
     # "bat . zebra. "
-    assert list(too_long_names(detector(15), tree)) == []
-    assert len(list(too_long_names(detector(14), tree))) == 2
+    assert list(ClassNames().unfit(detector(15), tree)) == []
+    assert len(list(ClassNames().unfit(detector(14), tree))) == 2
 
 
 def test_drawn_and_asked_for_in_parts_any_number_of_names_fits(lowered: Lower) -> None:
     words = (f"model={DINO}", f"aug={DRAWN}", "+model.test_cfg.chunked_size=4")
-    assert list(too_long_names(detector(4), lowered(*words, "data.val_batch_size=1"))) == []
-    (problem,) = too_long_names(detector(4), lowered(*words, "data.val_batch_size=2"))
+    assert list(ClassNames().unfit(detector(4), lowered(*words, "data.val_batch_size=1"))) == []
+    (problem,) = ClassNames().unfit(detector(4), lowered(*words, "data.val_batch_size=2"))
     assert problem.endswith("Type data.val_batch_size=1")
 
 
 def test_other_detectors_read_no_names(lowered: Lower) -> None:
-    assert list(too_long_names(SimpleNamespace(), lowered("model=rtmdet_tiny"))) == []
+    assert list(ClassNames().unfit(SimpleNamespace(), lowered("model=rtmdet_tiny"))) == []
 
 
 def test_a_language_model_that_is_nowhere_is_named(lowered: Lower) -> None:
     model = lowered(f"model={GLIP}", "aug=none")["model"]
-    (problem,) = unread_model(model, OSError("We couldn't connect to the hub\nand more"), "")
+    (problem,) = ClassNames().explain_build(model, OSError("We couldn't connect to the hub\nand more"), "")
     assert problem.startswith(
         "model.language_model.name=bert-base-uncased: it could not be read (We couldn't connect to the hub). "
     )
     assert "model.language_model.name=FOLDER" in problem
-    (problem,) = unread_model(model, TypeError("no vocabulary"), " (while building BertModel)")
+    (problem,) = ClassNames().explain_build(model, TypeError("no vocabulary"), " (while building BertModel)")
     assert "could not be read (no vocabulary)" in problem
-    assert unread_model(model, ValueError("another"), " (while building FPN)") == []
-    assert unread_model({"type": "RTMDet"}, OSError("a file"), "") == []
+    assert ClassNames().explain_build(model, ValueError("another"), " (while building FPN)") == []
+    assert ClassNames().explain_build({"type": "RTMDet"}, OSError("a file"), "") == []
 
 
 @pytest.fixture(scope="module")

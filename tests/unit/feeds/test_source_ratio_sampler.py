@@ -8,8 +8,8 @@ import pytest
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from vision_research.engine.skip_batches import BatchStream
-from vision_research.feeds.unlabelled import sampler as source_ratio_sampler
-from vision_research.feeds.unlabelled.sampler import SourceRatioSampler
+from vision_research.feeds.unlabelled import dataset as source_ratio_sampler
+from vision_research.feeds.unlabelled.dataset import SourceRatioSampler
 
 
 class Numbers(Dataset[int]):

@@ -12,12 +12,13 @@ from hydra import compose
 from omegaconf import OmegaConf
 
 from vision_research.browsing.traced_samples import TracedDataset
-from vision_research.checks.data import look_at_data
 from vision_research.checks.preflight import build_dataset, register_types
+from vision_research.checks.validation import look_at_data
 from vision_research.config.compose import Composition
 from vision_research.config.errors import ConfigError
 from vision_research.flow.browse import browse
-from vision_research.lowering import LoweringInputs, lower
+from vision_research.lowering import lower
+from vision_research.protocols import LoweringInputs
 from vision_research.registry import make_embedded, specify
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.storage.s3.transfer import upload_bytes

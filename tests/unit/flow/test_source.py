@@ -58,7 +58,7 @@ def test_a_typed_checkpoint_goes_with_the_config_of_the_run(run: WorkDir) -> Non
 
 def test_a_bare_checkpoint_needs_no_run(run: WorkDir) -> None:
     source = find_source(ExportCommand(config=str(run.config_py), checkpoint=str(run.root / "epoch_2.pth")))
-    assert source.work_dir is None and not source.is_tracked
+    assert source.work_dir is None and source.run_id is None
     assert source.export_dir == run.export_dir
 
 

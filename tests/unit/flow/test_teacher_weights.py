@@ -10,7 +10,7 @@ import pytest
 
 from vision_research.config.errors import EnvironmentProblem
 from vision_research.config.schema import TrainConfig
-from vision_research.flow.starting_weights import fetch_weights
+from vision_research.flow.source import fetch_weights
 
 
 def lowered(teacher: str | None) -> dict[str, Any]:

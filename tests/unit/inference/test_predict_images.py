@@ -15,10 +15,14 @@ import torch
 
 from vision_research.config.errors import ConfigError
 from vision_research.deploy.artifact.detections import Detections
-from vision_research.inference.class_thresholds import class_thresholds
-from vision_research.inference.drawn_images import image_drawer
 from vision_research.inference.image_source import Picture
-from vision_research.inference.predict_images import annotations_of, batches, predict_batch
+from vision_research.inference.predict_images import (
+    annotations_of,
+    batches,
+    class_thresholds,
+    image_drawer,
+    predict_batch,
+)
 
 IMAGE = np.zeros((40, 60, 3), np.uint8)
 FOUND = Detections(

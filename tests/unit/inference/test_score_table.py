@@ -6,8 +6,7 @@ import math
 
 import pytest
 
-from vision_research.inference.evaluate import Evaluated
-from vision_research.inference.score_table import metric_values, print_scores
+from vision_research.inference.evaluate import Evaluated, metric_values, print_scores
 
 SCORES = {"coco/bbox_mAP": 0.5, "coco/bbox_mAP_50": 0.75, "coco/cat_precision": 0.6, "coco/dog_precision": math.nan}
 CHECKPOINT = Evaluated("checkpoint", SCORES, 0.0125, [])

@@ -10,12 +10,13 @@ import torch
 
 from vision_research.deploy.artifact.detections import Detections
 from vision_research.evaluation.threshold import Objective
-from vision_research.inference.threshold_search import Split, SplitMatcher, search_thresholds
+from vision_research.inference.evaluate import Images
+from vision_research.inference.threshold_search import SplitMatcher, search_thresholds
 
 BOX, ELSEWHERE = [0.0, 0, 8, 8], [20.0, 20, 30, 30]
 
 
-class Images:
+class TwoImages:
     """Two images with a box each, the second a crowd too."""
 
     def __len__(self) -> int:
@@ -50,7 +51,7 @@ def load(info: dict[str, Any]) -> dict[str, Any]:
 
 
 def matcher_of(detector: Detector) -> SplitMatcher:
-    return SplitMatcher(detector, {"val": Split(Images(), load), "test": Split(Images(), load)}, 0.5)
+    return SplitMatcher(detector, {"val": Images(TwoImages(), load), "test": Images(TwoImages(), load)}, 0.5)
 
 
 def test_the_best_nms_iou_stays_set_and_its_matches_are_kept() -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import TrainConfig
-from vision_research.lowering import LoweringInputs, lower
+from vision_research.lowering import lower
 from vision_research.lowering.model import pretrained_parts
+from vision_research.protocols import LoweringInputs
 from vision_research.registry import specify
 
 Compose = Callable[..., TrainConfig]

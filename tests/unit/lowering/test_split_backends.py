@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from vision_research.config.schema import TrainConfig
-from vision_research.lowering import LoweringInputs, lower
+from vision_research.lowering import lower
+from vision_research.protocols import LoweringInputs
 from vision_research.registry import specify
 
 Compose = Callable[..., TrainConfig]

@@ -11,6 +11,7 @@ from vision_research.config.schema import DataConfig, DataKind
 from vision_research.datasets.facts import DatasetFacts
 from vision_research.datasets.formats import all_split_files
 from vision_research.registry import make_embedded
+from vision_research.tasks.identities import lists
 from vision_research.tasks.identities.lists import gather_identities
 
 ANNS = {"train": "annotations/train.txt", "val": "annotations/val.txt"}
@@ -21,9 +22,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_embedded("digits_reid", tmp_path_factory.mktemp("data") / "reid", train=2, val=1)
 
 
-def look(root: Path, val: str = ANNS["val"], **numbers: int) -> DatasetFacts:
+def look(root: Path, val: str = ANNS["val"]) -> DatasetFacts:
     data = DataConfig(DataKind.reid, str(root), ANNS["train"], val, img_prefix="images/")
-    return gather_identities(data.root, all_split_files(data, ("train", "val", "test")), **numbers)
+    return gather_identities(data.root, all_split_files(data, ("train", "val", "test")))
 
 
 def crops(root: Path, split: str) -> list[tuple[str, int]]:
@@ -58,13 +59,17 @@ def write(root: Path, train: str, val: str = "a.jpg 0\nb.jpg 0\n") -> None:
         ("a.jpg 0\nb.jpg 1\n", "a.jpg 0\nb.jpg 1\n", r"data\.val_ann=.*: no identity is on two crops"),
     ],
 )
-def test_lists_that_cannot_be_trained_on_are_refused(tmp_path: Path, train: str, val: str, message: str) -> None:
+def test_lists_that_cannot_be_trained_on_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, train: str, val: str, message: str
+) -> None:
+    monkeypatch.setitem(lists.DRAWN, "num_ids", 2)
+    monkeypatch.setattr(lists, "RANKED", 1)
     write(tmp_path / "d", train, val)
     with pytest.raises(ConfigError, match=message):
-        look(tmp_path / "d", num_drawn=2, num_ranked=1)
+        look(tmp_path / "d")
 
 
 def test_a_list_that_is_absent_is_named(tmp_path: Path) -> None:
     write(tmp_path / "d", "a.jpg 0\n")
     with pytest.raises(ConfigError, match=r"data\.val_ann"):
-        look(tmp_path / "d", "annotations/no.txt", num_drawn=1, num_ranked=1)
+        look(tmp_path / "d", "annotations/no.txt")

@@ -10,7 +10,8 @@ import pytest
 
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import TrainConfig
-from vision_research.tasks.zoo_file.files import look_at_files
+from vision_research.registry import metric_info
+from vision_research.tasks.zoo_file.task import ZooFile
 
 EXPERIMENT = "experiment=zoo/retinanet/retinanet_r18_fpn_1x_coco"
 Compose = Callable[..., TrainConfig]
@@ -21,7 +22,7 @@ def test_files_that_are_not_there_are_named_with_the_key(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError) as caught:
-        look_at_files(typed(EXPERIMENT).data)
+        ZooFile(metric_info).look(typed(EXPERIMENT).data, ("train", "val"))
     message = str(caught.value)
     assert message.startswith(
         "data.root=data/coco/: zoo/retinanet/retinanet_r18_fpn_1x_coco reads data/coco/annotations"
@@ -36,5 +37,5 @@ def test_the_files_are_counted(typed: Compose, tmp_path: Path) -> None:
     (tmp_path / "annotations").mkdir()
     for split in ("train2017", "val2017"):
         (tmp_path / "annotations" / f"instances_{split}.json").write_text(json.dumps(document))
-    facts = look_at_files(typed(EXPERIMENT, f"data.root={tmp_path}").data)
+    facts = ZooFile(metric_info).look(typed(EXPERIMENT, f"data.root={tmp_path}").data, ("train", "val"))
     assert (facts.num_train, facts.num_val, len(facts.classes), len(facts.digest)) == (1, 1, 80, 16)

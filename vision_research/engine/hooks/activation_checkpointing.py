@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from vision_research.engine.distributed import detector_of
+from vision_research.engine.hook_arguments import detector_of
 
 
 @HOOKS.register_module()

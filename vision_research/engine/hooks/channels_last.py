@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
-from vision_research.engine.distributed import detector_of
+from vision_research.engine.hook_arguments import detector_of
 
 
 @HOOKS.register_module()

@@ -12,8 +12,8 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from torch._dynamo.exc import TorchDynamoException
 
-from vision_research.engine.distributed import detector_of
-from vision_research.engine.events import record_event
+from vision_research.engine.hook_arguments import detector_of
+from vision_research.engine.outcome import record_event
 
 
 @HOOKS.register_module()

@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.hooks import EarlyStoppingHook
 from mmengine.registry import HOOKS
 
-from vision_research.engine.events import record_event
+from vision_research.engine.outcome import record_event
 
 _STATE = "early_stopping"
 

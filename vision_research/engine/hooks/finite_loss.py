@@ -11,8 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from vision_research.config.errors import UserError
-from vision_research.engine.data_batch import data_samples
-from vision_research.engine.distributed import detector_of
+from vision_research.engine.hook_arguments import data_samples, detector_of
 
 
 class NonFiniteLossError(UserError):
@@ -53,13 +52,13 @@ class FiniteLossHook(Hook):
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        """Check the losses of this iteration.
+        """Check the losses of this iteration; the error names the images of the batch.
 
         Args:
             runner: MMEngine's runner.
-            batch_idx: not used.
-            data_batch: the batch, whose images the error names.
-            outputs: the logged losses; only their names are used.
+            batch_idx: number of the batch in the epoch.
+            data_batch: the batch.
+            outputs: the logged losses by name.
 
         Raises:
             NonFiniteLossError: one of them is NaN or infinite.

@@ -33,16 +33,12 @@ class GracefulStopHook(Hook):
         rank 1         send 0     send 0         reads 1: stop
 
     A validation is finished first: with EMA it uses swapped weights, which must not be saved.
-
-    Args:
-        check_interval: iterations between two checks; the same on all ranks.
     """
 
     # After the scheduler's step and MMEngine's own checkpoint of the same iteration.
     priority = "LOWEST"
 
-    def __init__(self, check_interval: int = 1) -> None:
-        self.check_interval = check_interval
+    def __init__(self) -> None:
         self._pending: tuple[torch.Tensor, Any] | None = None
         self._stop_checkpoint: Path | None = None
 
@@ -65,9 +61,8 @@ class GracefulStopHook(Hook):
         Raises:
             TrainingStopped: on all ranks, in the same iteration.
         """
-        if not self.every_n_train_iters(runner, self.check_interval):
-            return
-        if self._has_agreed_stop(_is_requested(runner)):
+        is_in_file = dist.is_main_process() and WorkDir(Path(runner.work_dir)).stop_request.exists()
+        if self._has_agreed_stop(stop_signal() is not None or is_in_file):
             path = save_now(runner, runner.iter + 1)
             # No rank may stop before the checkpoint is complete.
             dist.barrier()
@@ -99,12 +94,6 @@ class GracefulStopHook(Hook):
         flag = torch.tensor(float(is_requested), device=dist.get_comm_device())
         self._pending = flag, torch.distributed.all_reduce(flag, async_op=True)
         return agreed
-
-
-def _is_requested(runner: Any) -> bool:
-    if stop_signal() is not None:
-        return True
-    return dist.is_main_process() and WorkDir(Path(runner.work_dir)).stop_request.exists()
 
 
 def save_now(runner: Any, num_iters: int) -> Path:

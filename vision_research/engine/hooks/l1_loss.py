@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from vision_research.engine.distributed import detector_of
+from vision_research.engine.hook_arguments import detector_of
 
 
 @HOOKS.register_module()

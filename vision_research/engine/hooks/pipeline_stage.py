@@ -10,8 +10,8 @@ from mmcv.transforms import Compose
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from vision_research.engine.events import record_event
-from vision_research.engine.loader_workers import restart_workers
+from vision_research.engine.outcome import record_event
+from vision_research.engine.skip_batches import BatchStream
 
 
 @HOOKS.register_module()
@@ -57,11 +57,26 @@ class PipelineStageHook(Hook):
         unit = "epoch" if self.by_epoch else "iter"
         loop = runner.train_loop
         changes = switch_pipelines(loop.dataloader.dataset, self.pipeline)
-        restart_workers(loop, num_done)
+        _restart_workers(loop, num_done)
         runner.logger.info("Second stage of the augmentation from %s %d on:", unit, self.switch_at + 1)
         for change in changes:
             runner.logger.info("  %s", change)
         record_event(Path(runner.work_dir), "pipeline_stage", **{unit: self.switch_at + 1}, changes=changes)
+
+
+def _restart_workers(loop: Any, num_done: int) -> None:
+    """Load the batches from `num_done` on with new workers, which use the data set as it is now.
+
+    Running workers hold copies of the data set as it was when they started, and have batches of it in their queues. An
+    epoch-based loop must be between two epochs.
+    """
+    # The loader keeps persistent workers here; other workers are started anew by every `iter()`.
+    loop.dataloader._iterator = None
+    stream = getattr(loop, "dataloader_iterator", None)
+    if isinstance(stream, BatchStream):
+        stream.restart(num_done)
+    elif stream is not None:
+        loop.dataloader_iterator = BatchStream(loop.dataloader, num_done)
 
 
 def switch_pipelines(dataset: Any, pipeline: list[dict[str, Any]]) -> list[str]:

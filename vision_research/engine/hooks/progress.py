@@ -112,14 +112,7 @@ class _LiveBar:
         return time.monotonic() - self._drawn_s >= _REFRESH_S
 
     def show(self, name: str, done: int, total: int, details: str) -> None:
-        """Draw the bar.
-
-        Args:
-            name: text to the left.
-            done: iterations done.
-            total: iterations in all.
-            details: text to the right.
-        """
+        """Draw the bar: name, iterations done and in all, details."""
         self._progress.update(self._task, description=name, completed=done, total=total, details=details)
         self._progress.refresh()
         self._drawn_s = time.monotonic()

@@ -13,7 +13,7 @@ from mmengine import dist
 from mmengine.hooks import Hook, LoggerHook
 from mmengine.registry import HOOKS
 
-from vision_research.engine.data_batch import num_images
+from vision_research.engine.hook_arguments import num_images
 
 MB = 2**20
 
@@ -57,14 +57,7 @@ class ThroughputHook(Hook):
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        """Count the images; measure when a log line is due.
-
-        Args:
-            runner: MMEngine's runner.
-            batch_idx: number of the batch in the epoch.
-            data_batch: the batch.
-            outputs: not used.
-        """
+        """Count the images; measure when a log line is due."""
         now_s = time.perf_counter()
         self._busy_s += now_s - self._started_s
         self._started_s = now_s

@@ -16,14 +16,9 @@ class NamesByLabel(BaseTransform):
     """Convert the list of class names of a COCO data set to the dict of an ODVG data set."""
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Convert the names of a sample.
+        """Convert `text` from the names in the order of the labels to `{"0": name, ...}`.
 
-        Args:
-            results: a sample whose `text` is the names in the order of the labels. It becomes `{"0": name, ...}`, a new
-                dict for every sample, since RandomSamplingNegPos changes it.
-
-        Returns:
-            The sample.
+        It is a new dict for every sample, since RandomSamplingNegPos changes it.
         """
         results["text"] = {str(label): name for label, name in enumerate(results["text"])}
         return results

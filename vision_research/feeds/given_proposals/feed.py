@@ -8,16 +8,11 @@ from typing import Any
 from vision_research.config.addresses import absolute, join
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import DataConfig
-from vision_research.config.splits import split_with_files
-from vision_research.config.storage_args import backend_args
 from vision_research.config.traits import DetectorTraits
-from vision_research.config.tree import kind_of, typed_dicts
+from vision_research.config.tree import kind_of
 from vision_research.datasets.facts import DatasetFacts
 from vision_research.datasets.formats import format_of
-from vision_research.protocols.feed import Feed
-from vision_research.protocols.files import DataFile
-from vision_research.protocols.inputs import LoweringInputs
-from vision_research.protocols.run_config import RunConfig
+from vision_research.protocols import DataFile, Feed, LoweringRun, RunConfig
 from vision_research.storage.s3.path import as_path
 
 # Steps that load proposals, and that transform them together with the boxes.
@@ -41,7 +36,7 @@ class GivenProposals(Feed):
         """Name what such a detector lacks, and keys that other detectors do not read."""
         if run.data.uses_zoo_file:
             return
-        train = typed_dicts((run.config.aug.recipe or {}).get("train"), "aug.recipe.train")
+        train = run.file_steps
         loads = [f"{path}.type={step['type']}" for path, step in train if kind_of(step) in STEPS]
         if not run.traits.takes_proposals:
             yield from _unread(run, loads)
@@ -54,7 +49,7 @@ class GivenProposals(Feed):
             )
             return
         if not loads:
-            zoo = (run.config.model.get("recipe") or {}).get("zoo", EXAMPLE.removeprefix("zoo/"))
+            zoo = run.config.model_recipe.get("zoo", EXAMPLE.removeprefix("zoo/"))
             yield f"model={model}: the pipelines of this aug load no proposals. Type aug=zoo/{zoo}"
         for split in ("train", "val", *(("test",) if run.data.test_ann is not None else ())):
             yield from _unfit_file(model, split, _file(run.data, split))
@@ -83,20 +78,18 @@ class GivenProposals(Feed):
         """List the files of proposals."""
         return (DataFile(f"data.{key}", file) for key in KEYS if (file := getattr(data, key)) is not None)
 
-    def datasets(
-        self, datasets: list[dict[str, Any]], run: RunConfig, inputs: LoweringInputs, split: str
-    ) -> list[dict[str, Any]]:
+    def datasets(self, datasets: list[dict[str, Any]], run: LoweringRun, split: str) -> list[dict[str, Any]]:
         """Let the data sets load the proposals."""
         typed = _file(run.data, split)
         assert typed is not None, "problems() asks for it"
         file = join(absolute(run.data.root), typed)
-        given = {"proposal_file": file, "proposal_backend_args": backend_args(run.config.storage, file)}
+        given = {"proposal_file": file, "proposal_backend_args": run.config.storage.backend_args(file)}
         return [{**dataset, "type": "ProposalDataset", **given} for dataset in datasets]
 
 
 def _file(data: DataConfig, split: str) -> str | None:
     """Return the file of a split as it was typed; without a test split, `test` is the validation split."""
-    file: str | None = getattr(data, f"{split_with_files(data, split)}_proposals")
+    file: str | None = getattr(data, f"{data.split_with_files(split)}_proposals")
     return file
 
 

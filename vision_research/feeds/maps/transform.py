@@ -25,15 +25,10 @@ class LoadPanopticMap(LoadAnnotations):
     """Load boxes, labels, masks and the class map of an image of MMDetection's CocoPanopticDataset."""
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Load the annotations of a sample.
+        """Load the annotations of a sample from its `instances`, `segments_info` and `seg_map_path`.
 
-        Args:
-            results: a sample with `instances`, `segments_info` and `seg_map_path`. `gt_bboxes`, `gt_bboxes_labels`,
-                `gt_masks` (of the things, in the order of the boxes) and `gt_seg_map` are added; the latter is (H, W)
-                uint8, the label of each pixel, with things first and 255 for no label.
-
-        Returns:
-            The sample.
+        It adds `gt_bboxes`, `gt_bboxes_labels`, `gt_masks` (of the things, in the order of the boxes) and `gt_seg_map`:
+        (H, W) uint8, the label of each pixel, with things first and 255 for no label.
         """
         self._load_bboxes(results)
         self._load_labels(results)

@@ -5,22 +5,62 @@ An epoch contains each labelled image once. Teacher and student are both validat
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from vision_research.config.addresses import absolute, join
 from vision_research.config.schema import DataConfig
-from vision_research.config.storage_args import backend_args, image_backend
 from vision_research.config.traits import DetectorTraits
-from vision_research.config.tree import kind_of, typed_dicts
+from vision_research.config.tree import kind_of
 from vision_research.datasets.annotation_format import SplitFiles
+from vision_research.datasets.coco.entries import Images
+from vision_research.datasets.coco.format import Coco
+from vision_research.datasets.coco.inspection import describe_no_json
+from vision_research.datasets.image_files import as_typed, missing_images_problem, missing_path_problem
+from vision_research.datasets.report import AnnotationReport
 from vision_research.feeds.unlabelled.embedded import DIGITS_SEMI
-from vision_research.feeds.unlabelled.look import ImageList
-from vision_research.feeds.unlabelled.ratio import images_per_source
-from vision_research.protocols.feed import Feed
-from vision_research.protocols.files import DataFile
-from vision_research.protocols.inputs import LoweringInputs
-from vision_research.protocols.run_config import RunConfig
+from vision_research.protocols import DataFile, Feed, LoweringRun, RunConfig
+
+
+class ImageList(Coco):
+    """The `images` of a COCO file: COCO's own `image_info_*.json` have no annotations, and some have no categories."""
+
+    def inspect(self, split: SplitFiles, root: Path, strict: bool) -> AnnotationReport:
+        """Read the `images`, and list their folders; there are no boxes."""
+        ann_file, key = split.ann_file(root), split.key
+        report = AnnotationReport(ann_file, key)
+        if not ann_file.is_file():
+            return replace(report, problems=(missing_path_problem(key, ann_file, "file", root),))
+        typed = f"{key}={as_typed(ann_file, root)}: "
+        content = ann_file.read_bytes()
+        try:
+            tree = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            return replace(report, problems=(typed + describe_no_json(content, error),))
+        listed = tree.get("images") if isinstance(tree, dict) else None
+        if not isinstance(listed, list):
+            wanted = f"Type {key}=FILE.json, a JSON object with the list 'images', as COCO's image_info_*.json"
+            return replace(report, problems=(f"{typed}has no list 'images'. {wanted}",))
+        images = Images(listed)
+        missing = missing_images_problem(
+            split.prefix_key, split.image_root(root), list(images.names.values()), ann_file, root
+        )
+        return replace(
+            report,
+            num_images=images.count,
+            image_names=tuple(images.names.values()),
+            digest=hashlib.sha256(content).hexdigest(),
+            problems=(*(typed + text for text in images.problems), *missing),
+        )
+
+    def dataset(self, images: str) -> dict[str, Any]:
+        """Return our UnlabelledDataset."""
+        return {"type": "UnlabelledDataset", "data_prefix": {"img": images}}
+
 
 EXAMPLE = "zoo/soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco"
 # Options of `hw` that change the backbone of a detector; a teacher and a student have two.
@@ -32,7 +72,7 @@ class Unlabelled(Feed):
 
     name = "unlabelled"
     embedded = DIGITS_SEMI
-    modules = ("vision_research.feeds.unlabelled.dataset", "vision_research.feeds.unlabelled.sampler")
+    modules = ("vision_research.feeds.unlabelled.dataset",)
     validation_loop = "TeacherStudentValLoop"
 
     def claims(self, traits: DetectorTraits, data: DataConfig) -> bool:
@@ -45,19 +85,18 @@ class Unlabelled(Feed):
 
     def problems(self, run: RunConfig) -> Iterator[str]:
         """Name what such a detector lacks, and keys that other detectors do not read."""
-        train = typed_dicts((run.config.aug.recipe or {}).get("train"), "aug.recipe.train")
+        train = run.file_steps
         branches = [path for path, step in train if kind_of(step) == "MultiBranch"]
         if not run.traits.is_semi_supervised:
             yield from _unread(run, branches)
             return
-        model, zoo = run.config.model["type"], (run.config.model.get("recipe") or {}).get("zoo")
+        model, zoo = run.config.model["type"], run.config.model_recipe.get("zoo")
         if not branches:
             yield (
                 f"model={model}: its teacher and its student need different augmentations, and this aug has only one "
                 f"pipeline. Type aug={EXAMPLE if zoo is None else f'zoo/{zoo}'}"
             )
-        yield from _hooks(run)
-        yield from _scores(run)
+        yield from _unsupported(run)
         if not run.data.uses_zoo_file:
             yield from _sources(run)
 
@@ -73,9 +112,7 @@ class Unlabelled(Feed):
         for split in self.splits(data):
             yield DataFile(split.key, split.ann, split.images, split.format.image_names)
 
-    def datasets(
-        self, datasets: list[dict[str, Any]], run: RunConfig, inputs: LoweringInputs, split: str
-    ) -> list[dict[str, Any]]:
+    def datasets(self, datasets: list[dict[str, Any]], run: LoweringRun, split: str) -> list[dict[str, Any]]:
         """Append the unlabelled images for training."""
         if split != "train":
             return datasets
@@ -84,8 +121,8 @@ class Unlabelled(Feed):
             **files.format.dataset(files.images),
             "data_root": root,
             "ann_file": files.ann,
-            "metainfo": {"classes": inputs.classes},
-            "backend_args": backend_args(run.config.storage, join(root, files.ann)),
+            "metainfo": {"classes": run.inputs.classes},
+            "backend_args": run.config.storage.backend_args(join(root, files.ann)),
         }
         return [*datasets, unlabelled]
 
@@ -94,7 +131,7 @@ class Unlabelled(Feed):
         (files,) = self.splits(run.data)
         for step in dataset["datasets"][1]["pipeline"]:
             if step["type"] == "LoadImageOrSkip":
-                step["backend_args"] = image_backend(run.config, files.images)
+                step["backend_args"] = run.config.image_backend(files.images)
         # The data sets differ in these keys, which are not used in training.
         return {**dataset, "datasets": list(dataset["datasets"]), "ignore_keys": ["palette", "dataset_type"]}
 
@@ -107,7 +144,7 @@ class Unlabelled(Feed):
             "type": "SourceRatioSampler",
             "batch_size": run.data.batch_size,
             "source_ratio": list(run.data.source_ratio),
-            "infinite": run.config.schedule.max_iters is not None,
+            "infinite": not run.config.schedule.by_epoch,
         }
 
     def counted_per_batch(self, run: RunConfig) -> int:
@@ -138,9 +175,9 @@ def _unread(run: RunConfig, branches: list[str]) -> Iterator[str]:
         yield f"data.source_ratio={data.source_ratio}: model={model} has one source of images. Leave it out"
 
 
-def _hooks(run: RunConfig) -> Iterator[str]:
-    model = run.config.model
-    if not ((model.get("recipe") or {}).get("hooks") or {}).get("MeanTeacherHook"):
+def _unsupported(run: RunConfig) -> Iterator[str]:
+    model, monitor = run.config.model, run.config.schedule.monitor
+    if not (run.config.model_recipe.get("hooks") or {}).get("MeanTeacherHook"):
         yield (
             f"model.recipe.hooks: without MeanTeacherHook the teacher of model={model['type']} stays as it "
             "began. Type +model.recipe.hooks.MeanTeacherHook.type=MeanTeacherHook"
@@ -148,10 +185,6 @@ def _hooks(run: RunConfig) -> Iterator[str]:
     for name in OF_ONE_BACKBONE:
         if getattr(run.config.hw, name):
             yield f"hw.{name}=true: model={model['type']} has two backbones. Type hw.{name}=false"
-
-
-def _scores(run: RunConfig) -> Iterator[str]:
-    monitor = run.config.schedule.monitor
     if monitor != "auto" and not monitor.startswith(("teacher/", "student/")):
         yield (
             f"schedule.monitor={monitor}: both the teacher and the student are scored. Type "
@@ -177,3 +210,14 @@ def _sources(run: RunConfig) -> Iterator[str]:
             f"data.batch_size={data.batch_size} with data.source_ratio={ratio}: every batch has images of both kinds. "
             f"Type data.batch_size={sum(ratio)}"
         )
+
+
+def images_per_source(batch_size: int, source_ratio: list[int]) -> list[int]:
+    """Return the number of images of each source, as MMDetection: rounded down, the remainder to the first source.
+
+    Args:
+        batch_size: images of the batch.
+        source_ratio: relative number of images of each source.
+    """
+    counts = [int(batch_size * share / sum(source_ratio)) for share in source_ratio]
+    return [batch_size - sum(counts[1:]), *counts[1:]]

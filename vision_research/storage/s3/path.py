@@ -1,7 +1,7 @@
 """`Path` for addresses in S3: code that checks and reads local files works on a bucket too.
 
-Objects and packs are imported where they are used: they load NumPy, and every command that looks at local annotation
-files imports this module.
+What makes requests is imported where it is used: packs load NumPy, and every command that looks at local annotation
+files, or only composes, imports this module.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path, PosixPath
+from typing import TYPE_CHECKING
 
 from vision_research.config.addresses import is_s3
-from vision_research.storage.s3.listing import FolderEntry, has_any, list_folder
 from vision_research.storage.s3.settings import S3Settings, default_settings
 from vision_research.storage.s3.uri import S3Uri
+
+if TYPE_CHECKING:
+    from vision_research.storage.s3.listing import FolderEntry
 
 
 def as_path(address: str) -> Path:
@@ -54,6 +57,8 @@ class S3Path(PosixPath):
         """Tell whether there is a folder of that name; a bucket that can be listed is a folder even if it is empty."""
         if len(self.parts) < 2:
             return False
+        from vision_research.storage.s3.listing import has_any
+
         uri, settings = self._uri, default_settings()
         return not uri.key or has_any(uri, settings) or (settings.packed and bool(_listing(uri, settings)))
 
@@ -96,6 +101,8 @@ class S3Path(PosixPath):
 
 @lru_cache(maxsize=32)
 def _listing(folder: S3Uri, settings: S3Settings) -> dict[str, FolderEntry]:
+    from vision_research.storage.s3.listing import list_folder
+
     found = {entry.name: entry for entry in list_folder(folder, settings)}
     if not settings.packed:
         return found

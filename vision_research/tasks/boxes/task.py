@@ -12,17 +12,12 @@ from vision_research.config.dataset_tree import fill_template
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import DataConfig
 from vision_research.config.traits import DetectorTraits
-from vision_research.config.tree import typed_dicts
 from vision_research.datasets.annotation_format import SplitFiles
 from vision_research.datasets.digits.images import DIGITS
 from vision_research.datasets.digits.maker import EmbeddedDataset
 from vision_research.datasets.facts import DatasetFacts, gather_facts
 from vision_research.datasets.formats import all_split_files, detection_dataset, detection_metric, split_files
-from vision_research.protocols.feed import Feed
-from vision_research.protocols.files import DataFile
-from vision_research.protocols.inputs import LoweringInputs
-from vision_research.protocols.run_config import RunConfig
-from vision_research.protocols.task import MetricInfo, Task
+from vision_research.protocols import DataFile, Feed, LoweringInputs, LoweringRun, MetricInfo, RunConfig, Task
 from vision_research.storage.s3.path import as_path
 from vision_research.tasks.class_count import set_class_count
 from vision_research.tasks.loaders import plain_loader, repeated, shuffled
@@ -84,7 +79,7 @@ class Boxes(Task):
         remedy = f"data.train_ann={run.data.train_ann} has no segmentation for every object"
         if run.traits.has_masks:
             yield f"model={run.config.model['type']}: is trained on masks, and {remedy}. Type {self.masked_data}"
-        steps = typed_dicts((run.config.aug.recipe or {}).get("train"), "aug.recipe.train")
+        steps = run.file_steps
         if masked := next((path for path, step in steps if step.get("with_mask")), None):
             yield f"{masked}.with_mask=true: {remedy}. Type {masked}.with_mask=false, or another aug=OPTION"
 
@@ -97,48 +92,46 @@ class Boxes(Task):
         """Set the class count of every head that predicts the classes of the data."""
         set_class_count(model, len(inputs.classes), len(inputs.stuff))
 
-    def dataset(self, run: RunConfig, inputs: LoweringInputs, split: str) -> dict[str, Any]:
+    def dataset(self, run: LoweringRun, split: str) -> dict[str, Any]:
         """Return the data set of a split, without its pipeline and its feeds.
 
         Args:
             run: the run.
-            inputs: names of the classes.
             split: `train`, `val` or `test`.
         """
-        return detection_dataset(run.data, run.config.storage, inputs.classes, split)
+        return detection_dataset(run.data, run.config.storage, run.inputs.classes, split)
 
     def loader(
-        self, run: RunConfig, inputs: LoweringInputs, split: str, template: Mapping[str, Any], feeds: Sequence[Feed]
+        self, run: LoweringRun, split: str, template: Mapping[str, Any], feeds: Sequence[Feed]
     ) -> dict[str, Any]:
         """Return the loader of a split, which shuffles the training images only."""
         data, images = run.data, split_files(run.data, split).images
-        dataset = self.full_dataset(run, inputs, split, template, feeds)
+        dataset = self.full_dataset(run, split, template, feeds)
         if split == "train":
             own = next((sampler for feed in feeds if (sampler := feed.sampler(run))), None)
-            loader = plain_loader(run, inputs, data.batch_size, images)
+            loader = plain_loader(run, data.batch_size, images)
             return {**loader, "sampler": own or shuffled(run), "dataset": dataset}
         return {
-            **plain_loader(run, inputs, data.val_batch_size, images),
+            **plain_loader(run, data.val_batch_size, images),
             "drop_last": False,
             "sampler": {"type": "DefaultSampler", "shuffle": False},
             "dataset": dataset,
         }
 
     def full_dataset(
-        self, run: RunConfig, inputs: LoweringInputs, split: str, template: Mapping[str, Any], feeds: Sequence[Feed]
+        self, run: LoweringRun, split: str, template: Mapping[str, Any], feeds: Sequence[Feed]
     ) -> dict[str, Any]:
         """Return the data set of a split with its feeds, wrappers and pipelines.
 
         Args:
             run: the run.
-            inputs: names of the classes.
             split: `train`, `val` or `test`.
             template: wrappers and pipelines with a placeholder for each data set.
             feeds: of the run.
         """
-        datasets = [self.dataset(run, inputs, split)]
+        datasets = [self.dataset(run, split)]
         for feed in feeds:
-            datasets = feed.datasets(datasets, run, inputs, split)
+            datasets = feed.datasets(datasets, run, split)
         dataset = fill_template(dict(template), datasets)
         if split != "train":
             return dataset

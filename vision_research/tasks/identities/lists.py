@@ -20,16 +20,12 @@ RANKED = 20
 DRAWN = {"num_ids": 8, "ins_per_id": 4}
 
 
-def gather_identities(
-    address: str, splits: Sequence[SplitFiles], num_drawn: int = DRAWN["num_ids"], num_ranked: int = RANKED
-) -> DatasetFacts:
+def gather_identities(address: str, splits: Sequence[SplitFiles]) -> DatasetFacts:
     """Read and check the lists of crops.
 
     Args:
         address: folder that the files are relative to.
         splits: files to read.
-        num_drawn: identities per training iteration; the least number in the training split.
-        num_ranked: nearest crops that the metric ranks; the other splits need more crops.
 
     Returns:
         The facts; `classes` are the identities of the training split, if it is among the splits.
@@ -55,10 +51,7 @@ def gather_identities(
         folder = split.image_root(root)
         absent = [name for name in crops if not (folder / name).is_file()]
         problems += [f"{split.key}={file}: {problem}" for problem in _wrong(wrong, absent, folder)]
-    problems += (
-        [] if problems else list(_unfit(found, {split.name: split.ann for split in splits}, num_drawn, num_ranked))
-    )
-    if problems:
+    if problems := problems or list(_unfit(found, {split.name: split.ann for split in splits})):
         raise ConfigError(problems)
     return DatasetFacts(
         classes=tuple(map(str, range(max(found["train"]) + 1))) if "train" in found else (),
@@ -91,10 +84,8 @@ def _wrong(lines: list[str], absent: list[str], folder: Path) -> Iterator[str]:
         )
 
 
-def _unfit(
-    found: Mapping[str, Counter[int]], anns: Mapping[str, str], num_drawn: int, num_ranked: int
-) -> Iterator[str]:
-    train = found.get("train")
+def _unfit(found: Mapping[str, Counter[int]], anns: Mapping[str, str]) -> Iterator[str]:
+    train, num_drawn = found.get("train"), DRAWN["num_ids"]
     if train is not None and len(train) < num_drawn:
         yield (
             f"data.train_ann={anns['train']}: has {len(train)} identities, and a training step compares {num_drawn}. "
@@ -106,10 +97,10 @@ def _unfit(
             f"..., {len(train) - 1}: the detector has one output for each"
         )
     for split, identities in found.items():
-        if split != "train" and identities.total() <= num_ranked:
+        if split != "train" and identities.total() <= RANKED:
             yield (
                 f"data.{split}_ann={anns[split]}: has {identities.total()} crops, and the score looks at the "
-                f"{num_ranked} nearest to each. Type a list with more"
+                f"{RANKED} nearest to each. Type a list with more"
             )
         if split != "train" and not any(count > 1 for count in identities.values()):
             yield f"data.{split}_ann={anns[split]}: no identity is on two crops, so there is nothing to find again"

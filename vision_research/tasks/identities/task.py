@@ -16,10 +16,7 @@ from vision_research.config.tree import kind_of
 from vision_research.datasets.annotation_format import SplitFiles
 from vision_research.datasets.facts import DatasetFacts
 from vision_research.datasets.formats import COLLECT_DEVICE, all_split_files, split_files
-from vision_research.protocols.feed import Feed
-from vision_research.protocols.inputs import LoweringInputs
-from vision_research.protocols.run_config import RunConfig
-from vision_research.protocols.task import MetricInfo, Task
+from vision_research.protocols import Feed, LoweringInputs, LoweringRun, MetricInfo, RunConfig, Task
 from vision_research.tasks.identities.embedded import DIGITS_REID
 from vision_research.tasks.identities.lists import DRAWN, RANKED, gather_identities
 from vision_research.tasks.loaders import plain_loader, shuffled
@@ -68,7 +65,7 @@ class Identities(Task):
     def _unsupported_values(self, run: RunConfig) -> Iterator[str]:
         model, data, template = run.config.model, run.data, (run.config.aug.recipe or {}).get("train") or {}
         if not any(kind_of(step) == "PackReIDInputs" for pipeline in pipelines(template) for step in pipeline):
-            zoo = (model.get("recipe") or {}).get("zoo", EXAMPLE.removeprefix("zoo/"))
+            zoo = run.config.model_recipe.get("zoo", EXAMPLE.removeprefix("zoo/"))
             yield f"model={model['type']}: the pipelines of this aug pack images with boxes. Type aug=zoo/{zoo}"
         for key in ("batch_size", "val_batch_size"):
             if getattr(data, key) != 1:
@@ -99,16 +96,16 @@ class Identities(Task):
         model["head"]["num_classes"] = len(inputs.classes)
 
     def loader(
-        self, run: RunConfig, inputs: LoweringInputs, split: str, template: Mapping[str, Any], feeds: Sequence[Feed]
+        self, run: LoweringRun, split: str, template: Mapping[str, Any], feeds: Sequence[Feed]
     ) -> dict[str, Any]:
         """Return a loader; the data set draws the crops of a training sample."""
         training = split == "train"
         batch_size = run.data.batch_size if training else run.data.val_batch_size
         return {
             # The crops of a sample are drawn while it is loaded, so they cannot be prefetched.
-            **plain_loader(run, inputs, batch_size, images=None),
+            **plain_loader(run, batch_size, images=None),
             "sampler": shuffled(run) if training else {"type": "DefaultSampler", "shuffle": False},
-            "dataset": fill_template(dict(template), [_dataset(run.data, inputs.classes, split)]),
+            "dataset": fill_template(dict(template), [_dataset(run.data, run.inputs.classes, split)]),
         }
 
     def evaluator(self, run: RunConfig, split: str) -> dict[str, Any]:

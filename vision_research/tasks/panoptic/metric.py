@@ -74,14 +74,7 @@ class PanopticQuality(BaseMetric):
             self.results.append(compare(truth, segments, np.where(void, VOID, predicted), len(classes)))
 
     def compute_metrics(self, results: list[npt.NDArray[np.float64]]) -> dict[str, float]:
-        """Return the scores of all images together.
-
-        Args:
-            results: output of `compare` for each image.
-
-        Returns:
-            Scores in percent by name, without prefix; NaN where no class of that kind occurs.
-        """
+        """Return the scores of all outputs of `compare`, in percent by name; NaN where no class of a kind occurs."""
         counts = np.sum(results, axis=0)
         classes = list(self.dataset_meta["classes"])
         is_thing = {category["name"]: bool(category["isthing"]) for category in self.categories.values()}
@@ -144,13 +137,9 @@ def _dataset(segments: Sequence[tuple[BoolArray, int, bool]], image: IntArray, n
 
 
 def _qualities(counts: npt.NDArray[np.float64]) -> dict[str, float]:
-    """Average PQ, SQ and RQ over the classes that occur.
+    """Average PQ, SQ and RQ over the classes that occur, in percent; NaN where none occurs.
 
-    Args:
-        counts: (C, 4) float64, rows as `compare` returns them, summed over images.
-
-    Returns:
-        The three in percent; NaN where no class occurs.
+    `counts` is (C, 4) float64, rows as `compare` returns them, summed over images.
     """
     seen = counts[counts[:, MATCHED:].sum(axis=1) > 0]
     if len(seen) == 0:

@@ -9,12 +9,10 @@ from typing import Any
 
 from vision_research.config.addresses import absolute, join
 from vision_research.config.schema import DataConfig
-from vision_research.config.storage_args import backend_args
 from vision_research.config.traits import DetectorTraits
 from vision_research.datasets.formats import COLLECT_DEVICE
 from vision_research.datasets.panoptic_files import panoptic_ann
-from vision_research.protocols.run_config import RunConfig
-from vision_research.protocols.task import MetricInfo
+from vision_research.protocols import MetricInfo, RunConfig
 from vision_research.tasks.boxes.task import Boxes
 from vision_research.tasks.panoptic.embedded import DIGITS_PANOPTIC
 
@@ -46,5 +44,5 @@ class Panoptic(Boxes):
             "type": "PanopticQuality",
             "ann_file": file,
             "collect_device": COLLECT_DEVICE,
-            "backend_args": backend_args(run.config.storage, file),
+            "backend_args": run.config.storage.backend_args(file),
         }

@@ -41,14 +41,7 @@ class VideoMaskMetric(YouTubeVISMetric):
     _vis_meta_info: defaultdict[str, list[dict[str, Any]]]
 
     def evaluate(self, size: int) -> dict[str, float]:
-        """Score the results of all ranks.
-
-        Args:
-            size: number of videos in the data set.
-
-        Returns:
-            Scores by name, with prefix.
-        """
+        """Score the results of all ranks, by name with prefix; `size` is the number of videos in the data set."""
         gathered = all_gather_object((self.results, self._vis_meta_info["videos"]))
         self._vis_meta_info["videos"] = [video for _, videos in gathered for video in videos]
         values = self.compute_metrics([result for results, _ in gathered for result in results])
@@ -57,14 +50,7 @@ class VideoMaskMetric(YouTubeVISMetric):
         return {f"{self.prefix}/{name}": value for name, value in values.items()}
 
     def compute_metrics(self, results: Sequence[tuple[Tubes, Tubes]]) -> dict[str, float]:
-        """Score the results of a whole data set.
-
-        Args:
-            results: detected and annotated objects of each video.
-
-        Returns:
-            Scores by name, without prefix.
-        """
+        """Score the detected and annotated objects of each video, by name without prefix."""
         found = [tube for predictions, _ in results for tube in predictions]
         truth = self.format_gts([truths for _, truths in results])
         if self.format_only:
@@ -73,17 +59,16 @@ class VideoMaskMetric(YouTubeVISMetric):
         names = DEFAULT_ITEMS if self.metric_items is None else self.metric_items
         if not found:
             return {f"segm_{name}": 0.0 for name in names}
-        scores = score_tubes(truth, found)
+        scores = _score_tubes(truth, found)
         return {f"segm_{name}": scores.stats[name] for name in names}
 
 
-def score_tubes(truth: dict[str, Any], found: Tubes) -> CocoScores:
+def _score_tubes(truth: dict[str, Any], found: Tubes) -> CocoScores:
     """Score the masks of objects in videos, as YouTube-VIS' evaluation does.
 
-    Args:
-        truth: YouTube-VIS data set: `videos`, `categories`, `annotations` with `segmentations` and `areas` by frame
-            (None where the object is not in the frame). Crowds are matched as in COCO.
-        found: objects with `video_id`, `category_id`, `score` and `segmentations` by frame.
+    `truth` has `videos`, `categories` and `annotations` with `segmentations` and `areas` by frame (None where the
+    object is not in the frame); crowds are matched as in COCO. `found` has `video_id`, `category_id`, `score` and
+    `segmentations` by frame.
     """
     sizes = {video["id"]: (video["height"], video["width"]) for video in truth["videos"]}
     # The wide masks contain their own size; COCO's evaluation does not read that of the image.

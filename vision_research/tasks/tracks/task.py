@@ -12,11 +12,7 @@ from typing import Any
 from vision_research.config.schema import DataConfig, DataKind
 from vision_research.config.traits import DetectorTraits
 from vision_research.config.tree import kind_of
-from vision_research.protocols.feed import Feed
-from vision_research.protocols.inputs import LoweringInputs
-from vision_research.protocols.part import Step
-from vision_research.protocols.run_config import RunConfig
-from vision_research.protocols.task import MetricInfo
+from vision_research.protocols import Feed, LoweringRun, MetricInfo, RunConfig, Step
 from vision_research.tasks.boxes.task import Boxes
 from vision_research.tasks.loaders import plain_loader
 from vision_research.tasks.tracks.embedded import DIGITS_VIDEO
@@ -61,7 +57,7 @@ class Tracks(Boxes):
     def problems(self, run: RunConfig) -> Iterator[str]:
         """Name a tracker that cannot be trained, or not on this data."""
         model, traits, data = run.config.model, run.traits, run.data
-        kind, zoo = model.get("type"), (model.get("recipe") or {}).get("zoo")
+        kind, zoo = model.get("type"), run.config.model_recipe.get("zoo")
         if kind in UNTRAINABLE:
             yield (
                 f"model={kind}: is put together of a detector and a re-identification that were trained before, and "
@@ -85,23 +81,23 @@ class Tracks(Boxes):
         loads = kind_of(step) == "LoadTrackAnnotations" and run.traits.has_masks
         return {**step, "with_mask": True} if loads else step
 
-    def dataset(self, run: RunConfig, inputs: LoweringInputs, split: str) -> dict[str, Any]:
+    def dataset(self, run: LoweringRun, split: str) -> dict[str, Any]:
         """Return a data set of videos, or of single frames if the pipeline of the split packs images.
 
         MOTChallengeDataset reads no masks. YouTubeVISDataset would fix the class names of one year of the challenge.
         """
-        dataset = super().dataset(run, inputs, split)
+        dataset = super().dataset(run, split)
         if split not in run.traits.video_splits:
             return dataset
         kind = "BaseVideoDataset" if run.traits.has_masks else "MOTChallengeDataset"
         return {**dataset, "type": kind, "data_prefix": {"img_path": dataset["data_prefix"]["img"]}}
 
     def loader(
-        self, run: RunConfig, inputs: LoweringInputs, split: str, template: Mapping[str, Any], feeds: Sequence[Feed]
+        self, run: LoweringRun, split: str, template: Mapping[str, Any], feeds: Sequence[Feed]
     ) -> dict[str, Any]:
         """Return a loader whose samples are frames, or whole videos for the evaluation of masks."""
         if split not in run.traits.video_splits:
-            return super().loader(run, inputs, split, template, feeds)
+            return super().loader(run, split, template, feeds)
         training = split == "train"
         sampler: dict[str, Any] = {"type": "TrackImgSampler"}
         if run.traits.has_masks and not training:
@@ -110,10 +106,10 @@ class Tracks(Boxes):
         return {
             # A sample is a video and the number of a frame, which prefetching does not support; in validation a tracker
             # takes one frame at a time.
-            **plain_loader(run, inputs, run.data.batch_size if training else 1, images=None),
+            **plain_loader(run, run.data.batch_size if training else 1, images=None),
             **({} if training else {"drop_last": False}),
             "sampler": sampler,
-            "dataset": self.full_dataset(run, inputs, split, template, feeds),
+            "dataset": self.full_dataset(run, split, template, feeds),
         }
 
     def evaluator(self, run: RunConfig, split: str) -> dict[str, Any]:

@@ -5,21 +5,22 @@ They are unchanged except for the keys that are overridden.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from vision_research.config.addresses import join
 from vision_research.config.dataset_tree import fill_template
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import DataConfig, DataKind
 from vision_research.config.traits import DetectorTraits
+from vision_research.config.tree import replace
+from vision_research.config.zoo_entries import zoo_excerpt
 from vision_research.datasets.annotation_format import SplitFiles
 from vision_research.datasets.facts import DatasetFacts
-from vision_research.protocols.feed import Feed
-from vision_research.protocols.inputs import LoweringInputs
-from vision_research.protocols.run_config import RunConfig
-from vision_research.protocols.task import MetricInfo, Task
-from vision_research.tasks.zoo_file.data_excerpt import data_excerpt
-from vision_research.tasks.zoo_file.files import look_at_files
+from vision_research.protocols import Feed, LoweringInputs, LoweringRun, MetricInfo, RunConfig, Task
+from vision_research.storage.s3.path import as_path
 
 
 class ZooFile(Task):
@@ -47,20 +48,43 @@ class ZooFile(Task):
 
     def look(self, data: DataConfig, splits: Sequence[str], more: Sequence[SplitFiles] = ()) -> DatasetFacts:
         """Check that the annotation files exist, and count their images."""
-        return look_at_files(data)
+        excerpt = _data_excerpt(data)
+        configs = {split: excerpt.get(split) or [] for split in ("train", "val")}
+        files = [
+            join(config.get("data_root") or "", config["ann_file"])
+            for config in (*configs["train"], *configs["val"])
+            if isinstance(config.get("ann_file"), str) and config["ann_file"]
+        ]
+        if absent := dict.fromkeys(file for file in files if not as_path(file).is_file()):
+            assert data.recipe is not None
+            raise ConfigError(
+                f"data.root={data.root}: zoo/{data.recipe['zoo']} reads {', '.join(absent)}, which is not there. Type "
+                f"data.root=FOLDER for the folder that has it, or data=coco data.root=FOLDER ... for data of your own"
+            )
+        datasets = {split: list(_built(of_split)) for split, of_split in configs.items()}
+        digest = hashlib.sha256()
+        for file in map(Path, files):
+            if file.is_file():
+                with file.open("rb") as content:
+                    digest.update(hashlib.file_digest(content, "sha256").digest())
+        return DatasetFacts(
+            classes=tuple(datasets["train"][0].metainfo.get("classes", ())),
+            counts={split: sum(map(len, built)) for split, built in datasets.items()},
+            digest=digest.hexdigest()[:16],
+        )
 
     def set_classes(self, model: dict[str, Any], inputs: LoweringInputs) -> None:
         """Change nothing: the file sets the classes of its own data."""
 
     def loader(
-        self, run: RunConfig, inputs: LoweringInputs, split: str, template: Mapping[str, Any], feeds: Sequence[Feed]
+        self, run: LoweringRun, split: str, template: Mapping[str, Any], feeds: Sequence[Feed]
     ) -> dict[str, Any] | None:
         """Return the file's loader of a split; None where it has none.
 
         Raises:
             ConfigError: the data sets do not fit the wrappers of another file's augmentation.
         """
-        excerpt = data_excerpt(run.data)
+        excerpt = _data_excerpt(run.data)
         own = excerpt.get(f"{split}_dataloader")
         if own is None:
             return None
@@ -68,7 +92,7 @@ class ZooFile(Task):
 
     def evaluator(self, run: RunConfig, split: str) -> Any:
         """Return the file's evaluator of a split."""
-        return data_excerpt(run.data).get(f"{split}_evaluator")
+        return _data_excerpt(run.data).get(f"{split}_evaluator")
 
 
 def _typed_loader(loader: dict[str, Any], data: DataConfig, split: str) -> dict[str, Any]:
@@ -100,3 +124,31 @@ def _filled(template: Mapping[str, Any], datasets: list[dict[str, Any]], run: Ru
             f"aug=zoo/{aug['zoo']} with data=zoo/{data['zoo']}: {error} ({split}). Type aug=zoo/{data['zoo']}, or an "
             "option without zoo/"
         ) from error
+
+
+def _data_excerpt(data: DataConfig) -> dict[str, Any]:
+    """Return the data config of the zoo file, with `data.root` in place of the file's root."""
+    assert data.recipe is not None
+    old, new = data.recipe["root"].rstrip("/"), data.root.rstrip("/")
+    excerpt = zoo_excerpt(data.recipe)
+    if not old or data.recipe["root"] == data.root:
+        return excerpt
+
+    def moved(_: str, node: Any) -> Any:
+        inside = isinstance(node, str) and (node == old or node.startswith(f"{old}/"))
+        return new + node[len(old) :] if inside else node
+
+    return dict(replace(excerpt, moved))
+
+
+def _built(datasets: list[dict[str, Any]]) -> Iterator[Any]:
+    from mmdet.registry import DATASETS
+    from mmdet.utils import register_all_modules
+    from mmengine.config import ConfigDict
+
+    register_all_modules(init_default_scope=True)
+    for dataset in datasets:
+        try:
+            yield DATASETS.build(ConfigDict({**dataset, "pipeline": []}))
+        except Exception as error:
+            raise ConfigError(f"data: {dataset['type']} of the zoo file does not build: {error}") from error

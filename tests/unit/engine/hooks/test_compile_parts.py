@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from vision_research.engine.events import read_events
+from vision_research.engine.outcome import read_events
 
 
 @pytest.fixture(autouse=True)

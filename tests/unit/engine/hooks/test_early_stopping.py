@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from vision_research.engine.events import read_events
+from vision_research.engine.outcome import read_events
 
 EPOCHS = {"train_cfg": {"type": "ResumableEpochLoop", "max_epochs": 9}}
 

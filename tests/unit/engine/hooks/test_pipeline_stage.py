@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from mmengine.registry import DATASETS, init_default_scope
 
-from vision_research.engine.events import read_events
 from vision_research.engine.hooks.pipeline_stage import switch_pipelines
+from vision_research.engine.outcome import read_events
 
 STRONG = {"type": "ToyDataset", "pipeline": [{"type": "ToyLoad", "stage": "strong"}]}
 WEAK = [{"type": "ToyLoad", "stage": "weak"}]

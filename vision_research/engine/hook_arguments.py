@@ -1,16 +1,22 @@
-"""Reads the batches that a data loader of MMDetection gives, plain ones and those of semi-supervised detectors."""
+"""Reads what MMEngine passes to a hook: the runner's detector, and the batches of MMDetection's loaders."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from mmengine.model import is_model_wrapper
+
+
+def detector_of(runner: Any) -> Any:
+    """Return the detector of a runner without the wrapper for distributed training."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
 
 def data_samples(data_batch: Any) -> list[Any]:
     """List the data samples of a batch, one for each image.
 
-    Args:
-        data_batch: `{"inputs": ..., "data_samples": [...]}`. In a semi-supervised batch, `data_samples` holds a list
-            for each branch (teacher and student), with None for an image that the branch does not use.
+    In a semi-supervised batch, `data_samples` holds a list for each branch (teacher and student), with None for an
+    image that the branch does not use.
     """
     samples = data_batch.get("data_samples", []) if isinstance(data_batch, dict) else []
     if not isinstance(samples, dict):

@@ -1,4 +1,4 @@
-"""Downloads a run from its copy in S3, to resume or evaluate it on this machine."""
+"""Downloads runs from their copies in S3 (`resume=s3://...`), and experiments (`experiment=s3://.../NAME.yaml`)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vision_research.config.addresses import is_s3
+from vision_research.config.compose import add_experiment
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import StorageConfig
 from vision_research.launch.run_folder import folder_of_copy
+from vision_research.storage.s3.errors import S3NotFoundError
 from vision_research.storage.s3.mirror import download_run, has_run
+from vision_research.storage.s3.reader import read_uncached
 from vision_research.storage.s3.settings import S3Settings, default_settings
 from vision_research.storage.s3.uri import S3Uri
 from vision_research.work_dir import WorkDir, write_atomic
@@ -19,15 +22,9 @@ _SETTINGS = {"endpoint_url": str, "region": str, "profile": str, "give_up_after_
 
 
 def resume_words(argv: Sequence[str]) -> list[str]:
-    """Download the run of `resume=s3://...`, and replace the address by its local folder.
+    """Download the run of `resume=s3://...`, and return the words with its local folder in place of the address.
 
     This happens before the composition, since the overrides of the run are in its folder.
-
-    Args:
-        argv: the command line after the program's name.
-
-    Returns:
-        The new command line.
 
     Raises:
         ConfigError: there is no run.
@@ -37,11 +34,11 @@ def resume_words(argv: Sequence[str]) -> list[str]:
     address = typed.get("resume", "").strip("'\"")
     if not is_s3(address):
         return list(argv)
-    folder = fetch_run("resume", address, typed.get("storage.runs", StorageConfig.runs), typed_settings(argv))
+    folder = fetch_run("resume", address, typed.get("storage.runs", StorageConfig.runs), _typed_settings(argv))
     return [f"resume={folder}" if word.startswith("resume=") else word for word in argv]
 
 
-def typed_settings(words: Sequence[str]) -> S3Settings:
+def _typed_settings(words: Sequence[str]) -> S3Settings:
     """Return the S3 settings in the overrides, for what is read before the composition."""
     typed = dict(word.partition("=")[::2] for word in words)
     return default_settings(
@@ -50,7 +47,7 @@ def typed_settings(words: Sequence[str]) -> S3Settings:
 
 
 def fetch_run(key: str, address: str, runs: str, settings: S3Settings) -> Path:
-    """Download the copy of a run; return its local folder.
+    """Download the copy of a run.
 
     Args:
         key: of the address, for error messages.
@@ -70,9 +67,31 @@ def fetch_run(key: str, address: str, runs: str, settings: S3Settings) -> Path:
     if not has_run(remote, settings):
         raise ConfigError(f"{typed}: there is no run in it (no config.py). Type the address of a run")
     here = WorkDir(folder)
-    noted = here.s3_folder.read_text(encoding="utf-8").strip() if here.s3_folder.is_file() else None
-    if here.config_py.is_file() and noted != address:
+    if here.config_py.is_file() and here.s3_address != address:
         raise ConfigError(f"{typed}: {folder} is another run. Type storage.runs=FOLDER, where that one can come to")
     download_run(remote, here, settings)
     write_atomic(here.s3_folder, f"{address}\n")
     return folder
+
+
+def fetch_experiments(words: Sequence[str]) -> None:
+    """Register the experiments in S3 that the overrides (also those of a resumed run) name, before Hydra looks them up.
+
+    Raises:
+        ConfigError: there is no such object, or it is not an experiment.
+        S3Error: reading it failed.
+    """
+    named = [word.partition("=")[2] for word in words if word.lstrip("+").startswith("experiment=")]
+    for address in (item.strip("'\" ") for value in named for item in value.split(",")):
+        if is_s3(address):
+            add_experiment(address, _read(address, words))
+
+
+def _read(address: str, words: Sequence[str]) -> str:
+    uri = S3Uri.parse(address if address.endswith(".yaml") else f"{address}.yaml")
+    try:
+        return read_uncached(uri, _typed_settings(words)).decode()
+    except S3NotFoundError as error:
+        raise ConfigError(f"experiment={address}: there is no {uri}. Type the address of a YAML file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"experiment={address}: is no text. Type the address of a YAML file") from error
