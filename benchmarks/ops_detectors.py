@@ -88,7 +88,7 @@ def compare(lowered: dict[str, Any]) -> dict[str, Any]:
     from mmengine.config import Config
 
     from vision_research.engine.jobs import WorkDirRunner
-    from vision_research.ops.mmcv_ext.dispatch import select
+    from vision_research.ops.mmcv_ext.choice import select
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -156,7 +156,7 @@ def _peak_memory(model: Any, batch: Any, choice: str) -> float:
     """The most memory that one iteration takes beyond what the process has, MB; in a process of its own."""
     import torch
 
-    from vision_research.ops.mmcv_ext.dispatch import select
+    from vision_research.ops.mmcv_ext.choice import select
 
     read, write = os.pipe()
     if child := os.fork():
@@ -188,7 +188,7 @@ def _detections(model: Any, batch: Any) -> dict[str, Any]:
     """
     import torch
 
-    from vision_research.ops.mmcv_ext.dispatch import select
+    from vision_research.ops.mmcv_ext.choice import select
 
     model.eval()
     found = {}

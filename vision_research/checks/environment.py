@@ -20,6 +20,7 @@ from vision_research.checks import machine_rules, package_rules
 from vision_research.checks.check import Check, Severity, refuse
 from vision_research.config.addresses import is_s3
 from vision_research.config.errors import ConfigError
+from vision_research.ops.mmcv_ext.choice import selected
 from vision_research.storage.s3.probe import probe
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.tracking.store_checks import check_artifacts, check_store
@@ -27,20 +28,28 @@ from vision_research.tracking.uri import resolve_uri
 
 DISTRIBUTION = "vision-research"
 STORE_TIMEOUT_S = 5.0
+OPERATORS = package_rules.OPERATORS
 
 
-def require(*, work_dir: Path | None = None, data_root: Path | None = None, tracking_uri: str | None = None) -> None:
+def require(
+    *,
+    work_dir: Path | None = None,
+    data_root: Path | None = None,
+    tracking_uri: str | None = None,
+    on_gpu: bool = False,
+) -> None:
     """Refuse a run that this machine or its packages do not support; warnings are logged.
 
     Args:
         work_dir: folder of the run, which need not exist; None skips its check.
         data_root: folder of the images; None skips its check.
         tracking_uri: address of MLflow; None skips its check.
+        on_gpu: whether the ranks compute on GPUs.
 
     Raises:
         EnvironmentProblem: all problems, each with what to type.
     """
-    found = [*package_checks(), gpu_check(describe=False), *folder_checks(work_dir, data_root)]
+    found = [*package_checks(on_gpu), gpu_check(describe=False), *folder_checks(work_dir, data_root)]
     if tracking_uri is not None:
         found.append(store_check(tracking_uri))
     refuse(found)
@@ -59,7 +68,10 @@ def checks(work_dir: Path, data_root: Path | None, tracking_uri: str | None) -> 
     machine.append(gpu_check(describe=True))
     if (shm := Path("/dev/shm")).exists():
         machine.append(machine_rules.shm_check(shutil.disk_usage(shm).total))
-    found = [*machine, *package_checks(), *folder_checks(work_dir, data_root), store_check(tracking_uri)]
+    packages = package_checks(_sees_gpu())
+    if any(check.name == OPERATORS and not check.refuses for check in packages):
+        packages.append(operator_speed())
+    found = [*machine, *packages, *folder_checks(work_dir, data_root), store_check(tracking_uri)]
     # A server may not be able to store artifacts; a local store keeps them in a folder.
     if tracking_uri is not None and tracking_uri.startswith(("http://", "https://")):
         found.append(Check("mlflow artifacts", *check_artifacts(tracking_uri, STORE_TIMEOUT_S)))
@@ -72,8 +84,12 @@ def installed_versions() -> dict[str, str]:
     return {canonicalize_name(found.name): found.version for found in metadata.distributions() if found.name}
 
 
-def package_checks() -> list[Check]:
-    """Check the installed versions and, where they fit together, whether torch and mmcv's ops load."""
+def package_checks(on_gpu: bool) -> list[Check]:
+    """Check the installed versions and, where they fit together, whether torch and mmcv's operators load.
+
+    Args:
+        on_gpu: whether the operators are to compute on a GPU.
+    """
     installed = installed_versions()
     found = package_rules.detection_checks(installed)
     if DISTRIBUTION in installed:
@@ -83,23 +99,45 @@ def package_checks() -> list[Check]:
         found.append(Check(DISTRIBUTION, False, text, Severity.warning, "python -m pip install --editable ."))
     found.append(package_rules.opencv_check(installed))
     if not any(check.refuses for check in found):
-        found.append(ops_check())
+        found.append(operators_check(on_gpu))
     return found
 
 
-def ops_check() -> Check:
-    """Load mmcv's compiled ops, and torch with them."""
+def operators_check(on_gpu: bool) -> Check:
+    """Load torch and mmcv, and check who computes mmcv's operators.
+
+    Args:
+        on_gpu: whether they are to compute on a GPU.
+    """
     try:
-        import torch
+        import torch  # noqa: F401
     except (ImportError, OSError) as error:  # OSError: a shared library of torch is missing
         return Check("torch", False, f"does not import ({error})", remedy="python -m pip install torch==2.13.0")
     try:
         import mmcv.ops  # noqa: F401
-    # AssertionError: the compiled file is of another mmcv version, and lacks an op.
     except (ImportError, OSError, AssertionError) as error:
-        found, remedy = package_rules.ops_problem(str(error))
-        return Check("mmcv ops", False, found, remedy=remedy)
-    return Check("mmcv ops", True, f"load with torch {torch.__version__}")
+        found, remedy = package_rules.mmcv_problem(str(error))
+        return Check(OPERATORS, False, found, remedy=remedy)
+    from vision_research.ops.kernels import missing_torchvision
+    from vision_research.ops.mmcv_ext.dispatch import why_not_compiled
+
+    torchvision = missing_torchvision() if on_gpu else None
+    return package_rules.operators_check(selected(), on_gpu, why_not_compiled(), torchvision)
+
+
+def operator_speed() -> Check:
+    """Measure the operators that detectors call most, for a second."""
+    from vision_research.ops.speed import describe_speed
+
+    return Check("operator speed", True, describe_speed())
+
+
+def _sees_gpu() -> bool:
+    try:
+        import torch
+    except (ImportError, OSError):
+        return False
+    return torch.cuda.is_available()
 
 
 def gpu_check(*, describe: bool) -> Check:

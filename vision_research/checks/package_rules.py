@@ -15,7 +15,11 @@ from vision_research.checks.check import Check, Severity, refuse
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
+MMCV = "mmcv-lite==2.1.0"
 BUILD_MMCV = "python .ci/mmcv_wheel.py"
+# The release that goes with the tested torch.
+TORCHVISION = "torchvision==0.28.*"
+OPERATORS = "operators"
 # The distributions that install each module. Two of them at once overwrite each other's files.
 PROVIDERS: Mapping[str, tuple[str, ...]] = {
     "mmdet": ("mmdet", "onedl-mmdetection"),
@@ -27,6 +31,7 @@ TESTED: Mapping[str, str] = {
     "mmdet": "3.3.0",
     "mmengine": "0.10.7",
     "mmcv": "2.1.0",
+    "mmcv-lite": "2.1.0",
     "onedl-mmdetection": "3.5.1",
     "onedl-mmengine": "0.10.12",
     "onedl-mmcv": "2.3.6",
@@ -63,6 +68,9 @@ def detection_checks(installed: Mapping[str, str]) -> list[Check]:
 
 def _module_check(module: str, installed: Mapping[str, str]) -> Check:
     present = [name for name in PROVIDERS[module] if name in installed]
+    if present == ["mmcv", "mmcv-lite"] and installed["mmcv"] == installed["mmcv-lite"]:
+        # They have the same files, and mmcv the compiled operators beside them.
+        present = ["mmcv"]
     found = " and ".join(f"{name} {installed[name]}" for name in present) or "not installed"
     problem = _module_problem(module, present, installed)
     if problem is not None:
@@ -84,12 +92,10 @@ def _module_problem(module: str, present: list[str], installed: Mapping[str, str
     version = installed[name]
     if name == "mmcv-full":
         return "that is MMCV 1.x with ops, for MMDetection 2.x; MMDetection 3.x needs mmcv 2.x"
-    if name == "mmcv-lite":
-        return "that is MMCV without compiled ops, and detectors need them"
     accepted, why = _ACCEPTED[module]
     if not accepted.contains(version, prereleases=True):
         return why
-    if name in ("mmcv", "onedl-mmcv") and "mmdet" in installed and not _MMCV_FOR_MMDET.contains(version):
+    if module == "mmcv" and "mmdet" in installed and not _MMCV_FOR_MMDET.contains(version):
         return f"mmdet {installed['mmdet']} refuses mmcv 2.2 and newer; only its fork onedl-mmdetection takes them"
     return None
 
@@ -102,7 +108,7 @@ def _remedy(module: str, present: list[str], installed: Mapping[str, str]) -> st
     if module != "mmcv":
         lines.append(f"python -m pip install mmdet=={TESTED['mmdet']} mmengine=={TESTED['mmengine']}")
     if module == "mmcv" or (module == "mmdet" and old_mmcv):
-        lines.append(BUILD_MMCV)
+        lines.append(f"python -m pip install {MMCV}")
     return "\n".join(lines)
 
 
@@ -149,12 +155,33 @@ def opencv_check(installed: Mapping[str, str]) -> Check:
     return Check("cv2", True, present[0] if present else "comes with opencv-python")
 
 
-def ops_problem(error: str) -> tuple[str, str]:
+def mmcv_problem(error: str) -> tuple[str, str]:
     """Explain the text of the exception of `import mmcv.ops`: the problem, and what to type."""
     if "libGL" in error or "libgthread" in error:
         return f"OpenCV lacks a library of the system ({error})", "apt-get install libgl1 libglib2.0-0"
-    if "undefined symbol" in error or "cannot open shared object file" in error:
-        return f"they were built for another torch ({error})", f"{BUILD_MMCV} --rebuild"
-    if "mmcv._ext" in error:
-        return "mmcv is installed without them", BUILD_MMCV
-    return f"they do not import ({error})", f"{BUILD_MMCV} --rebuild"
+    return f"mmcv.ops does not import ({error})", f"python -m pip install --force-reinstall --no-deps {MMCV}"
+
+
+def operators_check(choice: str, on_gpu: bool, no_compiled: str | None, no_torchvision: str | None) -> Check:
+    """Check who computes mmcv's operators.
+
+    Args:
+        choice: of `ops`.
+        on_gpu: whether they are to compute on a GPU.
+        no_compiled: why mmcv's compiled operators cannot be used; None if they can.
+        no_torchvision: why torchvision's kernels cannot be used on the GPU; None if they can.
+    """
+    if choice == "compiled":
+        remedy = f"{BUILD_MMCV}\nor type ops=auto"
+        return Check(OPERATORS, no_compiled is None, no_compiled or "compiled, by mmcv", remedy=remedy)
+    if no_compiled is not None and "another torch" in no_compiled:
+        found, remedy = f"{no_compiled}; plain torch computes instead", f"{BUILD_MMCV} --rebuild"
+        return Check(OPERATORS, False, found, Severity.warning, remedy)
+    if not on_gpu:
+        return Check(OPERATORS, True, "in plain torch")
+    if no_torchvision is None:
+        return Check(OPERATORS, True, "in plain torch, and with torchvision's kernels on the GPU")
+    if no_compiled is None and choice == "auto":
+        return Check(OPERATORS, True, "compiled, by mmcv")
+    found = f"plain torch is slow on a GPU, where suppression and pooling are loops: {no_torchvision}"
+    return Check(OPERATORS, False, found, Severity.warning, f'python -m pip install --no-deps "{TORCHVISION}"')

@@ -12,6 +12,7 @@ from typing import Any
 
 from vision_research.checks.backbone_stages import stage_problems
 from vision_research.checks.extras import missing_extras
+from vision_research.checks.operators import refused_operators
 from vision_research.config.errors import ConfigError
 from vision_research.config.hints import did_you_mean
 from vision_research.config.tree import typed_dicts
@@ -116,7 +117,7 @@ def _build_model(config: dict[str, Any]) -> tuple[Any, list[str]]:
         classes = tuple((dataset.get("metainfo") or {}).get("classes") or ())
         logger.info("%s", weights_report(detector, config["load_from"], classes))
     unfit = [problem for feed in FEEDS for problem in feed.unfit(detector, config)]
-    return detector, [*unfit, *stage_problems(detector, model)]
+    return detector, [*unfit, *stage_problems(detector, model), *refused_operators(detector, model)]
 
 
 def build_dataset(config: dict[str, Any], split: str) -> Any:

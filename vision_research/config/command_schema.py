@@ -9,7 +9,15 @@ from typing import Any, cast
 
 from omegaconf import MISSING
 
-from vision_research.config.schema import DataConfig, Device, ExportConfig, StorageConfig, TrackingConfig, TrainConfig
+from vision_research.config.schema import (
+    DataConfig,
+    Device,
+    ExportConfig,
+    Ops,
+    StorageConfig,
+    TrackingConfig,
+    TrainConfig,
+)
 
 DataOverrides: Any = make_dataclass(
     "DataOverrides", [(key.name, cast(Any, key.type) | None, field(default=None)) for key in fields(DataConfig)]
@@ -37,6 +45,7 @@ class SourceConfig:
         data: other data; a key that is null keeps the run's value.
         tracking: where `runs:/ID` is looked up, and whether results are recorded in the run.
         storage: where a downloaded run is stored, and how S3 is reached.
+        ops: who computes mmcv's operators, as in a training.
     """
 
     run: str | None = None
@@ -46,6 +55,7 @@ class SourceConfig:
     data: DataOverrides = field(default_factory=DataOverrides)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     storage: StorageConfig = field(default_factory=StorageConfig)
+    ops: Ops = Ops.auto
 
 
 @dataclass

@@ -53,6 +53,14 @@ class Precision(Enum):
     bf16 = "bf16"
 
 
+class Ops(Enum):
+    """Who computes mmcv's operators: plain torch, or mmcv's compiled functions."""
+
+    auto = "auto"
+    plain = "plain"
+    compiled = "compiled"
+
+
 class Decay(Enum):
     """How the learning rate falls after the warm-up."""
 
@@ -467,6 +475,8 @@ class TrainConfig:
             (`s3://BUCKET/runs/NAME`) is a continuously updated copy of `storage.runs`/NAME.
         resume: true resumes the last run of the same command; a work_dir, local or in S3, resumes that run.
         log_interval: iterations between two logged lines.
+        ops: who computes mmcv's operators (suppression, RoIAlign, deformable convolutions): plain torch (torchvision's
+            kernels on a GPU), mmcv's compiled functions, or auto (plain; compiled on a GPU without torchvision).
         recipe: with `experiment=zoo/FAMILY/CONFIG`, the keys of the zoo file that belong to no group.
     """
 
@@ -484,6 +494,7 @@ class TrainConfig:
     work_dir: str | None = None
     resume: Any = False
     log_interval: int = 10
+    ops: Ops = Ops.auto
     recipe: dict[str, Any] | None = None
 
     @property

@@ -21,6 +21,7 @@ from vision_research.launch.plan import LaunchPlan, training_plan
 from vision_research.launch.run_folder import choose_work_dir
 from vision_research.lowering import lower
 from vision_research.lowering.schedule import describe_validation, learning_rate
+from vision_research.ops.mmcv_ext.choice import select
 from vision_research.protocols import LoweringInputs
 from vision_research.registry import specify
 from vision_research.storage.s3.objects import begin_run
@@ -71,6 +72,7 @@ def prepare(composition: Composition[TrainConfig]) -> PreparedRun:
     config = composition.config
     run = specify(config)
     validate(run)
+    select(config.ops.value)
     hardware = resolve_hardware(config.hw)
     begin_run(S3Settings(**config.storage.s3_settings))
     if config.resume is True and is_s3(config.work_dir) and hardware.node_rank == 0:
@@ -83,7 +85,7 @@ def prepare(composition: Composition[TrainConfig]) -> PreparedRun:
     logger.info("%s", learning_rate(config, inputs).explanation)
     logger.info("%s", describe_validation(config.schedule))
     mmengine = lower(run, inputs)
-    _check_machine(config, work_dir)
+    _check_machine(config, work_dir, hardware.on_gpu)
     fetch_weights(config, mmengine)
     from vision_research.checks.preflight import preflight
 
@@ -95,7 +97,7 @@ def prepare(composition: Composition[TrainConfig]) -> PreparedRun:
     return PreparedRun(composition, work_dir, facts, hardware, inputs, mmengine, plan, resume_from)
 
 
-def _check_machine(config: TrainConfig, work_dir: WorkDir) -> None:
+def _check_machine(config: TrainConfig, work_dir: WorkDir, on_gpu: bool) -> None:
     from vision_research.checks.environment import require
 
     tracked = config.tracking.kind is Tracker.mlflow
@@ -103,6 +105,7 @@ def _check_machine(config: TrainConfig, work_dir: WorkDir) -> None:
         work_dir=work_dir.root,
         data_root=None if is_s3(config.data.root) else Path(config.data.root).absolute(),
         tracking_uri=resolve_uri(config.tracking.uri, Path.cwd()) if tracked else None,
+        on_gpu=on_gpu,
     )
 
 

@@ -17,6 +17,7 @@ from vision_research.engine.outcome import event_tags
 from vision_research.flow.prepare import PreparedRun
 from vision_research.launch.outcome import Outcome
 from vision_research.lowering.schedule import learning_rate
+from vision_research.ops.mmcv_ext.dispatch import in_use
 from vision_research.tracking.model_folder import served_model_files
 from vision_research.tracking.params import flat_params, git_tags, run_tags
 from vision_research.tracking.records import DatasetRecord
@@ -42,6 +43,7 @@ def _curated_params(run: PreparedRun) -> dict[str, Any]:
         "accumulation": config.schedule.accumulation,
         "world_size": run.hardware.world_size,
         "precision": config.hw.precision.value,
+        "ops": in_use(run.hardware.on_gpu),
         "max_epochs": config.schedule.max_epochs,
         "max_iters": config.schedule.max_iters,
         "final_epochs": config.aug.final_epochs,

@@ -14,6 +14,7 @@ from vision_research.config.errors import ConfigError
 from vision_research.config.schema import Tracker, TrackingConfig, TrainConfig
 from vision_research.flow.from_s3 import fetch_run
 from vision_research.lowering.model import pretrained_parts
+from vision_research.ops.mmcv_ext.choice import select
 from vision_research.storage.s3.objects import begin_run
 from vision_research.storage.s3.settings import S3Settings
 from vision_research.storage.typed_files import local_config, local_file
@@ -89,6 +90,7 @@ def find_source(command: SourceConfig) -> Source:
         S3Error: reading from S3 failed.
     """
     configure_s3(command)
+    select(command.ops.value)
     checkpoint = None if command.checkpoint is None else local_file("checkpoint", command.checkpoint)
     if command.run is None:
         if checkpoint is None and command.config is None:

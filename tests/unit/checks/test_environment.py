@@ -34,7 +34,7 @@ def test_mmdet_2_refuses_the_run_with_the_doctors_words(monkeypatch: pytest.Monk
 
 def test_wrong_versions_are_told_before_anything_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "installed_versions", lambda: {"mmdet": "2.28.2"})
-    monkeypatch.setattr(environment, "ops_check", lambda: pytest.fail("mmcv was imported"))
+    monkeypatch.setattr(environment, "operators_check", lambda on_gpu: pytest.fail("mmcv was imported"))
 
     assert any(check.refuses for check in environment.package_checks())
 

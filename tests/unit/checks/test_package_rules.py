@@ -3,7 +3,13 @@ from __future__ import annotations
 import pytest
 
 from vision_research.checks.check import Check, Severity
-from vision_research.checks.package_rules import detection_checks, opencv_check, ops_problem, requirement_checks
+from vision_research.checks.package_rules import (
+    detection_checks,
+    mmcv_problem,
+    opencv_check,
+    operators_check,
+    requirement_checks,
+)
 
 GOOD = {"mmdet": "3.3.0", "mmengine": "0.10.7", "mmcv": "2.1.0"}
 FORKS = {"onedl-mmdetection": "3.5.1", "onedl-mmengine": "0.10.12", "onedl-mmcv": "2.3.6"}
@@ -26,7 +32,7 @@ def test_mmdet_2_is_refused_with_the_lines_that_replace_it_and_its_mmcv_full() -
     assert check.remedy == (
         "python -m pip uninstall -y mmdet mmcv-full\n"
         "python -m pip install mmdet==3.3.0 mmengine==0.10.7\n"
-        "python .ci/mmcv_wheel.py"
+        "python -m pip install mmcv-lite==2.1.0"
     )
 
 
@@ -43,22 +49,20 @@ def test_mmdet_2_beside_a_good_mmcv_leaves_the_mmcv_alone() -> None:
         ({**GOOD, "mmcv": "1.7.2"}, "mmcv 1.7.2: 2.x is needed"),
         ({**GOOD, "mmcv": "2.2.0"}, "mmcv 2.2.0: mmdet 3.3.0 refuses mmcv 2.2 and newer"),
         ({"mmdet": "3.3.0", "mmengine": "0.10.7", "mmcv-full": "1.7.2"}, "mmcv-full 1.7.2: that is MMCV 1.x"),
-        (
-            {"mmdet": "3.3.0", "mmengine": "0.10.7", "mmcv-lite": "2.1.0"},
-            "mmcv-lite 2.1.0: that is MMCV without compiled",
-        ),
+        ({**GOOD, "mmcv-lite": "2.2.0"}, "mmcv 2.1.0 and mmcv-lite 2.2.0: both install the module mmcv"),
+        ({"mmdet": "3.3.0", "mmengine": "0.10.7", "mmcv-lite": "2.2.0"}, "mmcv-lite 2.2.0: mmdet 3.3.0 refuses mmcv"),
         ({**GOOD, "mmcv-full": "1.7.2"}, "mmcv 2.1.0 and mmcv-full 1.7.2: both install the module mmcv"),
         ({"mmdet": "3.3.0", "mmengine": "0.10.7"}, "not installed"),
     ],
 )
-def test_an_mmcv_that_cannot_work_is_refused_and_the_remedy_builds_one(installed: dict[str, str], why: str) -> None:
+def test_an_mmcv_that_cannot_work_is_refused_and_the_remedy_installs_one(installed: dict[str, str], why: str) -> None:
     check = judge(installed)["mmcv"]
 
     assert check.refuses
     assert check.found.startswith(why)
     assert check.remedy is not None
-    *uninstall, build = check.remedy.splitlines()
-    assert build == "python .ci/mmcv_wheel.py"
+    *uninstall, install = check.remedy.splitlines()
+    assert install == "python -m pip install mmcv-lite==2.1.0"
     present = [name for name in installed if name.startswith("mmcv")]
     assert uninstall == ([f"python -m pip uninstall -y {' '.join(present)}"] if present else [])
 
@@ -113,17 +117,80 @@ def test_two_builds_of_opencv_overwrite_each_other() -> None:
     assert opencv_check({"opencv-python": "5.0.0"}).ok
 
 
+def test_mmcv_is_one_without_compiled_operators_one_with_them_or_both_of_a_version() -> None:
+    pure = {"mmdet": "3.3.0", "mmengine": "0.10.7", "mmcv-lite": "2.1.0"}
+
+    assert judge(pure)["mmcv"].ok
+    assert judge({**pure, "mmcv": "2.1.0"})["mmcv"].ok
+
+
 @pytest.mark.parametrize(
     ("error", "finding", "remedy"),
     [
-        ("_ext.so: undefined symbol: _ZN3c105ErrorC2E", "another torch", "python .ci/mmcv_wheel.py --rebuild"),
-        ("libc10_cuda.so: cannot open shared object file", "another torch", "python .ci/mmcv_wheel.py --rebuild"),
-        ("No module named 'mmcv._ext'", "without", "python .ci/mmcv_wheel.py"),
+        (
+            "No module named 'mmcv.ops.nms'",
+            "mmcv.ops does not import",
+            "pip install --force-reinstall --no-deps mmcv-lite",
+        ),
         ("libGL.so.1: cannot open shared object file", "OpenCV", "apt-get install libgl1 libglib2.0-0"),
     ],
 )
-def test_a_failing_import_of_the_ops_is_told_apart(error: str, finding: str, remedy: str) -> None:
-    found, typed = ops_problem(error)
+def test_a_failing_import_of_mmcv_is_explained(error: str, finding: str, remedy: str) -> None:
+    found, typed = mmcv_problem(error)
 
     assert finding in found
-    assert typed == remedy
+    assert remedy in typed
+
+
+STALE = "mmcv's compiled operators were built for another torch than 2.13.0 (undefined symbol)"
+NONE = "mmcv was installed without compiled operators"
+NO_KERNELS = "torchvision is not installed"
+
+
+@pytest.mark.parametrize(
+    ("choice", "on_gpu", "no_compiled", "no_torchvision", "found", "ok", "remedy"),
+    [
+        ("auto", False, NONE, None, "in plain torch", True, None),
+        ("auto", False, None, None, "in plain torch", True, None),
+        ("compiled", False, None, None, "compiled, by mmcv", True, None),
+        ("compiled", False, NONE, None, NONE, False, "python .ci/mmcv_wheel.py\nor type ops=auto"),
+        ("compiled", False, STALE, None, STALE, False, "python .ci/mmcv_wheel.py\nor type ops=auto"),
+        ("auto", False, STALE, None, f"{STALE}; plain torch", False, "python .ci/mmcv_wheel.py --rebuild"),
+        ("auto", True, NONE, None, "in plain torch, and with torchvision's kernels", True, None),
+        ("auto", True, None, NO_KERNELS, "compiled, by mmcv", True, None),
+        (
+            "plain",
+            True,
+            None,
+            NO_KERNELS,
+            "plain torch is slow on a GPU",
+            False,
+            'pip install --no-deps "torchvision==0.28',
+        ),
+        (
+            "auto",
+            True,
+            NONE,
+            NO_KERNELS,
+            "plain torch is slow on a GPU",
+            False,
+            'pip install --no-deps "torchvision==0.28',
+        ),
+    ],
+)
+def test_who_computes_the_operators(
+    choice: str,
+    on_gpu: bool,
+    no_compiled: str | None,
+    no_torchvision: str | None,
+    found: str,
+    ok: bool,
+    remedy: str | None,
+) -> None:
+    check = operators_check(choice, on_gpu, no_compiled, no_torchvision)
+
+    assert check.found.startswith(found)
+    assert check.ok is ok
+    # What was asked for and is not there refuses; what is slower is a warning.
+    assert check.refuses is (not ok and choice == "compiled")
+    assert remedy is None or remedy in str(check.remedy)

@@ -150,7 +150,8 @@ def recorded(name: str) -> Results:
 
 
 if __name__ == "__main__":
-    from vision_research.ops.mmcv_ext.dispatch import select, why_not_compiled
+    from vision_research.ops.mmcv_ext.choice import select
+    from vision_research.ops.mmcv_ext.dispatch import why_not_compiled
 
     if reason := why_not_compiled():
         raise SystemExit(f"{reason}: python .ci/mmcv_wheel.py")

@@ -16,7 +16,8 @@ from mmcv.ops import CARAFE, DeformRoIPool, MaskedConv2d, RoIAlign, RoIPool, bat
 from operator_cases import CASES, boxes, computed, numbers, recorded
 from torch import Tensor
 
-from vision_research.ops.mmcv_ext.dispatch import select, selected, why_not_compiled
+from vision_research.ops.mmcv_ext.choice import select, selected
+from vision_research.ops.mmcv_ext.dispatch import why_not_compiled
 from vision_research.ops.mmcv_ext.losses import (
     sigmoid_focal_loss_backward,
     sigmoid_focal_loss_forward,

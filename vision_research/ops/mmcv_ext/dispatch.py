@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from importlib.machinery import ExtensionFileLoader
@@ -17,31 +16,12 @@ from torch import Tensor
 
 from vision_research.ops.kernels import missing_torchvision
 from vision_research.ops.mmcv_ext import attention, boxes, convolution, losses, pooling  # noqa: F401 (they enter)
+from vision_research.ops.mmcv_ext.choice import selected
 from vision_research.ops.mmcv_ext.registry import BUFFERS, PLAIN
 
-# In the environment, so that the processes that a process starts compute as it does.
-VARIABLE = "VISION_RESEARCH_OPS"
-CHOICES = ("auto", "plain", "compiled")
 # What mmcv's report of the environment asks for.
 REPORTS = ("get_compiler_version", "get_compiling_cuda_version")
 BUILD = "python .ci/mmcv_wheel.py"
-
-
-def select(choice: str) -> None:
-    """Choose who computes the operators, in this process and in those that it starts.
-
-    Args:
-        choice: `plain` for torch's own functions (and torchvision's kernels on a GPU), `compiled` for mmcv's compiled
-            functions where they exist, `auto` for plain ones, and on a GPU without torchvision for compiled ones.
-    """
-    if choice not in CHOICES:
-        raise ValueError(f"ops={choice}: choose one of {', '.join(CHOICES)}")
-    os.environ[VARIABLE] = choice
-
-
-def selected() -> str:
-    """The choice: `auto`, `plain` or `compiled`."""
-    return os.environ.get(VARIABLE, "auto")
 
 
 @functools.cache
@@ -132,6 +112,21 @@ def _load_compiled() -> tuple[ModuleType | None, str | None]:
         return None, f"mmcv's compiled operators were built for another torch than {torch.__version__} ({error})"
 
 
+def in_use(on_gpu: bool) -> str:
+    """Say who computes mmcv's operators with the present choice: `plain`, `compiled` or `torchvision`.
+
+    Args:
+        on_gpu: whether the tensors are on a GPU; the answer is that of suppression and pooling.
+    """
+    if selected() == "compiled":
+        return "compiled"
+    if not on_gpu:
+        return "plain"
+    if missing_torchvision() is None:
+        return "torchvision"
+    return "compiled" if selected() == "auto" and why_not_compiled() is None else "plain"
+
+
 def refusal(name: str) -> Callable[..., Any]:
     """Return a function that says that nobody has written an operator.
 
@@ -140,9 +135,29 @@ def refusal(name: str) -> Callable[..., Any]:
     """
 
     def refuse(*args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError(
-            f"{name} is an operator of mmcv that exists as a compiled function alone, and {why_not_compiled()}. No "
-            f"detector of MMDetection calls it. To compile mmcv's operators: {BUILD}"
-        )
+        raise NotImplementedError(describe_refusal(name))
 
     return refuse
+
+
+def describe_refusal(name: str) -> str:
+    """Say that an operator exists as a compiled function alone, and what to type.
+
+    Args:
+        name: such as `nms_rotated`.
+    """
+    reason = why_not_compiled() or "ops=plain leaves compiled functions out"
+    return (
+        f"{name} is an operator of mmcv that exists as a compiled function alone, and {reason}. No detector of "
+        f"MMDetection calls it. Compile mmcv's operators, and leave ops=plain out: {BUILD}"
+    )
+
+
+def is_refused(name: str) -> bool:
+    """Tell whether an operator of mmcv can be computed by nobody here.
+
+    Args:
+        name: such as `nms_rotated`.
+    """
+    has_compiled = selected() != "plain" and why_not_compiled() is None
+    return name not in PLAIN and not (has_compiled and hasattr(compiled_extension(), name))
