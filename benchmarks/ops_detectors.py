@@ -15,7 +15,6 @@ import copy
 import itertools
 import json
 import logging
-import os
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from statistics import median
 from typing import Any
 
 import zoo_learning
+from ops import peak_memory
 
 RESULT = Path(__file__).parent / "results" / "ops" / "detectors.json"
 CURATED = Path(__file__).parents[1] / "conf" / "model"
@@ -103,7 +103,7 @@ def compare(lowered: dict[str, Any]) -> dict[str, Any]:
         choice: torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-4)
         for choice, model in models.items()
     }
-    memory = {choice: _peak_memory(runner.model, batches[0], choice) for choice in CHOICES}
+    memory = {choice: peak_memory(lambda: _one_step(runner.model, batches[0]), choice) for choice in CHOICES}
     seconds: dict[str, dict[str, list[float]]] = {key: {choice: [] for choice in CHOICES} for key in ("1", "2")}
     first: dict[str, Any] = {}
     for threads in ("1", "2"):
@@ -152,33 +152,10 @@ def _step(model: Any, optimizer: Any, batch: Any, seed: int) -> tuple[float, flo
     return float(loss), time.perf_counter() - begun
 
 
-def _peak_memory(model: Any, batch: Any, choice: str) -> float:
-    """The most memory that one iteration takes beyond what the process has, MB; in a process of its own."""
+def _one_step(model: Any, batch: Any) -> None:
     import torch
 
-    from vision_research.ops.mmcv_ext.choice import select
-
-    read, write = os.pipe()
-    if child := os.fork():
-        os.close(write)
-        with os.fdopen(read) as pipe:
-            answer = pipe.read()
-        os.waitpid(child, 0)
-        return float(answer or "nan")
-    try:
-        torch.set_num_threads(1)
-        select(choice)
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins here
-        before = _resident_mb("VmRSS")
-        _step(model.train(), torch.optim.SGD(model.parameters(), lr=0.0), copy.deepcopy(batch), 0)
-        os.write(write, str(_resident_mb("VmHWM") - before).encode())
-    finally:
-        os._exit(0)
-
-
-def _resident_mb(name: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
+    _step(model.train(), torch.optim.SGD(model.parameters(), lr=0.0), copy.deepcopy(batch), 0)
 
 
 def _detections(model: Any, batch: Any) -> dict[str, Any]:
