@@ -34,7 +34,8 @@ def _operators(results: dict[str, Any]) -> list[str]:
     lines = [
         "## Operators",
         "",
-        "Milliseconds on one thread, plain / compiled, in turn in one process, and the most memory of a call (`python benchmarks/ops.py`).",
+        "Milliseconds on one thread, plain / compiled, in turn in one process, and the most memory of a call "
+        "(`python benchmarks/ops.py`).",
         "",
         "| operator | forward | backward | memory, MB |",
         "|---|---|---|---|",
@@ -57,10 +58,12 @@ def _detectors(results: dict[str, Any]) -> list[str]:
     lines = [
         "## Detectors",
         "",
-        f"{len(measured)} detectors: the curated ones at 320 x 320, and one of each type that MMDetection has, smaller; two images of the digits, random weights, an "
-        "optimizer without momentum (`python benchmarks/ops_detectors.py`). Differences of loss and gradient are relative, those of the first step; the gradient's is the norm of the difference. "
-        "Detections are those of the same weights, above a score of 0.05, or all where fewer than ten are: how many, and how many of them the plain operators do not "
-        f"find within 0.05 pixels ({missed} in all). The ratio of seconds is the median over iterations in turn, on one thread and on two.",
+        f"{len(measured)} detectors: the curated ones at 320 x 320, and one of each type that MMDetection has, smaller; "
+        "two images of the digits, random weights, plain SGD (`python benchmarks/ops_detectors.py`). "
+        "Differences of loss and gradient are relative, those of the first step; the gradient's is the norm of the "
+        "difference. Detections are those of the same weights, above a score of 0.05, or all where fewer than ten are: "
+        "how many, and how many of them the plain operators do not find within 0.05 pixels "
+        f"({missed} in all). The ratio of seconds is the median over iterations in turn, on one thread and on two.",
         "",
         "| detector | loss | gradient | detections | not found | s, compiled | ratio, 1 thread | 2 threads | memory |",
         "|---|---|---|---|---|---|---|---|---|",
