@@ -86,15 +86,12 @@ def tests_extras(session: nox.Session) -> None:
 def run_tests(session: nox.Session, python: Path, *selected: str) -> None:
     """Run pytest; a test that hangs is stopped after a quarter of an hour, and named.
 
-    Two files at a time, since a test computes on one core; tests/conftest.py says which tests stay together.
-
     Args:
         session: nox's.
         python: of the environment.
         selected: pytest's `-m` and what follows it; all tests without it.
     """
-    parallel = ("--timeout=900", "--numprocesses=2", "--dist=loadgroup", "--no-loadscope-reorder")
-    words = ("-m", "pytest", *(selected or ("-m", "")), *parallel, *session.posargs)
+    words = ("-m", "pytest", *(selected or ("-m", "")), "--timeout=900", *session.posargs)
     run(session, python, *words, variables=TEST_VARIABLES)
 
 

@@ -68,6 +68,7 @@ def test_the_glob_finds_every_option() -> None:
     assert beside == {"quiet.yaml", "train.yaml", *(f"{name}.yaml" for name in COMMAND_SCHEMAS)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "option", [pytest.param(one, marks=() if str(one) in QUICK else pytest.mark.slow) for one in OPTIONS], ids=str
 )

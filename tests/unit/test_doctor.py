@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import mmengine.fileio as fileio
+import pytest
 
 from vision_research.storage.s3.settings import S3Settings
 
@@ -13,6 +14,7 @@ WIDE = {"COLUMNS": "200"}
 DOCTOR = [sys.executable, "-m", "vision_research.doctor"]
 
 
+@pytest.mark.slow
 def test_it_exits_with_1_and_prints_the_remedy_when_the_store_is_away(tmp_path: Path) -> None:
     done = subprocess.run(
         [*DOCTOR, "tracking.uri=http://127.0.0.1:9", f"work_dir={tmp_path}"],
@@ -35,6 +37,7 @@ def test_it_names_the_words_that_it_takes() -> None:
     assert "workdir: type one of tracking.uri=..., data.root=..., work_dir=..., " in done.stderr
 
 
+@pytest.mark.slow
 def test_it_proves_that_s3_can_be_read_and_written(bucket: str, s3_settings: S3Settings, tmp_path: Path) -> None:
     fileio.put(bytes(100_000), f"{bucket}/coco/image.jpg")
     words = [f"data.root={bucket}/coco", "storage=s3", f"storage.endpoint_url={s3_settings.endpoint_url}"]

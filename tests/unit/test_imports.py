@@ -40,6 +40,7 @@ def test_the_commands_are_found() -> None:
     assert {"train", "export", "test", "threshold", "predict", "track", "doctor", "worker"} <= set(COMMANDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_imports_nothing_heavy(command: str) -> None:
     assert loaded_by(f"vision_research.{command}") == []
@@ -53,5 +54,6 @@ def test_composing_and_launching_import_nothing_heavy(folder: str) -> None:
     assert loaded_by(*modules) == []
 
 
+@pytest.mark.slow
 def test_the_probe_sees_what_is_loaded() -> None:
     assert "torch" in loaded_by("vision_research.engine.hooks.throughput")

@@ -106,6 +106,7 @@ def test_a_cpu_build_does_not_see_the_gpu(script: ModuleType, target: Any, tmp_p
     assert (gpu["FORCE_CUDA"], gpu["MMCV_WITH_OPS"]) == ("1", "1")
 
 
+@pytest.mark.slow
 def test_progress_counts_what_ninja_has_made_of_what_it_was_told(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -127,6 +128,7 @@ def test_progress_counts_what_ninja_has_made_of_what_it_was_told(
     assert "1 of 2 files" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_second_build_of_the_same_wheel_waits_for_the_first(
     script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -66,6 +66,7 @@ def test_the_constraints_meet_every_requirement(project: dict[str, Any]) -> None
     assert "torchvision" not in constraints
 
 
+@pytest.mark.slow
 def test_a_wheel_carries_the_yaml_and_composes_from_it(tmp_path: Path) -> None:
     pytest.importorskip("hatchling")
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]

@@ -12,23 +12,14 @@ from typing import Any
 import pytest
 
 import vision_research
+from vision_research import registry
 from vision_research.config.command_schema import TestCommand
 from vision_research.config.dataset_tree import PLACE
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import DataConfig, DataKind, TrainConfig
 from vision_research.datasets.facts import DatasetFacts
 from vision_research.protocols import DataFile, Feed, LoweringInputs, LoweringSpec, RunPart, RunSpec, Task
-from vision_research.registry import (
-    EMBEDDED,
-    FEEDS,
-    PARTS,
-    TASKS,
-    data_files,
-    make_embedded,
-    metric_info,
-    scored_subject,
-    specify,
-)
+from vision_research.registry import EMBEDDED, FEEDS, PARTS, TASKS, data_files, make_embedded, specify
 from vision_research.tasks.boxes.task import Boxes
 
 Compose = Callable[..., TrainConfig]
@@ -101,7 +92,7 @@ def test_a_task_answers_every_method(task: Task, run: Callable[..., RunSpec], tm
     spec = LoweringSpec(**vars(run(TASK_WORDS[task.name])), inputs=INPUTS)
     assert "/" in task.monitor(spec.traits, spec.data)
     assert all(
-        metric_info({"type": name.partition(":")[0], "metric": name.partition(":")[2] or None}) == said
+        registry.metric_info({"type": name.partition(":")[0], "metric": name.partition(":")[2] or None}) == said
         for name, said in task.metrics.items()
     )
     assert not list(task.problems(spec))
@@ -150,6 +141,7 @@ def test_what_registers_types_can_be_imported(part: RunPart) -> None:
     assert all(find_spec(module) is not None for module in part.modules)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(EMBEDDED))
 def test_embedded_data_is_made_and_read_by_its_owner(name: str, tmp_path: Path, typed: Compose) -> None:
     root = make_embedded(name, tmp_path / name, **COUNTS[name])
@@ -196,7 +188,7 @@ def test_maps_and_proposals_and_unlabelled_images_belong_to_the_files_of_a_data_
     ],
 )
 def test_the_subject_follows_from_detector_and_evaluator(model: dict[str, Any], evaluator: Any, subject: str) -> None:
-    assert scored_subject(model, evaluator) == subject
+    assert registry.scored_subject(model, evaluator) == subject
 
 
 # Words of one task or feed, and the files outside of its folder that spell them, each with its reason.
@@ -238,12 +230,14 @@ def spelt_in(tree: ast.Module) -> Iterator[str]:
             yield node.value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", SPELT)
 def test_the_words_of_a_task_or_feed_are_spelt_in_its_folder_alone(word: str) -> None:
     found = {name for name, tree in sources() if any(word in text.lower() for text in spelt_in(tree))}
     assert found == set(SPELT[word])
 
 
+@pytest.mark.slow
 def test_nothing_but_the_registry_imports_a_task_or_feed() -> None:
     folder = re.compile(r"vision_research\.(tasks|feeds)\.")
     assert [name for name, tree in sources() if any(folder.match(text) for text in spelt_in(tree))] == []

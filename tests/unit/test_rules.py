@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "vision_research"
 SOURCES = sorted(
@@ -52,6 +54,7 @@ def test_a_file_has_at_most_250_lines() -> None:
     assert set(LONG_FILES) <= set(long), "an exception that is short enough now is none"
 
 
+@pytest.mark.slow
 def test_a_function_has_at_most_40_lines_beside_its_docstring() -> None:
     long = {
         node.name: lines
@@ -101,6 +104,7 @@ def has_several_parameters(function: ast.FunctionDef) -> bool:
     return len([name for name in names if name not in ("self", "cls")]) >= 2
 
 
+@pytest.mark.slow
 def test_a_public_function_of_two_parameters_documents_them() -> None:
     functions = [one for path in MODULES.values() for one in public_functions(tree_of(path).body, name_of(path))]
     several = [one for one in functions if has_several_parameters(one[1])]
@@ -185,6 +189,7 @@ def imports_of(path: Path) -> set[str]:
     return named & set(MODULES)
 
 
+@pytest.mark.slow
 def test_every_module_is_imported_by_some_test() -> None:
     tests = sorted((ROOT / "tests").rglob("*.py"))
     reached: set[str] = set()

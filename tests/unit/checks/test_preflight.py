@@ -29,6 +29,7 @@ def lowered(typed: Callable[..., TrainConfig], few_digits: Path, tmp_path: Path)
     return build
 
 
+@pytest.mark.slow
 def test_a_good_run_passes_and_leaves_nothing(lowered: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     preflight(lowered())
     assert list(tmp_path.iterdir()) == []
@@ -41,6 +42,7 @@ CURATED = sorted(file.stem for file in (conf_dir() / "model").glob("*.yaml"))
 SIZES = {"dino": "image_size=[320,320]", "ssd": "image_size=[300,300]"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in CURATED]
 )
@@ -48,6 +50,7 @@ def test_every_curated_detector_passes(lowered: Callable[..., dict[str, Any]], m
     preflight(lowered(f"model={model}", *filter(None, [SIZES.get(model)])))
 
 
+@pytest.mark.slow
 def test_every_unknown_type_is_named_with_the_nearest(lowered: Callable[..., dict[str, Any]]) -> None:
     with pytest.raises(ConfigError) as raised:
         preflight(lowered("+aug.train.odd.type=RandmFlip", "model.backbone.type=CSPNext"))
@@ -63,6 +66,7 @@ def test_a_type_below_a_key_without_types_is_not_looked_up_at_any_depth() -> Non
     assert [text.partition("=")[0] for text in unknown_types(config)] == ["b.1.c.type"]
 
 
+@pytest.mark.slow
 def test_an_argument_that_does_not_bind_is_named(lowered: Callable[..., dict[str, Any]]) -> None:
     with pytest.raises(ConfigError, match=r"train_dataloader.dataset: .*unexpected keyword argument 'probability'"):
         preflight(lowered("+aug.train.odd.type=RandomFlip", "+aug.train.odd.probability=0.5"))
@@ -87,6 +91,7 @@ def test_a_module_that_is_not_there_is_named(lowered: Callable[..., dict[str, An
         preflight(lowered("aug.imports=[my_flips]"))
 
 
+@pytest.mark.slow
 def test_a_transform_of_the_users_own_is_found(
     lowered: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +109,7 @@ def test_a_transform_of_the_users_own_is_found(
     preflight(lowered("aug.imports=[my_turn]", "+aug.train.turn.type=MyTurn"))
 
 
+@pytest.mark.slow
 def test_a_data_set_that_names_no_classes_takes_weights_too(
     lowered: Callable[..., dict[str, Any]], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

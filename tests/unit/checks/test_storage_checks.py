@@ -33,6 +33,7 @@ def refused(fault: Fault, bucket: str, s3_settings: S3Settings) -> dict[str, Che
         return looked_at("work_dir", f"{bucket}/runs", settings)
 
 
+@pytest.mark.slow
 def test_what_is_denied_is_told_for_each_action(bucket: str, s3_settings: S3Settings) -> None:
     found = refused(Fault.denied, bucket, s3_settings)
 
@@ -41,6 +42,7 @@ def test_what_is_denied_is_told_for_each_action(bucket: str, s3_settings: S3Sett
         assert found[action].refuses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
@@ -66,6 +68,7 @@ def test_a_bucket_that_does_not_exist_is_not_made(bucket: str, s3_settings: S3Se
         assert check.found.startswith("There is no bucket 'no-such-bucket'")
 
 
+@pytest.mark.slow
 def test_data_need_not_be_written(bucket: str, s3_settings: S3Settings) -> None:
     fileio.put(b"12345", f"{bucket}/coco/image.jpg")
     with S3Proxy(str(s3_settings.endpoint_url)) as proxy:

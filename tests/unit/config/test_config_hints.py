@@ -22,6 +22,7 @@ def refusal(word: str) -> str:
     return explained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("word", "nearest"),
     [
@@ -56,11 +57,13 @@ def test_options_are_listed_with_the_way_into_the_zoo() -> None:
     assert listed.endswith(", yolox_tiny, yolox_x, zoo/FAMILY/CONFIG")
 
 
+@pytest.mark.slow
 def test_only_where_anything_may_be_added_adding_is_offered() -> None:
     assert "type +model.backbone.dept=18" in refusal("model.backbone.dept=18")
     assert "+data" not in refusal("data.bath_size=3")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("word", "message"),
     [

@@ -15,6 +15,7 @@ from vision_research.registry import specify
 Compose = Callable[..., TrainConfig]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -29,6 +30,7 @@ def test_good_runs_pass(typed: Compose, overrides: list[str]) -> None:
     validate(specify(typed(*overrides)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -75,6 +77,7 @@ def test_a_weak_stage_as_long_as_the_training_is_refused(typed: Compose) -> None
         validate(specify(typed("aug=mosaic", "aug.final_epochs=10")))
 
 
+@pytest.mark.slow
 def test_a_mirror_image_that_no_step_makes_is_refused(typed: Compose) -> None:
     validate(specify(typed("aug=flip", "data.flip_prob=0.3")))
     for aug in ("none", "vertical_flip"):
@@ -93,6 +96,7 @@ def test_all_problems_are_raised_at_once(typed: Compose) -> None:
     assert len(raised.value.problems) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "kind"), [("mask_rcnn", "MaskRCNN"), ("rtmdet_ins_s", "RTMDet")])
 def test_transforms_that_leave_masks_behind_are_refused_for_detectors_with_masks(
     typed: Compose, model: str, kind: str
@@ -112,6 +116,7 @@ def test_a_detector_without_a_published_checkpoint_is_refused_by_name(typed: Cal
         validate(specify(typed("model=yolox_m", "model.weights=coco")))
 
 
+@pytest.mark.slow
 def test_images_too_small_for_a_detector_are_refused_with_a_size_that_does(typed: Callable[..., TrainConfig]) -> None:
     with pytest.raises(ConfigError, match=r"image_size=\[192, 192\]: .*of 300 .*Type image_size=\[300,300\]"):
         validate(specify(typed("model=ssd")))
@@ -123,6 +128,7 @@ def test_images_too_small_for_a_detector_are_refused_with_a_size_that_does(typed
     validate(specify(typed("model=deformable_detr")))
 
 
+@pytest.mark.slow
 def test_a_detector_of_crowds_wants_one_class_and_an_object_in_every_image(typed: Compose) -> None:
     crowd = "model=zoo/crowddet/crowddet-rcnn_r50_fpn_8xb2-30e_crowdhuman"
     (problem,) = data_problems(typed(crowd), ("cat", "dog"))

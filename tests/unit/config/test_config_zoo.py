@@ -91,6 +91,7 @@ def test_the_code_that_makes_an_entry_is_where_the_cache_looks_for_it() -> None:
     assert [name for name in zoo_cache.MAKERS if not (folder / name).is_file()] == []
 
 
+@pytest.mark.slow
 def test_a_shell_completes_the_names_of_the_zoo() -> None:
     completed = subprocess.run(
         [sys.executable, "-m", "vision_research.train", "-sc", "query=bash"],
@@ -134,6 +135,7 @@ def test_a_place_in_a_list_is_overridden_by_its_index(typed: Compose) -> None:
     assert [head["num_classes"] for head in model["roi_head"]["bbox_head"]] == [80, 3, 80]
 
 
+@pytest.mark.slow
 def test_an_entry_composes_and_nested_values_can_be_overridden(typed: Compose) -> None:
     config = typed("model=zoo/retinanet/retinanet_r50_fpn_1x_coco", "model.backbone.depth=101")
     assert config.model["type"] == "RetinaNet"

@@ -16,6 +16,7 @@ ACCESS_KEY = "AKIAIOSFODNN7" + "EXAMPLE"
 SECRET = "wJalrXUtnFEMI/K7MDENG/" + "bPxRfiCYEXAMPLEKEY"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "word",
     [

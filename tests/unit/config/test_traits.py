@@ -22,6 +22,7 @@ def set_traits(traits: DetectorTraits) -> dict[str, Any]:
     return {key.name: value for key in fields(traits) if (value := getattr(traits, key.name))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

@@ -46,6 +46,7 @@ def test_yolox_mixing_on_another_detector_ends_with_a_stage_of_ours(lowered: Low
     assert not {"Mosaic", "MixUp", "RandomAffine"} & set(final)
 
 
+@pytest.mark.slow
 def test_batches_that_are_padded_to_one_size_follow_the_image_size(lowered: Lower) -> None:
     jitter = "zoo/atss/atss_r18_fpn_8xb8-amp-lsj-200e_coco"
 
@@ -58,6 +59,7 @@ def test_batches_that_are_padded_to_one_size_follow_the_image_size(lowered: Lowe
     assert padded("data=digits", "data.image_size=[200,320]") == (256, 256)
 
 
+@pytest.mark.slow
 def test_batches_that_are_resized_as_a_whole_follow_the_image_size(lowered: Lower) -> None:
     crowd = "model=zoo/crowddet/crowddet-rcnn_r50_fpn_8xb2-30e_crowdhuman"
 
@@ -75,6 +77,7 @@ def test_yolox_s_own_switch_stays_with_yolox(lowered: Lower) -> None:
     assert "L1LossHook" not in hooks
 
 
+@pytest.mark.slow
 def test_a_detector_that_pads_gets_padded_batches_where_the_file_does_not_pad(lowered: Lower) -> None:
     tree = lowered("model=rtmdet_tiny", f"aug={RCNN}", "schedule=1x", *COCO)
     assert tree["model"]["data_preprocessor"]["pad_size_divisor"] == 32
@@ -88,6 +91,7 @@ def test_wrappers_of_two_data_sets_close_around_ours(lowered: Lower) -> None:
     assert (dataset["type"], dataset["times"], dataset["dataset"]["type"]) == ("RepeatDataset", 3, "CocoDataset")
 
 
+@pytest.mark.slow
 def test_masks_are_loaded_as_the_annotations_have_them(lowered: Lower) -> None:
     def loaded(masks: str, *words: str) -> dict[str, Any]:
         dataset = lowered(*words, *COCO, masks=masks)["train_dataloader"]["dataset"]
@@ -107,6 +111,7 @@ def test_one_step_of_the_file_can_be_changed_by_its_place(lowered: Lower) -> Non
     assert flip == {"type": "RandomFlip", "prob": 0.25}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "prob"),
     [
@@ -128,6 +133,7 @@ def test_flips_of_a_weak_stage_are_as_likely_as_the_data_allows(lowered: Lower) 
     assert [step["prob"] for step in stage["pipeline"] if step["type"] == "RandomFlip"] == [0.0]
 
 
+@pytest.mark.slow
 def test_images_are_read_as_the_file_s_steps_take_them(lowered: Lower) -> None:
     for aug, loader in (
         ("centernet/centernet_r18_8xb16-crop512-140e_coco", "val_dataloader"),

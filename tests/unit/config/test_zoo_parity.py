@@ -30,6 +30,7 @@ def test_differences_tell_lists_from_tuples_and_what_is_missing() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_what_is_typed_is_laid_over_the_file_and_nothing_else_changes(lowered: Lower) -> None:
     plain = lowered(f"experiment={RCNN}")
     typed_over = lowered(f"experiment={RCNN}", "schedule.lr=0.005", "data.batch_size=4", "data.root=/d")
@@ -47,6 +48,7 @@ def test_the_sample_has_every_family_that_trains() -> None:
     assert {name.partition("/")[0] for name in SAMPLE} == {name.partition("/")[0] for name in trainable}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in SAMPLE]
 )

@@ -17,6 +17,7 @@ def kinds(pipeline: list[dict[str, Any]]) -> list[str]:
     return [str(step["type"]) for step in pipeline]
 
 
+@pytest.mark.slow
 def test_the_experiment_has_the_class_count_and_the_metric_of_its_file(lowered: Lower) -> None:
     tree = lowered("experiment=zoo/pascal_voc/faster-rcnn_r50_fpn_1x_voc0712")
     assert tree["model"]["roi_head"]["bbox_head"]["num_classes"] == 20
@@ -54,6 +55,7 @@ def test_a_length_in_iterations_turns_the_schedule_into_iterations(lowered: Lowe
     assert (steps["by_epoch"], steps["milestones"], steps["end"]) == (False, [800, 1100], 1200)
 
 
+@pytest.mark.slow
 def test_typed_parts_of_the_schedule_take_the_place_of_the_file_s(lowered: Lower) -> None:
     warm_up, decay = lowered(f"schedule={RCNN}", "schedule.warmup_iters=10")["param_scheduler"]
     assert (warm_up["end"], decay["milestones"]) == (10, [8, 11])
@@ -61,6 +63,7 @@ def test_typed_parts_of_the_schedule_take_the_place_of_the_file_s(lowered: Lower
     assert (warm_up["end"], decay["type"]) == (500, "CosineAnnealingLR")
 
 
+@pytest.mark.slow
 def test_the_recipe_s_lr_follows_the_batch_of_our_data_alone(lowered: Lower) -> None:
     ours = lowered(f"schedule={RCNN}", *COCO, "data.batch_size=4")
     theirs = lowered(f"experiment={RCNN}", "data.batch_size=4")

@@ -28,6 +28,7 @@ def test_what_the_data_does_not_have_is_refused_with_the_step(lowered: Lower, au
         lowered(f"aug={aug}", "schedule=1x", *COCO)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -72,6 +73,7 @@ def test_data_sets_of_one_file_in_the_pipelines_of_another(lowered: Lower) -> No
     assert all(one["pipeline"][2]["scale"] == (1333, 800) for one in dataset["datasets"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("word", "place"),
     [

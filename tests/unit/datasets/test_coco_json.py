@@ -194,6 +194,7 @@ def test_a_missing_image_folder_is_named(inspect: Inspect, tree: Tree, tmp_path:
     assert only_problem(inspect(tree, prefix="images")).endswith("Type data.train_prefix=image")
 
 
+@pytest.mark.slow
 def test_no_weird_value_anywhere_raises(inspect: Inspect, tree: Tree) -> None:
     """Put every kind of JSON value in place of every node of the tree, and of several at once."""
     values = [None, True, 0, -1, 1.5, 1e308, 10**400, "", "1", "\0", "\ud800", [], [[]], {}, {"id": []}, float("inf")]

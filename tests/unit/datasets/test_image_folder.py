@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from mmdet.registry import DATASETS
 from mmdet.utils import register_all_modules
 
@@ -22,6 +23,7 @@ def test_images_are_found_below_the_folder_in_order_and_nothing_else(tmp_path: P
     ]
 
 
+@pytest.mark.slow
 def test_mmdetection_reads_the_data_set(tmp_path: Path) -> None:
     register_all_modules(init_default_scope=True)
     images = [tmp_path / "a.png", tmp_path / "b.png"]

@@ -179,6 +179,7 @@ def build(root: Path, *, test_mode: bool, pipeline: list[dict[str, Any]] | None 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("test_mode", [False, True])
 def test_the_data_set_drops_what_the_look_said_it_drops(root: Path, test_mode: bool) -> None:
     boxes = [("cat", (5, 5, 5, 9)), ("cat", (70, 5, 80, 9)), ("dog", (5, 6, 9, 10)), ("owl", (5, 5, 9, 9))]
@@ -191,12 +192,14 @@ def test_the_data_set_drops_what_the_look_said_it_drops(root: Path, test_mode: b
     assert (sample["img_id"], sample["width"], sample["height"]) == ("000001", 60, 40)
 
 
+@pytest.mark.slow
 def test_its_samples_carry_the_names_of_the_classes_where_they_are_asked_for(root: Path) -> None:
     sample = build(root, test_mode=True, return_classes=True).get_data_info(0)
     assert (sample["text"], sample["custom_entities"]) == (("cat", "dog"), True)
     assert "text" not in build(root, test_mode=True).get_data_info(0)
 
 
+@pytest.mark.slow
 def test_its_samples_carry_the_ground_truth_that_the_metric_scores_against(root: Path) -> None:
     import torch
     from mmengine.structures import InstanceData

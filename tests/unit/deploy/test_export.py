@@ -33,6 +33,7 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "family", ["retinanet", *(pytest.param(name, marks=pytest.mark.slow) for name in ("rtmdet", "faster_rcnn"))]
 )
@@ -63,6 +64,7 @@ def test_a_detector_becomes_a_verified_file_with_its_manifest(family: str, train
     assert verification["from_image"]["max_score_difference"] <= 1e-4
 
 
+@pytest.mark.slow
 def test_nothing_is_left_when_the_artifact_differs(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +86,7 @@ def test_nothing_is_left_when_the_artifact_differs(
     assert files(tmp_path / "export") == []
 
 
+@pytest.mark.slow
 def test_a_fixed_shape_and_a_threshold_are_built_in_and_verified(trained: Trained, tmp_path: Path) -> None:
     config, checkpoint = trained("retinanet")
     request = ExportRequest(config, checkpoint, tmp_path / "m.ts", shape=(96, 160), score_thr=0.3, num_images=2)
@@ -94,6 +97,7 @@ def test_a_fixed_shape_and_a_threshold_are_built_in_and_verified(trained: Traine
     assert manifest.thresholds == {"score_thr": 0.3, "nms_iou": 0.5, "max_per_img": 100}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preprocess", [True, False])
 def test_a_shape_that_the_network_cannot_take_is_padded_inside(
     preprocess: bool, trained: Trained, tmp_path: Path
@@ -124,6 +128,7 @@ def test_a_shape_that_the_network_cannot_take_is_padded_inside(
         assert size["smallest"] == size["largest"] == [100, 150] and size["divisor"] == 1
 
 
+@pytest.mark.slow
 def test_another_class_list_is_refused_by_name_and_nothing_else_is_printed(
     trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -135,6 +140,7 @@ def test_another_class_list_is_refused_by_name_and_nothing_else_is_printed(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_the_checkpoint_of_another_detector_is_refused_by_its_keys(trained: Trained, tmp_path: Path) -> None:
     _, foreign = trained("yolox")
     foreign = foreign.rename(tmp_path / "foreign.pth")
@@ -146,6 +152,7 @@ def test_the_checkpoint_of_another_detector_is_refused_by_its_keys(trained: Trai
         export_detector(ExportRequest(config, foreign, tmp_path / "m.ts"), read)
 
 
+@pytest.mark.slow
 def test_an_unsupported_detector_is_refused_before_anything_is_read(trained: Trained, tmp_path: Path) -> None:
     path, checkpoint = trained("retinanet")
     config = Config.fromfile(path)
@@ -169,6 +176,7 @@ def test_a_file_in_the_place_of_the_folder_is_named(trained: Trained, tmp_path: 
         export_detector(ExportRequest(config, checkpoint, tmp_path / "file" / "m.ts"), read)
 
 
+@pytest.mark.slow
 def test_an_unverified_export_says_so_in_the_manifest(trained: Trained, tmp_path: Path) -> None:
     config, checkpoint = trained("retinanet")
 

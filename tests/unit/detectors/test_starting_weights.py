@@ -50,6 +50,7 @@ def saved(tmp_path: Path) -> Callable[[object], str]:
     return save
 
 
+@pytest.mark.slow
 def test_a_file_is_downloaded_once_and_checked_by_the_hash_in_its_name(
     served: tuple[str, Path], torch_home: Path
 ) -> None:
@@ -64,6 +65,7 @@ def test_a_file_is_downloaded_once_and_checked_by_the_hash_in_its_name(
     assert ensure_weights(f"{address}/{name}", "model.weights=coco") == found
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_what_its_name_says_is_refused_and_not_kept(
     served: tuple[str, Path], torch_home: Path
 ) -> None:

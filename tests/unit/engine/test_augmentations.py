@@ -45,6 +45,7 @@ def samples(typed: Callable[..., TrainConfig], few_digits: Path, tmp_path: Path)
     return load
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "aug"), CASES)
 def test_boxes_and_masks_fit_the_image(samples: Callable[..., list[Any]], model: str, aug: str) -> None:
     boxes = 0
@@ -63,6 +64,7 @@ def test_boxes_and_masks_fit_the_image(samples: Callable[..., list[Any]], model:
     assert boxes > 0
 
 
+@pytest.mark.slow
 def test_flips_of_all_three_directions_mirror_image_boxes_and_masks_alike(samples: Callable[..., list[Any]]) -> None:
     (plain, *_) = samples("model=mask_rcnn", "aug=none")
     height, width = plain["inputs"].shape[1:]

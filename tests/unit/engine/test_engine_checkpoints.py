@@ -68,6 +68,7 @@ def test_a_checkpoint_that_would_run_code_is_refused_not_called_damaged(tmp_path
         find_resumable(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_a_real_training_is_understood(
     make_runner: Any, with_validation: Any, toy_config: dict[str, Any]
 ) -> None:

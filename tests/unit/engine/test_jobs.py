@@ -56,6 +56,7 @@ def change(run_dir: WorkDir, **keys: Any) -> None:
     config.dump(run_dir.config_py)
 
 
+@pytest.mark.slow
 def test_a_finished_training_says_how_it_went_and_leaves_its_config_alone(run_dir: WorkDir) -> None:
     written = run_dir.config_py.read_bytes()
     tasks.train(run_dir, None)
@@ -77,6 +78,7 @@ def test_a_stop_request_ends_it_as_killed_without_an_error(run_dir: WorkDir) -> 
     assert "stopped as asked after iteration 1" in ended["cause"]
 
 
+@pytest.mark.slow
 def test_it_resumes_from_a_checkpoint_also_after_the_folder_has_moved(run_dir: WorkDir, tmp_path: Path) -> None:
     run_dir.stop_request.touch()
     tasks.train(run_dir, None)
@@ -114,6 +116,7 @@ def test_a_problem_that_a_person_can_mend_is_printed_without_a_traceback(
     assert (outcome(run_dir)["status"], outcome(run_dir)["cause"]) == ("FAILED", "take another one")
 
 
+@pytest.mark.slow
 def test_a_rank_that_torchrun_starts_again_goes_on_from_the_newest_whole_checkpoint(
     run_dir: WorkDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +133,7 @@ def test_a_rank_that_torchrun_starts_again_goes_on_from_the_newest_whole_checkpo
     assert begun == [6], "epoch_1.pth has six iterations"
 
 
+@pytest.mark.slow
 def test_a_restart_before_the_first_checkpoint_starts_from_the_beginning(
     run_dir: WorkDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,6 +65,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("loop", "sampler", "stop_after"), CASES)
 @pytest.mark.parametrize(("rank", "world_size"), [(0, 1), (1, 2)])
 def test_an_interrupted_and_resumed_run_sees_what_an_uninterrupted_one_sees(
@@ -95,6 +96,7 @@ def test_an_interrupted_and_resumed_run_sees_what_an_uninterrupted_one_sees(
     assert loads.count == sum(len(batch) for batch in second.batches), "a batch was decoded that was not trained on"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("loop", "sampler"), [(EPOCHS, "DefaultSampler"), (ITERS, "InfiniteSampler")])
 def test_prefetching_workers_and_reordering_batch_samplers_keep_their_place(
     make_runner: Any, toy_config: dict[str, Any], seen_class: Any, loop: dict[str, Any], sampler: str
@@ -112,6 +114,7 @@ def test_prefetching_workers_and_reordering_batch_samplers_keep_their_place(
     assert len(second.batches) == len(whole.batches) - 5 > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ours", "stock", "sampler"),
     [
@@ -169,6 +172,7 @@ class Validations(Hook):
         self.iterations.append(runner.iter)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loop", "sampler", "killed_in"),
     [
@@ -193,6 +197,7 @@ def test_a_run_killed_in_a_validation_makes_up_for_it_when_resumed(
     assert first.iterations + second.iterations == ([6, 12, 18] if by_epoch else [5, 10, 15])
 
 
+@pytest.mark.slow
 def test_a_validation_that_was_held_is_not_held_again(
     make_runner: Any, toy_config: dict[str, Any], with_validation: Any
 ) -> None:

@@ -71,6 +71,7 @@ def images(bucket: str) -> str:
     return bucket
 
 
+@pytest.mark.slow
 def test_workers_fetch_ahead_and_load_every_image_once(images: str, s3_settings: S3Settings) -> None:
     loading = loader(images, s3_settings)
     for _ in range(2):
@@ -82,6 +83,7 @@ def test_workers_fetch_ahead_and_load_every_image_once(images: str, s3_settings:
         assert samples[-1][2] == 0, "what was announced has been taken"
 
 
+@pytest.mark.slow
 def test_a_resumed_epoch_goes_on_where_it_stood(images: str, s3_settings: S3Settings) -> None:
     order = [[index for index, _, _ in batch] for batch in loader(images, s3_settings)]
     resumed = iterate_from(loader(images, s3_settings), 3)
@@ -89,6 +91,7 @@ def test_a_resumed_epoch_goes_on_where_it_stood(images: str, s3_settings: S3Sett
     assert [[index for index, _, _ in batch] for batch in resumed] == order[3:]
 
 
+@pytest.mark.slow
 def test_an_endless_order_is_rewound(images: str, s3_settings: S3Settings) -> None:
     loading = loader(images, s3_settings, InfiniteSampler)
     first = [[index for index, _, _ in batch] for batch in islice(loading, 5)]
@@ -99,6 +102,7 @@ def test_an_endless_order_is_rewound(images: str, s3_settings: S3Settings) -> No
     assert [[index for index, _, _ in batch] for batch in islice(loading, 5)] == first
 
 
+@pytest.mark.slow
 def test_a_server_killed_in_the_middle_of_an_epoch_costs_no_image(
     own_s3_server: S3Server, s3_credentials: None
 ) -> None:

@@ -29,6 +29,7 @@ def test_one_import_registers_every_hook_and_loop_in_the_scope_of_the_detectors(
         assert loops.get("ResumableIterLoop") is not None
 
 
+@pytest.mark.slow
 def test_the_hooks_of_every_run_change_no_loss(make_runner: Any, seen_class: Any) -> None:
     plain, ours = seen_class(), seen_class()
     stock_loop = {"type": "EpochBasedTrainLoop", "max_epochs": 3}

@@ -87,6 +87,7 @@ def test_an_interval_is_what_a_plain_bootstrap_gives() -> None:
     assert ours == intervals(matches, 0.5, num_samples=4000, seed=1), "the same seed gives the same"
 
 
+@pytest.mark.slow
 def test_a_95_percent_interval_holds_the_truth_about_95_times_in_100() -> None:
     held = 0
     for seed in range(200):

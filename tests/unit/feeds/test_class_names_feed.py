@@ -35,6 +35,7 @@ def packed(tree: dict[str, Any], split: str) -> Iterator[tuple[str, ...]]:
             yield node["meta_keys"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [GLIP, DINO])
 @pytest.mark.parametrize("aug", ["none", "flip", "mosaic", "mosaic_mixup", "rtmdet", GLIP, DINO])
 def test_every_sample_carries_the_names_of_the_classes(typed: Compose, model: str, aug: str) -> None:
@@ -65,6 +66,7 @@ def test_other_detectors_carry_none(typed: Compose) -> None:
     assert not any(node.get("type") == "NamesByLabel" for _, node in dicts(tree))
 
 
+@pytest.mark.slow
 def test_names_that_are_drawn_for_each_image_are_drawn_from_ours(typed: Compose) -> None:
     tree = lowered(typed, f"model={DINO}", f"aug={DRAWN}")
     (pipeline,) = [node["pipeline"] for _, node in dicts(tree["train_dataloader"]) if "pipeline" in node]
@@ -88,6 +90,7 @@ def test_any_detector_takes_glip_s_boxes_and_flips(typed: Compose) -> None:
     assert kinds["RandomFlip_GLIP"]["prob"] == 0
 
 
+@pytest.mark.slow
 def test_one_word_names_the_language_model_everywhere(typed: Compose, tmp_path: Path) -> None:
     word = f"model.language_model.name={tmp_path}"
     model = lowered(typed, f"model={GLIP}", word)["model"]
@@ -97,6 +100,7 @@ def test_one_word_names_the_language_model_everywhere(typed: Compose, tmp_path: 
     assert names == [str(tmp_path)]
 
 
+@pytest.mark.slow
 def test_a_folder_is_named_by_its_whole_path(typed: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bert").mkdir()
     monkeypatch.chdir(tmp_path)
@@ -105,6 +109,7 @@ def test_a_folder_is_named_by_its_whole_path(typed: Compose, tmp_path: Path, mon
     assert lowered(typed, f"model={DINO}")["model"]["language_model"]["name"] == "bert-base-uncased"
 
 
+@pytest.mark.slow
 def test_the_file_s_own_data_is_cut_into_words_of_the_same_model(typed: Compose, tmp_path: Path) -> None:
     tree = lowered(typed, f"experiment={DRAWN}", f"model.language_model.name={tmp_path}")
     names = [node["tokenizer_name"] for _, node in dicts(tree["train_dataloader"]) if "tokenizer_name" in node]

@@ -37,6 +37,7 @@ def test_every_split_reads_its_file(typed: Compose) -> None:
     assert kinds == ["LoadImageOrSkip", "LoadProposals", "LoadAnnotations", "ProposalBroadcaster", "PackDetInputs"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

@@ -64,6 +64,7 @@ def test_names_are_measured_as_mmdetection_joins_them(lowered: Lower) -> None:
     assert len(list(ClassNames().unfit(detector(14), tree))) == 2
 
 
+@pytest.mark.slow
 def test_drawn_and_asked_for_in_parts_any_number_of_names_fits(lowered: Lower) -> None:
     words = (f"model={DINO}", f"aug={DRAWN}", "+model.test_cfg.chunked_size=4")
     assert list(ClassNames().unfit(detector(4), lowered(*words, "data.val_batch_size=1"))) == []

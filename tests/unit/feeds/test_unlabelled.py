@@ -67,6 +67,7 @@ def test_the_warm_up_counts_epochs_of_the_labelled_images(typed: Compose) -> Non
     assert (scheduler["type"], scheduler["end"]) == ("LinearLR", 20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["tiny", "iters", SOFT, "zoo/rtmdet/rtmdet_tiny_8xb32-300e_coco"])
 def test_both_are_validated_and_the_student_teaches_whatever_the_schedule(typed: Compose, schedule: str) -> None:
     tree = lowered(typed, *WORDS, f"schedule={schedule}")
@@ -83,11 +84,13 @@ def test_another_detector_is_validated_alone_with_the_schedule_of_a_teacher(type
     assert tree["default_hooks"]["checkpoint"]["save_best"] == "coco/bbox_mAP"
 
 
+@pytest.mark.slow
 def test_what_predicts_is_what_the_best_checkpoint_is_chosen_by(typed: Compose) -> None:
     assert typed(*WORDS, "model.semi_test_cfg.predict_on=student").schedule.monitor == "student/coco/bbox_mAP"
     assert typed(f"experiment={SOFT}").schedule.monitor == "teacher/coco/bbox_mAP"
 
 
+@pytest.mark.slow
 def test_with_the_data_of_the_file_a_typed_batch_reaches_the_sampler(typed: Compose) -> None:
     loader = lowered(typed, f"experiment={SOFT}", "data.batch_size=10")["train_dataloader"]
     assert loader["sampler"] == {"type": "GroupMultiSourceSampler", "batch_size": 10, "source_ratio": [1, 4]}
@@ -95,6 +98,7 @@ def test_with_the_data_of_the_file_a_typed_batch_reaches_the_sampler(typed: Comp
     assert untouched["sampler"]["batch_size"] == untouched["batch_size"] == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -61,6 +61,7 @@ def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.slow
 def test_pictures_are_named_by_their_images_and_the_same_words_give_the_same(
     composed: Callable[..., Composition], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,6 +82,7 @@ def test_pictures_are_named_by_their_images_and_the_same_words_give_the_same(
     assert "vision_research/transforms/load_image.py:" in printed
 
 
+@pytest.mark.slow
 def test_every_step_is_seen_and_the_last_is_what_the_detector_gets(traced: Callable[..., TracedDataset]) -> None:
     dataset = traced("aug=yolox", "schedule=1x", "image_size=[96,96]")
     np.random.seed(3)  # noqa: NPY002
@@ -100,6 +102,7 @@ def test_every_step_is_seen_and_the_last_is_what_the_detector_gets(traced: Calla
     np.testing.assert_array_equal(final.labels[kept], objects.labels.numpy())
 
 
+@pytest.mark.slow
 def test_validation_boxes_and_masks_lie_on_the_image_that_came_to_size(traced: Callable[..., TracedDataset]) -> None:
     dataset = traced("model=mask_rcnn", "browse.phase=val")
     for index in range(4):
@@ -111,6 +114,7 @@ def test_validation_boxes_and_masks_lie_on_the_image_that_came_to_size(traced: C
             np.testing.assert_allclose(edges, box, atol=1.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", ["train", "val"])
 def test_masks_of_videos_lie_on_every_frame(traced: Callable[..., TracedDataset], few_videos: Path, phase: str) -> None:
     zoo = "zoo/masktrack_rcnn/masktrack-rcnn_mask-rcnn_r50_fpn_8xb1-12e_youtubevis2019"
@@ -129,6 +133,7 @@ def test_masks_of_videos_lie_on_every_frame(traced: Callable[..., TracedDataset]
     assert tight >= len(views), "most are hidden by none"
 
 
+@pytest.mark.slow
 def test_the_second_stage_is_that_of_the_end_of_the_training(
     composed: Callable[..., Composition], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,6 +144,7 @@ def test_the_second_stage_is_that_of_the_end_of_the_training(
     assert "CachedMosaic" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_picture_of_the_steps_holds_them_side_by_side(composed: Callable[..., Composition]) -> None:
     out = browse(composed("aug=flip", "browse.images=[000007.jpg]", "browse.steps=true"))
     assert names_in(out) == ["000007.jpg", "sheet.jpg"]
@@ -146,6 +152,7 @@ def test_a_picture_of_the_steps_holds_them_side_by_side(composed: Callable[..., 
     assert width > 3 * height
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -165,6 +172,7 @@ def test_bad_words_get_one_message_and_nothing_is_written(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_images_in_s3_are_drawn_as_those_on_disk(
     composed: Callable[..., Composition], bucket: str, s3_settings: S3Settings, few_digits: Path, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ def data_of(kind: DataKind, root: Path, **keys: str) -> DataConfig:
     return DataConfig(kind, str(root), "annotations/train.json", "annotations/val.json", img_prefix="images/", **keys)
 
 
+@pytest.mark.slow
 def test_maps_and_proposals_are_packed(bucket: str, s3_settings: S3Settings, tmp_path: Path) -> None:
     root = make_embedded("digits_panoptic", tmp_path / "maps", train=3, val=2, test=1)
     write_proposals(root / "proposals.npz", {1: Proposals("1.jpg", np.zeros((1, 4), "f4"), np.ones(1, "f4"))})

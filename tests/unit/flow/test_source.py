@@ -92,6 +92,7 @@ def test_a_run_without_a_checkpoint_is_refused(run: WorkDir) -> None:
         find_source(ExportCommand(run=str(run.root)))
 
 
+@pytest.mark.slow
 def test_a_run_in_s3_comes_to_this_machine(
     run: WorkDir, bucket: str, s3_settings: S3Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +130,7 @@ def reached(s3_settings: S3Settings, tmp_path: Path, monkeypatch: pytest.MonkeyP
     return command
 
 
+@pytest.mark.slow
 def test_a_bare_checkpoint_and_its_config_may_lie_in_s3(reached: ExportCommand, bucket: str, tmp_path: Path) -> None:
     fileio.put(b"weights", f"{bucket}/kept/a b+#.pth")
     fileio.put(b"model = dict()", f"{bucket}/kept/own.py")

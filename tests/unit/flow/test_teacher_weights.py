@@ -25,6 +25,7 @@ def test_a_teacher_that_cannot_be_had_is_refused_with_what_to_type(
         fetch_weights(typed(), lowered("http://127.0.0.1:9/teacher.pth"))
 
 
+@pytest.mark.slow
 def test_a_teacher_in_a_file_is_taken_and_none_is_none(typed: Callable[..., TrainConfig], tmp_path: Path) -> None:
     (tmp_path / "teacher.pth").touch()
     tree = lowered(str(tmp_path / "teacher.pth"))

@@ -39,6 +39,7 @@ def lowered(typed: Compose, tmp_path: Path) -> Callable[..., EvaluatedImages]:
     return build
 
 
+@pytest.mark.slow
 def test_identities_of_other_crops_need_not_be_those_that_were_trained(
     lowered: Callable[..., EvaluatedImages], tmp_path: Path
 ) -> None:
@@ -54,6 +55,7 @@ def test_identities_of_other_crops_need_not_be_those_that_were_trained(
     assert dataset["metainfo"]["classes"] == trained
 
 
+@pytest.mark.slow
 def test_maps_of_other_classes_are_refused_by_the_key_of_their_split(
     lowered: Callable[..., EvaluatedImages], tmp_path: Path
 ) -> None:
@@ -64,6 +66,7 @@ def test_maps_of_other_classes_are_refused_by_the_key_of_their_split(
         lowered(("a", "b"), "experiment=panoptic_fpn", root=str(other))
 
 
+@pytest.mark.slow
 def test_only_the_evaluated_split_is_looked_at(lowered: Callable[..., EvaluatedImages], tmp_path: Path) -> None:
     other = make_embedded("digits_video", tmp_path / "other", train=1, val=1)
     (other / "annotations" / "train.json").unlink()

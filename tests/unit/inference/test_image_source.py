@@ -75,6 +75,7 @@ def test_what_holds_no_image_is_refused(tmp_path: Path, make, message: str) -> N
         find_images(make(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_folder_in_s3_is_read_as_a_local_one_is(
     folder: Path, s3_server: S3Server, s3_credentials: None, tmp_path: Path
 ) -> None:

@@ -9,6 +9,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from vision_research.launch.plan import LaunchPlan
 from vision_research.launch.process import run_plan
 
@@ -39,6 +41,7 @@ def test_exit_code_and_environment_arrive(tmp_path: Path) -> None:
     assert (finished.returncode, finished.stopped_by) == (3, None)
 
 
+@pytest.mark.slow
 def test_the_first_signal_asks_by_a_file(tmp_path: Path) -> None:
     stop = tmp_path / "stop"
     send_later(signal.SIGINT)
@@ -47,12 +50,14 @@ def test_the_first_signal_asks_by_a_file(tmp_path: Path) -> None:
     assert not stop.exists(), "a later run must not find the request of this one"
 
 
+@pytest.mark.slow
 def test_the_second_signal_ends_the_command(tmp_path: Path) -> None:
     send_later(signal.SIGTERM, signal.SIGTERM)
     finished = run_plan(plan(STUBBORN), tmp_path / "stop")
     assert (finished.returncode, finished.stopped_by) == (-signal.SIGTERM, signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_a_command_with_nothing_to_save_is_ended_at_once() -> None:
     send_later(signal.SIGINT)
     finished = run_plan(plan(STUBBORN))

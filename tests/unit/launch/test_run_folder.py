@@ -45,6 +45,7 @@ def test_a_job_of_a_sweep_lives_in_the_sweep(composed: Compose, tmp_path: Path) 
     assert choose_work_dir(composed(sweep_dir=tmp_path / "sweep")).root == tmp_path / "sweep" / "3"
 
 
+@pytest.mark.slow
 def test_resume_takes_the_last_run_of_the_same_command(composed: Compose, tmp_path: Path) -> None:
     make_run(tmp_path / "runs/a", "seed=1", "data.batch_size=4")
     make_run(tmp_path / "runs/b", "seed=2")

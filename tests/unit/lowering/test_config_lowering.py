@@ -67,6 +67,7 @@ def test_pretrained_weights_stay_as_the_zoo_names_them(typed: Compose) -> None:
     assert model["backbone"]["frozen_stages"] == 1
 
 
+@pytest.mark.slow
 def test_synchronized_batch_norm_is_plain_on_the_cpu_alone(typed: Compose) -> None:
     def norms(tree: dict[str, Any]) -> set[str]:
         return {node["norm_cfg"]["type"] for node in nodes(tree["model"]) if node.get("norm_cfg")}
@@ -126,6 +127,7 @@ def test_yolox_batch_sizes_follow_the_image_size(typed: Compose) -> None:
     assert model["data_preprocessor"]["batch_augments"][0]["random_size_range"] == (160, 320)
 
 
+@pytest.mark.slow
 def test_ema_is_the_recipes_unless_it_is_typed(typed: Compose) -> None:
     assert hook(lowered(typed), "EMAHook") is not None
     assert hook(lowered(typed, "schedule.ema=false"), "EMAHook") is None
@@ -134,6 +136,7 @@ def test_ema_is_the_recipes_unless_it_is_typed(typed: Compose) -> None:
     assert typed_ema is not None and typed_ema["momentum"] == 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "kind"),
     [
@@ -148,6 +151,7 @@ def test_one_override_turns_one_thing_on(typed: Compose, override: str, kind: st
     assert hook(lowered(typed, override), kind) is not None
 
 
+@pytest.mark.slow
 def test_data_is_wrapped_inside_out(typed: Compose) -> None:
     dataset = lowered(typed, "data.repeat=3", "data.oversample_thr=0.1")["train_dataloader"]["dataset"]
     assert (dataset["type"], dataset["times"]) == ("RepeatDataset", 3)
@@ -166,6 +170,7 @@ def test_without_tracking_nothing_is_spooled(typed: Compose) -> None:
     assert [backend["type"] for backend in backends] == ["LocalVisBackend"]
 
 
+@pytest.mark.slow
 def test_a_backbone_of_another_library_inherits_only_the_stages_that_the_neck_reads(
     typed: Callable[..., TrainConfig],
 ) -> None:
@@ -183,6 +188,7 @@ def test_a_backbone_of_another_library_inherits_only_the_stages_that_the_neck_re
     assert "mmpretrain.models" not in same_library["custom_imports"]["imports"]
 
 
+@pytest.mark.slow
 def test_the_weights_of_a_whole_detector_are_what_the_training_loads(typed: Compose) -> None:
     published = lowered(typed, "model=atss", "model.weights=coco")
     assert published["load_from"] == (

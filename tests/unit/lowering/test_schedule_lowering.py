@@ -25,6 +25,7 @@ def lowered(typed: Compose, *overrides: str, **changes: Any) -> dict[str, Any]:
     return lower(specify(typed(*overrides)), inputs(**changes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "world_size", "expected"),
     [
@@ -45,6 +46,7 @@ def test_learning_rate_follows_the_effective_batch(
     assert lowered(typed, *overrides, world_size=world_size)["optim_wrapper"]["optimizer"]["lr"] == lr.value
 
 
+@pytest.mark.slow
 def test_accumulation_clipping_and_precision_reach_the_optimizer_wrapper(typed: Compose) -> None:
     tree = lowered(typed, "schedule.accumulation=4", "schedule.clip_grad=0.1", "hw.precision=bf16")
     wrapper = tree["optim_wrapper"]
@@ -54,6 +56,7 @@ def test_accumulation_clipping_and_precision_reach_the_optimizer_wrapper(typed: 
     assert lowered(typed, "hw.precision=fp16", on_gpu=True)["optim_wrapper"]["type"] == "AmpOptimWrapper"
 
 
+@pytest.mark.slow
 def test_the_optimizer_is_the_recipes_unless_another_is_typed(typed: Compose) -> None:
     recipe = {"type": "AdamW", "lr": 0.002, "weight_decay": 0.05}
     assert lowered(typed, "schedule.lr=0.002")["optim_wrapper"]["optimizer"] == recipe
@@ -68,6 +71,7 @@ def test_the_optimizer_is_the_recipes_unless_another_is_typed(typed: Compose) ->
     }
 
 
+@pytest.mark.slow
 def test_validation_changes_its_rhythm(typed: Compose) -> None:
     by_epoch = lowered(typed, "schedule=2x", "schedule.val_interval=5", "schedule.dynamic_intervals=[[20,1]]")
     assert by_epoch["train_cfg"] == {
@@ -98,6 +102,7 @@ def test_the_rhythm_of_validation_can_be_told_beforehand(
     assert validation_points(typed(*words).schedule) == points
 
 
+@pytest.mark.slow
 def test_milestones_follow_the_length_of_the_training(typed: Compose) -> None:
     assert lowered(typed, "schedule=1x", num_train=10**5)["param_scheduler"][-1]["milestones"] == [8, 11]
     assert lowered(typed, "schedule=2x", num_train=10**5)["param_scheduler"][-1]["milestones"] == [16, 22]
@@ -105,6 +110,7 @@ def test_milestones_follow_the_length_of_the_training(typed: Compose) -> None:
     assert halved["param_scheduler"][-1]["milestones"] == [4, 6]
 
 
+@pytest.mark.slow
 def test_warm_up_is_at_most_a_tenth_of_a_short_training(typed: Compose) -> None:
     tree = lowered(typed, "schedule=1x", "data.batch_size=10", num_train=100)
     assert tree["param_scheduler"][0]["end"] == 12

@@ -31,6 +31,7 @@ def backends(typed: Compose, *words: str) -> dict[str, str | None]:
     return splits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("aug", ["flip", "zoo/faster_rcnn/faster-rcnn_r50_fpn_1x_coco"])
 def test_each_split_reads_with_its_own_back_end(typed: Compose, aug: str) -> None:
     words = (f"aug={aug}", "data.img_prefix=images/")

@@ -52,6 +52,7 @@ def test_the_same_boxes_are_kept_as_by_mmcv(config: dict[str, Any], count: int, 
     assert torch.equal(suppress(boxes, scores, groups, 10)[0], expected[:10])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("limit", [5, 40, 10_000])
 @pytest.mark.parametrize("shift", [0, -150])

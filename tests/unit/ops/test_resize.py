@@ -51,6 +51,7 @@ def test_resize_equals_opencv(source: tuple[int, int], target: tuple[int, int]) 
     assert differing_pixels(source, target) == 0
 
 
+@pytest.mark.slow
 def test_resize_equals_opencv_for_three_hundred_random_sizes() -> None:
     rng = np.random.default_rng(7)
     sizes = rng.integers(1, 150, (300, 4)).tolist()

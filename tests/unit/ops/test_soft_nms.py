@@ -47,6 +47,7 @@ def test_without_boxes_nothing_is_kept() -> None:
     assert (keep.shape, scores.shape) == ((0,), (0,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", CONFIGS[1:4], ids=str)
 def test_its_loop_in_a_graph_gives_the_same_for_any_number_of_boxes(config: dict[str, Any]) -> None:
     class First(torch.nn.Module):

@@ -25,6 +25,7 @@ def value(tree: Any, path: str) -> Any:
     return tree
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
@@ -98,6 +99,7 @@ def test_places_of_unknown_meaning_are_all_named() -> None:
         set_class_count(model, 3)
 
 
+@pytest.mark.slow
 def test_a_semantic_branch_is_refused_with_how_to_train_without(typed: Compose) -> None:
     from vision_research.checks.validation import validate
 

@@ -63,6 +63,7 @@ def test_the_base_batch_counts_draws_and_not_crops(typed: Compose) -> None:
     assert (rate.base_batch, rate.base, rate.value) == (8, 0.1, 0.0125)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -84,6 +84,7 @@ def test_without_maps_what_to_type_is_named(typed: Compose) -> None:
         lowered(typed, f"model={FPN}", "data=digits")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "monitor"),
     [

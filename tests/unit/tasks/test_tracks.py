@@ -46,6 +46,7 @@ def test_masks_are_followed_through_videos_and_scored_by_whole_ones(typed: Compo
     assert tree["default_hooks"]["checkpoint"]["save_best"] == "youtube_vis/segm_mAP"
 
 
+@pytest.mark.slow
 def test_a_person_s_own_videos_give_their_classes(typed: Compose) -> None:
     names = tuple(f"class {number}" for number in range(40))
     tree = lowered(typed, f"model={MASKTRACK}", f"aug={MASKTRACK}", *OWN, classes=names)
@@ -60,6 +61,7 @@ def test_queries_of_videos_weigh_the_classes_of_the_data(typed: Compose) -> None
     assert (head["num_classes"], head["loss_cls"]["class_weight"]) == (1, [1.0, 0.1])
 
 
+@pytest.mark.slow
 def test_pipelines_of_a_tracker_of_boxes_load_masks_for_one_of_masks(typed: Compose) -> None:
     tree = lowered(typed, f"model={MASKTRACK}", f"aug={QDTRACK}", "data=digits_video")
     for split in ("train", "val"):
@@ -81,6 +83,7 @@ def test_the_same_videos_train_a_detector_of_masks_frame_by_frame(typed: Compose
     assert tree["val_evaluator"]["metric"] == ["bbox", "segm"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -30,6 +30,7 @@ def test_files_that_are_not_there_are_named_with_the_key(
     assert "instances_val2017.json" in message and "Type data.root=FOLDER" in message
 
 
+@pytest.mark.slow
 def test_the_files_are_counted(typed: Compose, tmp_path: Path) -> None:
     image = {"id": 1, "file_name": "1.jpg", "width": 64, "height": 64}
     box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 20, 20], "area": 400, "iscrowd": 0}

@@ -24,6 +24,7 @@ def ended(settings: TrackingSettings, work_dir: WorkDir) -> WorkDir:
     return work_dir
 
 
+@pytest.mark.slow
 def test_results_arrive_and_the_run_stays_as_it_ended(
     ended: WorkDir, settings: TrackingSettings, tmp_path: Path
 ) -> None:

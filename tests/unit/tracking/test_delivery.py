@@ -70,6 +70,7 @@ def test_the_limit_of_a_request_is_mlflows() -> None:
     assert MAX_METRICS_PER_BATCH == validation.MAX_METRICS_PER_BATCH
 
 
+@pytest.mark.slow
 def test_a_batch_that_goes_out_twice_arrives_once(run: TrackedRun, work_dir: WorkDir, store: FlakyStore) -> None:
     writer = write_losses(work_dir, 0, 30)
     writer.metrics({"train/loss": float("nan"), "train/lr": float("inf")}, 30)
@@ -196,6 +197,7 @@ def test_a_spool_that_another_command_delivers_is_left_alone(
     assert (outcome.delivered, outcome.problem) == (0, "another command is delivering it")
 
 
+@pytest.mark.slow
 def test_the_thread_says_once_that_it_stopped_and_once_that_it_goes_on(
     run: TrackedRun, work_dir: WorkDir, store: FlakyStore, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -213,6 +215,7 @@ def test_the_thread_says_once_that_it_stopped_and_once_that_it_goes_on(
     assert len(history(run)) == 10
 
 
+@pytest.mark.slow
 def test_the_end_waits_only_as_long_as_its_patience(run: TrackedRun, work_dir: WorkDir, store: FlakyStore) -> None:
     store.takes_metrics = False
     write_losses(work_dir, 0, 10)
@@ -224,6 +227,7 @@ def test_the_end_waits_only_as_long_as_its_patience(run: TrackedRun, work_dir: W
     assert not thread.is_alive()  # what waits is for `track sync` from here on
 
 
+@pytest.mark.slow
 def test_an_earlier_run_is_delivered_beside_this_one(
     settings: TrackingSettings, run: TrackedRun, work_dir: WorkDir, store: FlakyStore, tmp_path: Path
 ) -> None:

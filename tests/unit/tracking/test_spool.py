@@ -155,6 +155,7 @@ def test_a_kill_between_deleting_a_segment_and_saying_so_is_harmless(tmp_path: P
     assert len(json.loads((tmp_path / "delivered.json").read_text())["offsets"]) == 1
 
 
+@pytest.mark.slow
 def test_two_processes_write_side_by_side(tmp_path: Path) -> None:
     def write(base: int) -> None:
         writer = SpoolWriter(tmp_path, segment_bytes=3_000)

@@ -47,6 +47,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "text", "ok", "said"),
     [
@@ -85,6 +86,7 @@ def open_port() -> Iterator[int]:
         yield listening.getsockname()[1]
 
 
+@pytest.mark.slow
 def test_something_that_listens_and_never_answers_is_a_problem(open_port: int) -> None:
     problem = check_store(f"http://127.0.0.1:{open_port}", 1)
     assert problem is not None

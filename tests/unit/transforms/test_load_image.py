@@ -108,6 +108,7 @@ def skip_many(folder: Path) -> None:
         transform({"img_path": f"/nowhere/{number}.jpg"})
 
 
+@pytest.mark.slow
 def test_processes_that_skip_the_same_images_write_each_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     children = [context.Process(target=skip_many, args=(tmp_path,)) for _ in range(4)]
@@ -164,6 +165,7 @@ WRAPPERS: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_workers", [0, 2])
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 def test_cached_mosaic_and_mixup_train_on_the_rest(root: Path, wrapper: str, num_workers: int) -> None:

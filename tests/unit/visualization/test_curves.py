@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from vision_research.evaluation.threshold import Curve
 from vision_research.visualization.threshold_output import draw_curves, draw_summary
@@ -20,6 +21,7 @@ def picture(path: Path) -> np.ndarray:
     return image
 
 
+@pytest.mark.slow
 def test_a_class_is_drawn_and_its_threshold_moves_the_picture(tmp_path: Path) -> None:
     draw_curves(tmp_path / "a.png", "ring", CURVE, 0.3)
     draw_curves(tmp_path / "b.png", "ring", CURVE, 0.7)

@@ -35,6 +35,7 @@ def report() -> Report:
     )
 
 
+@pytest.mark.slow
 def test_the_file_holds_thresholds_and_what_they_were_searched_and_measured_on(report: Report, tmp_path: Path) -> None:
     files = write_report(report, tmp_path / "thresholds")
     written = json.loads(files[0].read_text())

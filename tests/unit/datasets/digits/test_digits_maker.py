@@ -80,6 +80,7 @@ def test_after_a_kill_the_next_command_makes_it_and_clears_away(
     assert sorted(path.name for path in tmp_path.iterdir()) == [".digits.lock", "digits"]
 
 
+@pytest.mark.slow
 def test_several_commands_may_ask_at_once(tmp_path: Path, made: Path, digest: Callable[[Path], dict[str, str]]) -> None:
     with multiprocessing.get_context("fork").Pool(2) as pool:
         results = [pool.apply_async(make_embedded, ("digits", tmp_path / "digits"), COUNTS) for _ in range(4)]

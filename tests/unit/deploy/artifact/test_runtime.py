@@ -26,6 +26,7 @@ def read(path: Path, trust: bool) -> Mapping[str, Any]:
     return checkpoint
 
 
+@pytest.mark.slow
 def test_a_model_predicts_as_its_module_does_and_knows_its_classes(
     trained: Trained, picture: Picture, tmp_path: Path
 ) -> None:
@@ -44,6 +45,7 @@ def test_a_model_predicts_as_its_module_does_and_knows_its_classes(
         artifact.predict(np.zeros((4, 4)))
 
 
+@pytest.mark.slow
 def test_a_truncated_model_and_a_foreign_one_are_refused_in_one_line(trained: Trained, tmp_path: Path) -> None:
     config, checkpoint = trained("retinanet")
     path = tmp_path / "model.ts"
@@ -76,6 +78,7 @@ def test_what_is_no_exported_model_is_named(tmp_path: Path, name: str, complaint
         load_artifact(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_a_model_for_batches_predicts_one_image_too_and_one_for_tensors_none(
     trained: Trained, picture: Picture, tmp_path: Path
 ) -> None:

@@ -40,6 +40,7 @@ def exported(
     return module, PythonDetector(detector, pipeline, spec, find_family(detector))
 
 
+@pytest.mark.slow
 def test_a_box_head_that_is_off_is_reported_by_image_and_amount(
     exported: tuple[Any, PythonDetector], picture: Picture, tmp_path: Path
 ) -> None:
@@ -55,6 +56,7 @@ def test_a_box_head_that_is_off_is_reported_by_image_and_amount(
     assert "px (allowed 0.01), scores by up to 0 (allowed 0.0001), over 5 detections" in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_missing_detection_is_reported_as_a_count(
     exported: tuple[Any, PythonDetector], picture: Picture, tmp_path: Path
 ) -> None:
@@ -66,6 +68,7 @@ def test_a_missing_detection_is_reported_as_a_count(
         verify(tmp_path / "model.ts", Expected(reference), [Case("cells.png", picture(1), max_per_img=1000)])
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_model_is_reported_with_torchs_words(tmp_path: Path) -> None:
     (tmp_path / "model.ts").write_bytes(b"no model")
 
@@ -73,6 +76,7 @@ def test_a_file_that_is_no_model_is_reported_with_torchs_words(tmp_path: Path) -
         run_consumer(tmp_path / "model.ts", [])
 
 
+@pytest.mark.slow
 def test_the_consumer_names_what_it_found_imported(tmp_path: Path) -> None:
     assert "mmdet" in sys.modules
     module = torch.jit.script(torch.nn.Identity())
@@ -87,6 +91,7 @@ def test_the_consumer_names_what_it_found_imported(tmp_path: Path) -> None:
     assert run_consumer(tmp_path / "model.ts", []) == []
 
 
+@pytest.mark.slow
 def test_the_cases_hold_both_ends(exported: tuple[Any, PythonDetector], picture: Picture) -> None:
     _, reference = exported
     images = [(str(seed), picture(seed)) for seed in range(3)]

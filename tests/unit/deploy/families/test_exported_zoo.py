@@ -65,6 +65,7 @@ def pictures() -> dict[str, NDArray[np.uint8]]:
     return {"landscape": zoo.draw(1, 130, 180), "portrait": zoo.draw(2, 180, 130)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", _cases())
 def test_the_loaded_module_predicts_what_the_detector_does(
     config: Any, pictures: dict[str, NDArray[np.uint8]], without_profiling: None

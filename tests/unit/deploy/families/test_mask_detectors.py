@@ -45,6 +45,7 @@ CONFIGS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "shrink", "shape"), CONFIGS)
 def test_the_exported_detector_gives_what_the_detector_gives(
     name: str,
@@ -129,6 +130,7 @@ def test_torch_export_follows_the_code_on_a_fixed_canvas(
     assert difference.mask is not None and difference.mask < 1e-3
 
 
+@pytest.mark.slow
 def test_a_head_of_another_kind_is_refused_by_its_name(zoo_detector: ZooDetector) -> None:
     _, detector = zoo_detector("maskformer/maskformer_r50_ms-16xb1-75e_coco")
 

@@ -136,6 +136,7 @@ def test_torch_export_follows_the_code_on_a_fixed_canvas(
     assert difference.box_px < 1e-2 and difference.score < 1e-4
 
 
+@pytest.mark.slow
 def test_distinct_queries_are_refused_by_the_methods_that_choose_them(
     zoo_detector: Callable[..., tuple[Config, Any]],
 ) -> None:

@@ -125,6 +125,7 @@ def test_every_form_is_written_and_held_against_the_detector(
         assert one.manifest.verification is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -155,6 +156,7 @@ def test_what_cannot_work_is_refused_before_anything_is_built(
     assert not folder.exists() or not list(folder.iterdir())
 
 
+@pytest.mark.slow
 def test_a_pipeline_of_one_size_has_no_dynamic_shape(trained: Trained, tmp_path: Path) -> None:
     path, checkpoint = trained("retinanet")
     config = Config.fromfile(path)

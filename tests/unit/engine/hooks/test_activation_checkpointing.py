@@ -34,6 +34,7 @@ def test_training_is_the_same_to_the_last_bit_running_statistics_included(make_r
     assert runner.model.backbone.layer1[1].num_batches_tracked == 18
 
 
+@pytest.mark.slow
 def test_modules_can_be_named(make_runner: Any) -> None:
     runner = make_runner(**checkpointing(modules=["backbone.layer2"]))
     forwards = count_forwards(runner)

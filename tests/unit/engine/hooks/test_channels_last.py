@@ -25,6 +25,7 @@ def is_channels_last(tensor: torch.Tensor) -> bool:
     return tensor.is_contiguous(memory_format=torch.channels_last) and not tensor.is_contiguous()
 
 
+@pytest.mark.slow
 def test_weights_and_images_are_laid_out_channels_last_and_losses_stay(make_runner: Any, seen_class: Any) -> None:
     plain, laid_out, layouts = seen_class(), seen_class(), []
     make_runner(hooks=[plain], **MODEL).train()
@@ -40,6 +41,7 @@ def test_weights_and_images_are_laid_out_channels_last_and_losses_stay(make_runn
     assert laid_out.losses == pytest.approx(plain.losses, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error:Grad strides do not match bucket view strides")
 @pytest.mark.usefixtures("process_group")
 def test_ddp_learns_of_the_new_layout_and_trains_the_same_weights(make_runner: Any, seen_class: Any) -> None:

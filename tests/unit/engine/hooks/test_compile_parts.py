@@ -20,6 +20,7 @@ def compiling(**settings: Any) -> dict[str, Any]:
     return {"custom_hooks": [{"type": "CompilePartsHook", "backend": "eager", **settings}]}
 
 
+@pytest.mark.slow
 def test_backbone_and_neck_are_compiled_and_names_in_checkpoints_stay(
     make_runner: Any, toy_config: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -35,6 +36,7 @@ def test_backbone_and_neck_are_compiled_and_names_in_checkpoints_stay(
     assert "torch.compile made 2 graphs with 0 graph breaks" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_losses_are_those_of_the_uncompiled_detector(make_runner: Any, seen_class: Any) -> None:
     plain, compiled = seen_class(), seen_class()
     make_runner(hooks=[plain]).train()

@@ -15,6 +15,7 @@ def stopping(patience: int, **settings: Any) -> dict[str, Any]:
     return {**EPOCHS, "custom_hooks": [hook]}
 
 
+@pytest.mark.slow
 def test_it_stops_after_so_many_validations_without_a_gain(
     make_runner: Any, with_validation: Any, toy_config: dict[str, Any]
 ) -> None:
@@ -27,6 +28,7 @@ def test_it_stops_after_so_many_validations_without_a_gain(
     assert (event["event"], event["epoch"], event["best"]) == ("early_stopping", 6, 0.13)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_counting_and_knows_the_best(
     make_runner: Any, with_validation: Any, toy_config: dict[str, Any]
 ) -> None:

@@ -16,6 +16,7 @@ def checkpoint_every_iteration() -> dict[str, Any]:
     return {"default_hooks": {"checkpoint": {"type": "CheckpointHook", "interval": 1, "by_epoch": False}}}
 
 
+@pytest.mark.slow
 def test_a_nan_stops_the_run_and_names_iteration_epoch_losses_and_images(
     make_runner: Any, toy_config: dict[str, Any], seen_class: Any
 ) -> None:

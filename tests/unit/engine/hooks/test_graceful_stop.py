@@ -60,6 +60,7 @@ def test_a_stop_request_saves_after_the_iteration_and_ends_the_training(
     assert run_dir.last_checkpoint.read_text() == str(run_dir.root / "iter_8.pth")
 
 
+@pytest.mark.slow
 def test_the_resumed_run_sees_the_rest_and_deletes_the_stop_checkpoint_after_the_epochs_own(
     make_runner: Any, seen_class: Any, run_dir: WorkDir
 ) -> None:
@@ -78,6 +79,7 @@ def test_the_resumed_run_sees_the_rest_and_deletes_the_stop_checkpoint_after_the
     assert checkpoints(run_dir) == ["epoch_2.pth", "epoch_3.pth"]
 
 
+@pytest.mark.slow
 def test_an_iteration_based_stop_counts_among_the_checkpoints_that_are_kept(make_runner: Any, run_dir: WorkDir) -> None:
     changes = {**STOP, **ITERS, **checkpointing(by_epoch=False, interval=2, max_keep_ckpts=2)}
     runner = make_runner(hooks=[DoAt(7, run_dir.stop_request.touch)], **changes)
@@ -103,6 +105,7 @@ def test_a_signal_to_the_rank_stops_it_in_the_same_way(
     assert signal.getsignal(number) is before
 
 
+@pytest.mark.slow
 def test_loader_workers_outlive_the_signals_that_their_parent_catches(
     make_runner: Any, toy_config: dict[str, Any]
 ) -> None:

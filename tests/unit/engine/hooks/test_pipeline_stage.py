@@ -32,6 +32,7 @@ def stages_of(seen: Any) -> str:
     return "".join("/".join(sorted(stage[0] for stage in stages)) for stages in seen.stages)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "leaves", "images"), [("plain", 1, 12), ("repeat", 1, 24), ("concat", 2, 36), ("mix", 1, 12)]
 )
@@ -46,6 +47,7 @@ def test_every_data_set_under_every_wrapper_is_switched(kind: str, leaves: int, 
     assert ("MultiImageMixDataset: PackDetInputs -> nothing" in changes) == (kind == "mix")
 
 
+@pytest.mark.slow
 def test_a_switch_that_changes_nothing_is_an_error() -> None:
     init_default_scope("mmdet")
     with pytest.raises(ValueError, match="changed nothing: ToyDataset holds no data set with other transforms"):
@@ -60,6 +62,7 @@ def test_a_data_set_that_cannot_be_switched_is_named() -> None:
         switch_pipelines(Plain(), WEAK)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("persistent", [True, False])
 def test_an_epoch_based_run_switches_before_the_epoch_even_in_persistent_workers(
     make_runner: Any, toy_config: dict[str, Any], seen_class: Any, persistent: bool
@@ -76,6 +79,7 @@ def test_an_epoch_based_run_switches_before_the_epoch_even_in_persistent_workers
     assert event[0]["changes"] == ["ToyDataset: ToyLoad -> ToyLoad"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_iteration_based_run_switches_at_the_iteration_and_keeps_the_data_order(
     make_runner: Any, toy_config: dict[str, Any], seen_class: Any, workers: int
@@ -98,6 +102,7 @@ def test_an_iteration_based_run_switches_at_the_iteration_and_keeps_the_data_ord
     assert read_events(Path(toy_config["work_dir"]))[-1]["iter"] == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_epoch", [True, False])
 def test_a_run_resumed_after_the_switch_starts_with_the_second_stage(
     make_runner: Any, toy_config: dict[str, Any], seen_class: Any, by_epoch: bool

@@ -75,6 +75,7 @@ def lines(output: str) -> list[str]:
     return [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line).split("\r")[-1] for line in kept]
 
 
+@pytest.mark.slow
 def test_on_a_terminal_one_bar_shows_the_training_and_the_log_goes_on_above_it(
     make_runner: Any, toy_config: dict[str, Any], with_validation: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,6 +113,7 @@ def test_a_training_that_raises_leaves_the_cursor_and_the_streams_as_they_were(
     assert "after the bar" in terminal.output
 
 
+@pytest.mark.slow
 def test_without_a_terminal_there_are_plain_lines(make_runner: Any, capsys: pytest.CaptureFixture[str]) -> None:
     make_runner(**BAR).train()
 
@@ -121,6 +123,7 @@ def test_without_a_terminal_there_are_plain_lines(make_runner: Any, capsys: pyte
     assert ERASE_LINE not in output
 
 
+@pytest.mark.slow
 def test_only_rank_0_draws(make_runner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with Terminal(monkeypatch) as terminal:
         runner = make_runner(**BAR)

@@ -15,6 +15,7 @@ def logged(toy_config: dict[str, Any]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_images_per_second_and_memory_reach_the_log_at_its_interval(
     make_runner: Any, toy_config: dict[str, Any]
 ) -> None:
@@ -70,6 +71,7 @@ def test_a_validation_is_left_out_of_the_time(make_runner: Any, monkeypatch: pyt
     assert runner.message_hub.get_scalar("train/images_per_s").current() == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_memory_of_loader_workers_is_measured(make_runner: Any, toy_config: dict[str, Any]) -> None:
     loader = {**toy_config["train_dataloader"], "num_workers": 2}
     make_runner(train_dataloader=loader, custom_hooks=[{"type": "ThroughputHook"}]).train()

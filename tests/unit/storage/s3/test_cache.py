@@ -172,6 +172,7 @@ def _size_between_writes(folder: Path) -> int:
         return sum(path.stat().st_size for path in files(folder))
 
 
+@pytest.mark.slow
 def test_writers_at_once_stay_within_the_bound(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     writers = [context.Process(target=_fill, args=(str(tmp_path), writer)) for writer in range(4)]

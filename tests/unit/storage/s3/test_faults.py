@@ -38,6 +38,7 @@ def backend(proxy: S3Proxy, cache: Path | None = None, give_up_after_s: float = 
     return S3Backend(endpoint_url=proxy.endpoint, cache_dir=folder, give_up_after_s=give_up_after_s, read_timeout_s=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [Fault.unavailable, Fault.cut, Fault.silent])
 def test_a_read_survives_a_fault_that_passes(fault: Fault, proxy: S3Proxy, image: str) -> None:
     turns = itertools.count()
@@ -47,6 +48,7 @@ def test_a_read_survives_a_fault_that_passes(fault: Fault, proxy: S3Proxy, image
     assert proxy.requests["GET"] == 4
 
 
+@pytest.mark.slow
 def test_half_of_them_failing_loses_none(proxy: S3Proxy, bucket: str) -> None:
     for number in range(20):
         fileio.put(str(number).encode(), f"{bucket}/{number}")
@@ -57,6 +59,7 @@ def test_half_of_them_failing_loses_none(proxy: S3Proxy, bucket: str) -> None:
     assert [reading.get(f"{bucket}/{number}") for number in range(20)] == [str(n).encode() for n in range(20)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [Fault.unavailable, Fault.silent])
 def test_a_fault_that_stays_is_given_up_in_time(fault: Fault, proxy: S3Proxy, image: str) -> None:
     proxy.fault = lambda method, path: fault
@@ -67,6 +70,7 @@ def test_a_fault_that_stays_is_given_up_in_time(fault: Fault, proxy: S3Proxy, im
     assert time.monotonic() - started < 3
 
 
+@pytest.mark.slow
 def test_a_second_epoch_reads_no_byte(proxy: S3Proxy, image: str, tmp_path: Path) -> None:
     reading = backend(proxy, tmp_path)
 
@@ -74,6 +78,7 @@ def test_a_second_epoch_reads_no_byte(proxy: S3Proxy, image: str, tmp_path: Path
     assert proxy.requests["GET"] == 1
 
 
+@pytest.mark.slow
 def test_a_new_run_asks_once_and_reads_what_has_changed(
     proxy: S3Proxy, image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,6 +96,7 @@ def test_a_new_run_asks_once_and_reads_what_has_changed(
     assert reading.get(image) == b"new"
 
 
+@pytest.mark.slow
 def test_a_corrupt_cached_file_is_fetched_anew(
     proxy: S3Proxy, image: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -105,6 +111,7 @@ def test_a_corrupt_cached_file_is_fetched_anew(
     assert proxy.requests["GET"] == 2
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_and_comes_back_is_waited_for(
     own_s3_server: S3Server, s3_credentials: None, tmp_path: Path
 ) -> None:
@@ -122,6 +129,7 @@ def test_a_server_that_is_killed_and_comes_back_is_waited_for(
     assert reading.get("s3://killed/image") == BODY
 
 
+@pytest.mark.slow
 def test_credentials_that_expire_are_looked_for_anew(
     proxy: S3Proxy, image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +151,7 @@ def test_credentials_that_expire_are_looked_for_anew(
     assert proxy.requests["GET"] == 2
 
 
+@pytest.mark.slow
 def test_credentials_that_stay_expired_are_an_error_at_once(proxy: S3Proxy, image: str) -> None:
     proxy.fault = lambda method, path: Fault.expired
 

@@ -45,6 +45,7 @@ def listed(bucket: str) -> set[str]:
     return set(fileio.list_dir_or_file(f"{bucket}/run", list_dir=False, recursive=True))
 
 
+@pytest.mark.slow
 def test_checkpoints_go_up_and_old_ones_go(run: WorkDir, bucket: str, s3_settings: S3Settings) -> None:
     mirror = Mirror(run, S3Uri.parse(f"{bucket}/run"), s3_settings)
     mirror.abort_unfinished_uploads()
@@ -77,6 +78,7 @@ def test_a_checkpoint_written_again_goes_up_again(run: WorkDir, bucket: str, s3_
     assert fileio.get(f"{bucket}/run/epoch_1.pth") == again.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_run_comes_back(run: WorkDir, bucket: str, s3_settings: S3Settings, tmp_path: Path) -> None:
     remote = S3Uri.parse(f"{bucket}/run")
     assert not has_run(remote, s3_settings)
@@ -93,6 +95,7 @@ def test_a_run_comes_back(run: WorkDir, bucket: str, s3_settings: S3Settings, tm
     assert all((back.root / name).read_bytes() == (run.root / name).read_bytes() for name in names)
 
 
+@pytest.mark.slow
 def test_an_upload_in_parts_is_compared_with_the_file(run: WorkDir, bucket: str, s3_settings: S3Settings) -> None:
     large = checkpoint(run, "epoch_1.pth", size=40_000_000)
     uri = S3Uri.parse(f"{bucket}/run/epoch_1.pth")
@@ -105,6 +108,7 @@ def test_an_upload_in_parts_is_compared_with_the_file(run: WorkDir, bucket: str,
     assert not is_uploaded(large, uri, s3_settings)
 
 
+@pytest.mark.slow
 def test_an_upload_cut_off_leaves_no_half_checkpoint(run: WorkDir, bucket: str, s3_settings: S3Settings) -> None:
     checkpoint(run, "epoch_1.pth")
     mirror = Mirror(run, S3Uri.parse(f"{bucket}/run"), s3_settings)
@@ -131,6 +135,7 @@ def test_an_upload_cut_off_leaves_no_half_checkpoint(run: WorkDir, bucket: str, 
     assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket[5:]), "its parts, which cost money, are gone"
 
 
+@pytest.mark.slow
 def test_a_server_away_for_a_while_delays_the_copy(
     run: WorkDir, bucket: str, s3_settings: S3Settings, caplog: pytest.LogCaptureFixture
 ) -> None:

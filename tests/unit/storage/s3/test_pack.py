@@ -51,6 +51,7 @@ def shuffled() -> list[str]:
     return sorted(IMAGES, key=hash)
 
 
+@pytest.mark.slow
 def test_every_image_comes_back_by_a_request_for_fifty(packed: str, proxy: S3Proxy, tmp_path: Path) -> None:
     reading = backend(proxy, cache_dir=str(tmp_path / "cache"))
     for _ in range(2):
@@ -80,6 +81,7 @@ def test_another_process_asks_for_no_index(packed: str, proxy: S3Proxy, tmp_path
     assert proxy.requests["GET"] == first + 3, "a new run looks anew, and finds the images where they were"
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_no_more_than_no_cache(
     packed: str, proxy: S3Proxy, small_disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -92,6 +94,7 @@ def test_a_full_disk_costs_no_more_than_no_cache(
     ]
 
 
+@pytest.mark.slow
 def test_a_damaged_block_in_the_cache_is_fetched_anew(packed: str, proxy: S3Proxy, tmp_path: Path) -> None:
     reading = backend(proxy, cache_dir=str(tmp_path / "cache"))
     names = list(IMAGES)[:2]
@@ -104,6 +107,7 @@ def test_a_damaged_block_in_the_cache_is_fetched_anew(packed: str, proxy: S3Prox
         assert proxy.requests["GET"] == before + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", [{"cache_dir": None}, {"cache_size_gb": 1e-6}])
 def test_without_room_for_it_each_image_is_a_request(
     cache: dict[str, Any], packed: str, proxy: S3Proxy, tmp_path: Path
@@ -115,6 +119,7 @@ def test_without_room_for_it_each_image_is_a_request(
     assert 20 <= proxy.requests["GET"] <= 20 + 15
 
 
+@pytest.mark.slow
 def test_packs_that_would_push_each_other_out_share_no_cache(
     packed: str, bucket: str, s3_settings: S3Settings, proxy: S3Proxy, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -140,12 +145,14 @@ def test_packs_that_would_push_each_other_out_share_no_cache(
     assert warning.endswith("each of its images is a request of its own. Type storage.cache_size_gb=0.0037")
 
 
+@pytest.mark.slow
 def test_what_is_not_in_the_pack_is_read_beside_it(packed: str, proxy: S3Proxy) -> None:
     assert backend(proxy).get(f"{packed}/annotations/train.json") == b"{}"
     with pytest.raises(S3NotFoundError):
         backend(proxy).get(f"{packed}/images/none.jpg")
 
 
+@pytest.mark.slow
 def test_a_pack_is_looked_at_as_a_folder(packed: str, s3_settings: S3Settings) -> None:
     set_default_settings(replace(s3_settings, packed=True))
     images = as_path(f"{packed}/images/0")
@@ -157,6 +164,7 @@ def test_a_pack_is_looked_at_as_a_folder(packed: str, s3_settings: S3Settings) -
     assert {path.name for path in as_path(packed).iterdir()} == {"annotations", "images", "pack"}
 
 
+@pytest.mark.slow
 def test_a_damaged_image_is_named(packed: str, bucket: str, proxy: S3Proxy) -> None:
     (shard,) = (name for name in fileio.list_dir_or_file(f"{packed}/pack") if name.endswith("-00000.shard"))
     fileio.put(bytes(len(fileio.get(f"{packed}/pack/{shard}"))), f"{packed}/pack/{shard}")
@@ -165,6 +173,7 @@ def test_a_damaged_image_is_named(packed: str, bucket: str, proxy: S3Proxy) -> N
         backend(proxy).get(f"{packed}/{next(iter(IMAGES))}")
 
 
+@pytest.mark.slow
 def test_packing_again_replaces_the_pack(packed: str, s3_settings: S3Settings, proxy: S3Proxy, tmp_path: Path) -> None:
     PackWriter(S3Uri.parse(packed), s3_settings, 10**9, tmp_path).write(["x.jpg"], lambda name: b"new")
 

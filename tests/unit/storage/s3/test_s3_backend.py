@@ -105,6 +105,7 @@ def test_trees_are_copied_and_removed(tree: tuple[Any, str]) -> None:
     assert backend.isdir(f"{root}/dir5")
 
 
+@pytest.mark.slow
 def test_files_go_up_and_come_down(tree: tuple[Any, str], tmp_path: Path) -> None:
     backend, root = tree
     local = tmp_path / "local.bin"
@@ -133,6 +134,7 @@ def test_a_local_copy_lives_as_long_as_it_is_used(bucket: str) -> None:
     assert not Path(path).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ODD_KEYS)
 def test_any_character_in_a_key_stands_for_itself(key: str, bucket: str, s3_settings: S3Settings) -> None:
     fileio.put(key.encode(), f"{bucket}/{key}")
@@ -175,6 +177,7 @@ def test_a_missing_object_is_named_with_its_server(bucket: str, s3_settings: S3S
     assert str(caught.value) == f"There is no {bucket}/none ({s3_settings.endpoint_url})."
 
 
+@pytest.mark.slow
 def test_an_unreachable_server_is_given_up_in_time(s3_credentials: None) -> None:
     backend = S3Backend(endpoint_url="http://127.0.0.1:9", give_up_after_s=0.5)
 
@@ -182,6 +185,7 @@ def test_an_unreachable_server_is_given_up_in_time(s3_credentials: None) -> None
         backend.get("s3://bucket/key")
 
 
+@pytest.mark.slow
 def test_a_forked_child_has_connections_of_its_own(bucket: str) -> None:
     for number in range(50):
         fileio.put(str(number).encode() * 1000, f"{bucket}/{number}")
