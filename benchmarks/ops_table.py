@@ -58,7 +58,7 @@ def _detectors(results: dict[str, Any]) -> list[str]:
     lines = [
         "## Detectors",
         "",
-        f"{len(measured)} detectors: the curated ones at 320 x 320, and one of each type that MMDetection has, smaller; "
+        f"{len(measured)} detectors: the curated ones at 320 x 320, and one of each type of MMDetection, smaller; "
         "two images of the digits, random weights, plain SGD (`python benchmarks/ops_detectors.py`). "
         "Differences of loss and gradient are relative, those of the first step; the gradient's is the norm of the "
         "difference. Detections are those of the same weights, above a score of 0.05, or all where fewer than ten are: "

@@ -84,7 +84,7 @@ def installed_versions() -> dict[str, str]:
     return {canonicalize_name(found.name): found.version for found in metadata.distributions() if found.name}
 
 
-def package_checks(on_gpu: bool) -> list[Check]:
+def package_checks(on_gpu: bool = False) -> list[Check]:
     """Check the installed versions and, where they fit together, whether torch and mmcv's operators load.
 
     Args:

@@ -1,7 +1,4 @@
-"""The configuration schemas of the commands other than `train`.
-
-Like `schema`, these are OmegaConf structured configs with real annotations.
-"""
+"""The schemas of the commands other than `train`: like `schema`, structured configs with real annotations."""
 
 from dataclasses import dataclass, field, fields, make_dataclass
 from enum import Enum
@@ -9,15 +6,8 @@ from typing import Any, cast
 
 from omegaconf import MISSING
 
-from vision_research.config.schema import (
-    DataConfig,
-    Device,
-    ExportConfig,
-    Ops,
-    StorageConfig,
-    TrackingConfig,
-    TrainConfig,
-)
+from vision_research.config import schema
+from vision_research.config.schema import DataConfig, Device, ExportConfig, StorageConfig, TrackingConfig, TrainConfig
 
 DataOverrides: Any = make_dataclass(
     "DataOverrides", [(key.name, cast(Any, key.type) | None, field(default=None)) for key in fields(DataConfig)]
@@ -55,7 +45,7 @@ class SourceConfig:
     data: DataOverrides = field(default_factory=DataOverrides)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     storage: StorageConfig = field(default_factory=StorageConfig)
-    ops: Ops = Ops.auto
+    ops: schema.Ops = schema.Ops.auto
 
 
 @dataclass

@@ -49,10 +49,11 @@ class Geometry:
         reach = self.dilation[axis] * (self.kernel[axis] - 1) + 1
         return (length + 2 * self.padding[axis] - reach) // self.stride[axis] + 1
 
-    def images_at_once(self, feature: Tensor) -> int:
-        """How many images' columns are made at once."""
+    def chunks(self, feature: Tensor) -> list[slice]:
+        """Part the images of a batch into those whose columns are made at once."""
         height, width = self.output_size(feature)
-        return max(MOST_NUMBERS // max(height * width * self.num_taps * feature.size(1), 1), 1)
+        count = max(MOST_NUMBERS // max(height * width * self.num_taps * feature.size(1), 1), 1)
+        return [slice(start, start + count) for start in range(0, feature.size(0), count)]
 
 
 def deform_conv2d(
@@ -107,8 +108,7 @@ def deform_conv2d_backward(
         The derivatives by feature, offset, weight and mask, each of the argument's shape.
     """
     by_weight, parts = torch.zeros_like(weight), []
-    for images in torch.arange(feature.size(0)).split(geometry.images_at_once(feature)):
-        chosen = slice(int(images[0]), int(images[-1]) + 1)
+    for chosen in geometry.chunks(feature):
         inputs = [feature[chosen], offset[chosen], weight, *([] if mask is None else [mask[chosen]])]
         with torch.enable_grad():
             leaves = [value.detach().requires_grad_() for value in inputs]

@@ -39,7 +39,7 @@ def missing_torchvision() -> str | None:
     if not libraries:
         return f"torchvision {found.version} has no compiled operators"
     try:
-        torch.ops.load_library(str(libraries[0]))
+        torch.ops.load_library(str(libraries[0]))  # type: ignore[no-untyped-call]
     except OSError as error:
         return f"torchvision {found.version} was built for another torch than {torch.__version__} ({error})"
     return None

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vision_research.ops.kernels import missing_torchvision
-from vision_research.ops.mmcv_ext import attention, boxes, convolution, losses, pooling  # noqa: F401 (they enter)
+from vision_research.ops.mmcv_ext import attention, boxes, convolution, losses, pooling, resampling  # noqa: F401 (they enter)
 from vision_research.ops.mmcv_ext.choice import selected
 from vision_research.ops.mmcv_ext.registry import BUFFERS, PLAIN
 
@@ -43,7 +43,7 @@ def operator(name: str) -> Callable[..., Any]:
             return function(*args, **kwargs)
 
     if name not in BUFFERS:
-        outside: Callable[..., Any] = torch.compiler.disable(call)
+        outside: Callable[..., Any] = torch.compiler.disable(call)  # type: ignore[no-untyped-call]
         return outside
     schema = torch.library.infer_schema(PLAIN[name], mutates_args=BUFFERS[name])
     node = torch.library.custom_op(f"mmcv_ext::{name}", call, mutates_args=BUFFERS[name], schema=schema)

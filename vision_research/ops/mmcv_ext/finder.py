@@ -42,6 +42,15 @@ class ExtensionFinder:
 
 
 def install() -> None:
-    """Put the finder before those that would find a compiled extension, once."""
+    """Put the finder before those that would find a compiled extension, once; one that is loaded is replaced."""
     if ExtensionFinder not in sys.meta_path:
         sys.meta_path.insert(0, ExtensionFinder)
+    loaded = sys.modules.get(NAME)
+    if loaded is None or isinstance(loaded, Extension):
+        return
+    # mmcv was imported first: each of its modules has the extension under this name.
+    sys.modules[NAME] = extension = Extension(NAME)
+    sys.modules["mmcv"]._ext = extension  # type: ignore[attr-defined]
+    for name, module in list(sys.modules.items()):
+        if name.startswith("mmcv.ops.") and getattr(module, "ext_module", None) is loaded:
+            module.ext_module = extension  # type: ignore[attr-defined]
