@@ -5,6 +5,7 @@ from __future__ import annotations
 import export_table
 import export_trained
 import figures
+import ops_table
 import pytest
 import zoo_table
 
@@ -23,3 +24,7 @@ def test_the_page_of_the_zoo_is_what_its_program_writes() -> None:
 def test_the_tables_of_exported_models_are_what_their_programs_write(program: object) -> None:
     page = export_table.DOCUMENT.read_text()
     assert program.written(page) == page, f"run python benchmarks/{program.__name__}.py --write"  # type: ignore[attr-defined]
+
+
+def test_the_page_of_the_operators_is_what_its_program_writes() -> None:
+    assert ops_table.PAGE.read_text() == ops_table.page(), "run python benchmarks/ops_table.py"
