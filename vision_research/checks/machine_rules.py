@@ -36,7 +36,7 @@ def gpu_check(torch_cuda: str | None, has_nvidia_device: bool, gpus: Sequence[st
     if not has_nvidia_device:
         return Check("gpu", True, "none here: runs on the CPU")
     if torch_cuda is None:
-        remedy = "python -m pip uninstall -y torch\npython -m pip install torch==2.13.0\npython .ci/mmcv_wheel.py"
+        remedy = "python -m pip uninstall -y torch\npython -m pip install torch==2.13.0"
         found = "there is an NVIDIA device, and torch is a CPU build that cannot use it"
         return Check("gpu", False, found, Severity.warning, remedy)
     found = (
