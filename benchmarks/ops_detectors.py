@@ -88,7 +88,6 @@ def compare(lowered: dict[str, Any]) -> dict[str, Any]:
     from mmengine.config import Config
 
     from vision_research.engine.jobs import WorkDirRunner
-    from vision_research.ops.mmcv_ext.choice import select
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -103,11 +102,32 @@ def compare(lowered: dict[str, Any]) -> dict[str, Any]:
     # The sampler of a training by iterations has no end.
     batches = list(itertools.islice(loader, NUM_STEPS))
     models = {choice: copy.deepcopy(runner.model).train() for choice in CHOICES}
+    memory = {choice: peak_memory(lambda: _one_step(runner.model, batches[0]), choice) for choice in CHOICES}
+    seconds, first = _train(models, batches)
+    torch.set_num_threads(1)
+    losses = [first[choice][0] for choice in CHOICES]
+    grads = [torch.cat([grad.flatten() for grad in first[choice][1]]).double() for choice in CHOICES]
+    return {
+        "loss": round(losses[1], 6),
+        "loss_difference": abs(losses[0] - losses[1]) / max(abs(losses[1]), 1e-12),
+        "gradient_difference": float((grads[0] - grads[1]).norm() / grads[1].norm().clamp(min=1e-12)),
+        **_detections(models["plain"], next(iter(val_loader))),
+        "step_s": {key: round(median(values["compiled"]), 4) for key, values in seconds.items()},
+        "ratio": {key: round(_ratio(values), 3) for key, values in seconds.items()},
+        "memory_mb": {choice: round(value) for choice, value in memory.items()},
+    }
+
+
+def _train(models: dict[str, Any], batches: list[Any]) -> tuple[dict[str, dict[str, list[float]]], dict[str, Any]]:
+    """Take every step with both in turn: seconds by threads and operators, and losses and gradients of the first."""
+    import torch
+
+    from vision_research.ops.mmcv_ext.choice import select
+
     optimizers = {
         choice: torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-4)
         for choice, model in models.items()
     }
-    memory = {choice: peak_memory(lambda: _one_step(runner.model, batches[0]), choice) for choice in CHOICES}
     seconds: dict[str, dict[str, list[float]]] = {key: {choice: [] for choice in CHOICES} for key in ("1", "2")}
     first: dict[str, Any] = {}
     for threads in ("1", "2"):
@@ -122,18 +142,7 @@ def compare(lowered: dict[str, Any]) -> dict[str, Any]:
                 if threads == "1" and number == 0:
                     first[choice] = (loss, [p.grad for p in models[choice].parameters() if p.grad is not None])
                     first[choice] = (loss, [grad.clone() for grad in first[choice][1]])
-    torch.set_num_threads(1)
-    losses = [first[choice][0] for choice in CHOICES]
-    grads = [torch.cat([grad.flatten() for grad in first[choice][1]]).double() for choice in CHOICES]
-    return {
-        "loss": round(losses[1], 6),
-        "loss_difference": abs(losses[0] - losses[1]) / max(abs(losses[1]), 1e-12),
-        "gradient_difference": float((grads[0] - grads[1]).norm() / grads[1].norm().clamp(min=1e-12)),
-        **_detections(models["plain"], next(iter(val_loader))),
-        "step_s": {key: round(median(values["compiled"]), 4) for key, values in seconds.items()},
-        "ratio": {key: round(_ratio(values), 3) for key, values in seconds.items()},
-        "memory_mb": {choice: round(value) for choice, value in memory.items()},
-    }
+    return seconds, first
 
 
 def _ratio(seconds: dict[str, list[float]]) -> float:

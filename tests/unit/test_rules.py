@@ -94,8 +94,13 @@ def public_functions(body: list[ast.stmt], file: str, overrides: bool = False) -
     for node in body:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             yield from public_functions(node.body, file, bool(node.bases))
-        elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+        elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and not is_of_mmcv(node):
             yield file, node, overrides
+
+
+def is_of_mmcv(function: ast.FunctionDef) -> bool:
+    """Whether a function stands for one of mmcv's extension, whose arguments it takes."""
+    return any(ast.unparse(decorator).startswith("operator(") for decorator in function.decorator_list)
 
 
 def has_several_parameters(function: ast.FunctionDef) -> bool:

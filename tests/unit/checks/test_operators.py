@@ -29,7 +29,9 @@ def test_a_kind_of_suppression_is_named_with_its_key() -> None:
 
     (problem,) = refused_operators(nn.Identity(), model)
 
-    assert problem.startswith("model.test_cfg.nms.type=nms_rotated: nms_rotated is an operator of mmcv that exists as a")
+    assert problem.startswith(
+        "model.test_cfg.nms.type=nms_rotated: nms_rotated is an operator of mmcv that exists as a"
+    )
 
 
 def test_what_is_written_in_plain_torch_is_not_refused() -> None:

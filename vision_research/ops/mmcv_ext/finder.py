@@ -28,7 +28,13 @@ class ExtensionFinder:
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Answer Python's import system."""
+        """Answer Python's import system.
+
+        Args:
+            name: of the module that is imported.
+            path: of its package.
+            target: a module that is reloaded.
+        """
         return ModuleSpec(NAME, ExtensionFinder) if name == NAME else None  # type: ignore[arg-type]
 
     @staticmethod
