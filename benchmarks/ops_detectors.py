@@ -15,7 +15,6 @@ import copy
 import itertools
 import json
 import logging
-import subprocess
 import sys
 import tempfile
 import time
@@ -47,7 +46,7 @@ def main() -> int:
     for name in options.only or names():
         results = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
         if name not in results or options.again:
-            outcome = _in_a_process(name)
+            outcome = zoo_learning.in_a_process(__file__, LIMIT_S, name)
             print(name, outcome, flush=True)
             RESULT.parent.mkdir(parents=True, exist_ok=True)
             RESULT.write_text(json.dumps(dict(sorted({**results, name: outcome}.items())), indent=1) + "\n")
@@ -140,8 +139,8 @@ def _train(models: dict[str, Any], batches: list[Any]) -> tuple[dict[str, dict[s
                 if number:
                     seconds[threads][choice].append(taken)
                 if threads == "1" and number == 0:
-                    first[choice] = (loss, [p.grad for p in models[choice].parameters() if p.grad is not None])
-                    first[choice] = (loss, [grad.clone() for grad in first[choice][1]])
+                    grads = [p.grad for p in models[choice].parameters() if p.grad is not None]
+                    first[choice] = (loss, [grad.clone() for grad in grads])
     return seconds, first
 
 
@@ -202,18 +201,6 @@ def _detections(model: Any, batch: Any) -> dict[str, Any]:
             moved = max(moved, nearest) if nearest <= 0.05 else moved
     total = sum(int((one.scores > least).sum()) for one in found["compiled"])
     return {"detections": total, "not_found": missing, "moved_px": moved}
-
-
-def _in_a_process(name: str) -> dict[str, Any]:
-    command = [sys.executable, "-W", "ignore", __file__, "--measure", name]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
-    except subprocess.TimeoutExpired:
-        return {"why": f"took more than {LIMIT_S} s"}
-    last = done.stdout.strip().splitlines()[-1:] or [""]
-    if done.returncode or not last[0].startswith("{"):
-        return {"why": (done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"])[0][:300]}
-    return dict(json.loads(last[0]))
 
 
 if __name__ == "__main__":

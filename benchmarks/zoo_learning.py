@@ -107,7 +107,7 @@ def main() -> int:
         name, failed = configs[kind], "why" in results.get(kind, {})
         if kind in results and not (options.again and failed):
             continue
-        outcome = {"config": name, **_in_a_process(kind, name)}
+        outcome = {"config": name, **in_a_process(__file__, LIMIT_S, kind, name)}
         print(kind, outcome, flush=True)
         RESULT.parent.mkdir(parents=True, exist_ok=True)
         # Read anew: another process may be at other types.
@@ -228,12 +228,13 @@ def _step(lowered: dict[str, Any]) -> dict[str, Any]:
     return seen
 
 
-def _in_a_process(kind: str, name: str) -> dict[str, Any]:
-    command = [sys.executable, "-W", "ignore", __file__, "--measure", kind, name]
+def in_a_process(program: str, limit_s: float, *words: str) -> dict[str, Any]:
+    """Run `program --measure WORDS`, and return what it printed last; or `why` it did not."""
+    command = [sys.executable, "-W", "ignore", program, "--measure", *words]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit_s, check=False)
     except subprocess.TimeoutExpired:
-        return {"why": f"took more than {LIMIT_S} s"}
+        return {"why": f"took more than {limit_s} s"}
     last = done.stdout.strip().splitlines()[-1:] or [""]
     if done.returncode or not last[0].startswith("{"):
         return {"why": (done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"])[0][:300]}

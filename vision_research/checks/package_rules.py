@@ -11,12 +11,12 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from vision_research.checks.check import Check, Severity, refuse
+from vision_research.ops.mmcv_ext.choice import BUILD
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 MMCV = "mmcv-lite==2.1.0"
-BUILD_MMCV = "python .ci/mmcv_wheel.py"
 # The release that goes with the tested torch.
 TORCHVISION = "torchvision==0.28.*"
 OPERATORS = "operators"
@@ -172,10 +172,10 @@ def operators_check(choice: str, on_gpu: bool, no_compiled: str | None, no_torch
         no_torchvision: why torchvision's kernels cannot be used on the GPU; None if they can.
     """
     if choice == "compiled":
-        remedy = f"{BUILD_MMCV}\nor type ops=auto"
+        remedy = f"{BUILD}\nor type ops=auto"
         return Check(OPERATORS, no_compiled is None, no_compiled or "compiled, by mmcv", remedy=remedy)
     if no_compiled is not None and "another torch" in no_compiled:
-        found, remedy = f"{no_compiled}; plain torch computes instead", f"{BUILD_MMCV} --rebuild"
+        found, remedy = f"{no_compiled}; plain torch computes instead", f"{BUILD} --rebuild"
         return Check(OPERATORS, False, found, Severity.warning, remedy)
     if not on_gpu:
         return Check(OPERATORS, True, "in plain torch")

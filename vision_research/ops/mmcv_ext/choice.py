@@ -6,6 +6,7 @@ import os
 
 # In the environment, so that the processes that a process starts compute as it does.
 VARIABLE = "VISION_RESEARCH_OPS"
+BUILD = "python .ci/mmcv_wheel.py"
 CHOICES = ("auto", "plain", "compiled")
 
 

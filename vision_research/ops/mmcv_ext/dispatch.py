@@ -16,12 +16,11 @@ from torch import Tensor
 
 from vision_research.ops.kernels import missing_torchvision
 from vision_research.ops.mmcv_ext import attention, boxes, convolution, losses, pooling, resampling  # noqa: F401 (they enter)
-from vision_research.ops.mmcv_ext.choice import selected
+from vision_research.ops.mmcv_ext.choice import BUILD, selected
 from vision_research.ops.mmcv_ext.registry import BUFFERS, PLAIN
 
 # What mmcv's report of the environment asks for.
 REPORTS = ("get_compiler_version", "get_compiling_cuda_version")
-BUILD = "python .ci/mmcv_wheel.py"
 
 
 @functools.cache
