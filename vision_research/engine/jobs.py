@@ -105,7 +105,8 @@ def export(work_dir: WorkDir) -> None:
 
 
 def _build_runner(work_dir: WorkDir, resume: Path | None) -> Runner:
-    cfg = Config.fromfile(work_dir.config_py)
+    # MMEngine has yapf format the config for its log and again for every checkpoint: half a second each time.
+    cfg = Config(Config.fromfile(work_dir.config_py).to_dict(), format_python_code=False)
     # The folder may have been moved or copied since the config was written.
     cfg.work_dir = str(work_dir.root)
     if resume is None and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0:

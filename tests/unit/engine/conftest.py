@@ -155,8 +155,6 @@ def make_runner(toy_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> 
     count = 0
     # It asks gcc and torch for pages of text, for every runner.
     monkeypatch.setattr("mmengine.runner.runner.collect_env", dict)
-    # yapf formats the config three times a runner.
-    monkeypatch.setattr("mmengine.config.Config.pretty_text", "")
     allow_checkpoint_types()
 
     def make(hooks: Sequence[Hook] = (), **changes: Any) -> Runner:
@@ -164,7 +162,8 @@ def make_runner(toy_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> 
         count += 1
         # Loggers and message hubs are global and go by this name.
         config = Config(
-            {**toy_config, **changes, "experiment_name": f"{Path(toy_config['work_dir']).parent.name}_{count}"}
+            {**toy_config, **changes, "experiment_name": f"{Path(toy_config['work_dir']).parent.name}_{count}"},
+            format_python_code=False,
         )
         runner = Runner.from_cfg(config)
         for hook in hooks:
