@@ -94,8 +94,9 @@ def compare(lowered: dict[str, Any]) -> dict[str, Any]:
     runner = WorkDirRunner.from_cfg(Config(lowered))
     loader, val_loader = runner.build_dataloader(lowered["train_dataloader"]), runner.val_dataloader
     runner.model.init_weights()
+    # What hooks set at the beginning of an epoch.
+    runner.message_hub.update_info("epoch", 0)
     for layer in runner.model.modules():
-        # What a hook of MMDetection sets at the beginning of an epoch.
         if getattr(layer, "epoch", 0) is None:
             layer.epoch = 0
     # The sampler of a training by iterations has no end.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import runpy
 import sys
 from pathlib import Path
@@ -23,8 +22,9 @@ def main() -> None:
         print(f"vision-research {__version__}")
         return
     if name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, n=1)
-        meant = f" Did you mean {near[0]}?" if near else ""
+        from vision_research.config.hints import did_you_mean
+
+        meant = did_you_mean(name, COMMANDS)
         sys.exit(f"vision-research {name}: there is no such command.{meant} Type one of {', '.join(COMMANDS)}")
     # What the commands record of themselves, and what they say to type.
     sys.orig_argv = [sys.executable, "-m", f"vision_research.{name}", *words]

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from vision_research.ops.precision import widened
+
 # Columns of so many numbers are made at once: 64 MB in float32. A batch of large maps would take gigabytes.
 MOST_NUMBERS = 2**24
 
@@ -127,7 +129,7 @@ def _columns(feature: Tensor, offset: Tensor, mask: Tensor | None, geometry: Geo
     height, width = geometry.output_size(feature)
     groups, taps = geometry.deform_groups, geometry.num_taps
     # (B, h, w, taps, groups) of each, in the order of the columns. In bfloat16, positions from 256 on would be rounded.
-    moves = as_output(offset, height, width).to(torch.promote_types(offset.dtype, torch.float32))
+    moves = widened(as_output(offset, height, width))
     moves = moves.view(batch, groups, taps, 2, height, width).permute(3, 0, 4, 5, 2, 1)
     y = moves[0] + _lattice(geometry, 0, height, moves)[None, :, None, :, None]
     x = moves[1] + _lattice(geometry, 1, width, moves)[None, None, :, :, None]

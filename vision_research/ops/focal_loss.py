@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from vision_research.ops.precision import widened
+
 TINY = torch.finfo(torch.float32).tiny
 
 
@@ -22,7 +24,7 @@ def sigmoid_focal_loss(logits: Tensor, target: Tensor, weight: Tensor, gamma: fl
         gamma: how much less easy samples weigh.
         alpha: factor of positive samples; negative ones have 1 - alpha.
     """
-    x = _widened(logits)
+    x = widened(logits)
     # mmcv's kernel takes the logarithm of 1 - p, of which no digit is left in float32 from a logit of 17 on.
     positive = (-x).sigmoid() ** gamma * F.logsigmoid(x) * -alpha
     negative = x.sigmoid() ** gamma * F.logsigmoid(-x) * (alpha - 1)
@@ -39,7 +41,7 @@ def sigmoid_focal_loss_backward(logits: Tensor, target: Tensor, weight: Tensor, 
         gamma: as there.
         alpha: as there.
     """
-    x = _widened(logits)
+    x = widened(logits)
     p, q = x.sigmoid(), (-x).sigmoid()
     positive = q**gamma * (q - gamma * p * F.logsigmoid(x)) * -alpha
     negative = p**gamma * (gamma * q * F.logsigmoid(-x) - p) * (alpha - 1)
@@ -77,10 +79,6 @@ def softmax_focal_loss_backward(
     factor = -alpha * ((1 - p) ** gamma - gamma * (1 - p) ** (gamma - 1) * p * p.clamp(min=TINY).log())
     is_target = torch.zeros_like(probabilities).scatter_(1, target.clamp(min=0)[:, None], 1)
     return _counted(factor, target, weight)[:, None] * (is_target - probabilities)
-
-
-def _widened(values: Tensor) -> Tensor:
-    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _is_class(logits: Tensor, target: Tensor) -> Tensor:

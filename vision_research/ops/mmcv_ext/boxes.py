@@ -9,6 +9,7 @@ from vision_research.ops.kernels import torchvision_kernels
 from vision_research.ops.mmcv_ext.registry import operator
 from vision_research.ops.nms import nms as plain_nms
 from vision_research.ops.nms_match import nms_match as plain_nms_match
+from vision_research.ops.precision import widened
 from vision_research.ops.soft_nms import soft_nms
 
 SOFT_METHODS = ("naive", "linear", "gaussian")
@@ -28,7 +29,7 @@ def bbox_overlaps(bboxes1: Tensor, bboxes2: Tensor, ious: Tensor, mode: int, ali
 @operator()
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
     """Return the indices of the kept boxes, best score first."""
-    boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32))
+    boxes = widened(boxes)
     kernels = torchvision_kernels(boxes)
     if kernels is None:
         return plain_nms(boxes, scores, iou_threshold, offset)

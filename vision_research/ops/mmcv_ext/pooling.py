@@ -8,6 +8,7 @@ from torch import Tensor
 from vision_research.ops.deform_roi_pool import deform_roi_pool
 from vision_research.ops.kernels import torchvision_kernels
 from vision_research.ops.mmcv_ext.registry import operator
+from vision_research.ops.precision import widened
 from vision_research.ops.roi_align import roi_align
 from vision_research.ops.roi_align import roi_align_backward as plain_backward
 from vision_research.ops.roi_pool import roi_pool
@@ -35,7 +36,7 @@ def roi_align_forward(
         output.copy_(kernels.roi_align(input, rois.to(input.dtype), spatial_scale, *size, sampling_ratio, aligned))
         return
     boxes, images = _split(rois)
-    output.copy_(roi_align(_widened(input), boxes, images, size, spatial_scale, sampling_ratio, aligned))
+    output.copy_(roi_align(widened(input), boxes, images, size, spatial_scale, sampling_ratio, aligned))
 
 
 @operator("grad_input")
@@ -61,9 +62,7 @@ def roi_align_backward(
         grad_input.copy_(kernels._roi_align_backward(grad_output, rois, spatial_scale, *sizes, sampling_ratio, aligned))
         return
     boxes, images = _split(rois)
-    grad_input.copy_(
-        plain_backward(_widened(grad_output), boxes, images, shape, spatial_scale, sampling_ratio, aligned)
-    )
+    grad_input.copy_(plain_backward(widened(grad_output), boxes, images, shape, spatial_scale, sampling_ratio, aligned))
 
 
 @operator("output", "argmax")
@@ -144,12 +143,7 @@ def deform_roi_pool_backward(
 
 def _split(rois: Tensor) -> tuple[Tensor, Tensor]:
     """Part (N, 5) into boxes, in at least float32, and the indices of their images."""
-    return _widened(rois[:, 1:]), rois[:, 0].to(torch.int64)
-
-
-def _widened(values: Tensor) -> Tensor:
-    """At least float32: sums of many samples, and positions on a map, need more than the bits of bfloat16."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
+    return widened(rois[:, 1:]), rois[:, 0].to(torch.int64)
 
 
 def _check_mode(pool_mode: int) -> None:
