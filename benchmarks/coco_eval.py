@@ -17,6 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import vision_research  # noqa: F401 (MMDetection imports the operators that it answers for)
+
+# isort: split
 import numpy as np
 import torch
 from mmdet.evaluation import CocoMetric

@@ -17,6 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+import vision_research  # noqa: F401 (MMDetection imports the operators that it answers for)
+
+# isort: split
 import numpy as np
 import torch
 from mmcv import ops

@@ -25,6 +25,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import vision_research  # noqa: F401 (MMDetection imports the operators that it answers for)
+
+# isort: split
 import torch
 from hydra import compose, initialize_config_dir
 from language_model import HUB_NAME, make_bert

@@ -22,6 +22,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import vision_research  # noqa: F401 (MMDetection imports the operators that it answers for)
+
+# isort: split
 import torch
 from language_model import make_bert
 from mmdet.registry import MODELS

@@ -41,7 +41,10 @@ def test_every_command_is_there() -> None:
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("trian", "vision-research trian: there is no such command. Did you mean train, track? Type one of train, test"),
+        (
+            "trian",
+            "vision-research trian: there is no such command. Did you mean train, track? Type one of train, test",
+        ),
         ("model=faster_rcnn", "vision-research model=faster_rcnn: there is no such command. Type one of train"),
     ],
 )

@@ -206,3 +206,13 @@ def test_every_module_is_imported_by_some_test() -> None:
     packages = {name for name, path in MODULES.items() if path.name == "__init__.py"}
     assert len(MODULES) > 300
     assert sorted(set(MODULES) - reached - packages) == []
+
+
+def test_what_runs_by_itself_has_our_operators_before_mmdetection_asks_for_them() -> None:
+    for path in (ROOT / "benchmarks").glob("*.py"):
+        imports = [node for node in tree_of(path).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+        names = [getattr(node, "module", None) or node.names[0].name for node in imports]
+        packages = [name.partition(".")[0] for name in names]
+        needy = [packages.index(name) for name in ("mmcv", "mmdet") if name in packages]
+        if needy:
+            assert "vision_research" in packages[: min(needy)], f"{path.name}: import vision_research first"
