@@ -105,14 +105,14 @@ def test_without_preprocessing_the_normalised_tensor_goes_in(trained: Trained, t
     ("family", "words"),
     [
         ("rtmdet", {}),
-        ("rtmdet", {"shape": (100, 150)}),
+        ("rtmdet", {"shape": (100, 150), "formats": ("pt2", "onnx")}),
         ("faster_rcnn", {"shape": (100, 150), "preprocess": False, "formats": ("pt2", "openvino")}),
         ("retinanet", {"batch": 3, "shape": (100, 150)}),
         ("retinanet", {"bounds": ((96, 96), (160, 192)), "formats": ("pt2", "openvino")}),
         ("faster_rcnn", {"preprocess": False, "formats": ("torchscript", "onnx")}),
         ("rtmdet", {"precision": "fp16", "shape": (128, 192)}),
-        ("retinanet", {"precision": "int8", "formats": ("onnx", "openvino")}),
-        ("retinanet", {"precision": "bf16", "formats": ("torchscript", "pt2")}),
+        ("retinanet", {"precision": "int8", "shape": (64, 96), "formats": ("onnx", "openvino")}),
+        ("retinanet", {"precision": "bf16", "shape": (64, 96), "formats": ("torchscript", "pt2")}),
     ],
     ids=str,
 )
