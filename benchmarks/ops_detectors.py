@@ -94,11 +94,8 @@ def compare(lowered: dict[str, Any]) -> dict[str, Any]:
     runner = WorkDirRunner.from_cfg(Config(lowered))
     loader, val_loader = runner.build_dataloader(lowered["train_dataloader"]), runner.val_dataloader
     runner.model.init_weights()
-    # What hooks set at the beginning of an epoch.
+    # What a hook sets before a training, and TOOD reads.
     runner.message_hub.update_info("epoch", 0)
-    for layer in runner.model.modules():
-        if getattr(layer, "epoch", 0) is None:
-            layer.epoch = 0
     # The sampler of a training by iterations has no end.
     batches = list(itertools.islice(loader, NUM_STEPS))
     models = {choice: copy.deepcopy(runner.model).train() for choice in CHOICES}

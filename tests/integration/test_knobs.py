@@ -49,9 +49,7 @@ def trained(typed: Callable[..., TrainConfig], digits: Path, tmp_path: Path) -> 
         words = (f"data.root={digits}", "data.kind=coco", "tracking=none", "hw=cpu", "log_interval=1")
         config = typed(*TINY, *words, "schedule.max_epochs=1", "schedule.warmup_iters=0", *overrides)
         tree = lower(specify(config), LoweringInputs(tmp_path / name, CLASSES, num_train=8))
-        runner = WorkDirRunner.from_cfg(
-            Config({**tree, "experiment_name": f"{tmp_path.name}-{name}"}, format_python_code=False)
-        )
+        runner = WorkDirRunner.from_cfg(Config({**tree, "experiment_name": f"{tmp_path.name}-{name}"}))
         watch = Watch()
         runner.register_hook(watch)
         runner.train()

@@ -37,6 +37,11 @@ OUTAGE = S3GaveUpError.__name__
 class WorkDirRunner(Runner):
     """MMEngine's Runner, which does not overwrite the `config.py` that it was built from."""
 
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> Runner:
+        """Build a runner; for its log and for every checkpoint, MMEngine would have yapf format the config anew."""
+        return super().from_cfg(Config(cfg.to_dict(), filename=cfg.filename, format_python_code=False))
+
     def build_logger(self, *args: Any, **kwargs: Any) -> Any:
         """Build MMEngine's logger, which writes its long messages only to the log file."""
         built = super().build_logger(*args, **kwargs)
@@ -105,8 +110,7 @@ def export(work_dir: WorkDir) -> None:
 
 
 def _build_runner(work_dir: WorkDir, resume: Path | None) -> Runner:
-    # MMEngine has yapf format the config for its log and again for every checkpoint: half a second each time.
-    cfg = Config(Config.fromfile(work_dir.config_py).to_dict(), format_python_code=False)
+    cfg = Config.fromfile(work_dir.config_py)
     # The folder may have been moved or copied since the config was written.
     cfg.work_dir = str(work_dir.root)
     if resume is None and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0:
