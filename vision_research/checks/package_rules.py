@@ -113,7 +113,7 @@ def _remedy(module: str, present: list[str], installed: Mapping[str, str]) -> st
 
 
 def requirement_checks(requirements: Iterable[str], installed: Mapping[str, str]) -> list[Check]:
-    """Check the project's requirements, except for the three modules above.
+    """Check the project's requirements, except for the three modules above, which several distributions can provide.
 
     Args:
         requirements: of the project's metadata; those of extras are ignored.
@@ -125,11 +125,11 @@ def requirement_checks(requirements: Iterable[str], installed: Mapping[str, str]
     # Imported here since `train` waits for this module before it composes.
     from packaging.requirements import Requirement
 
-    checks = []
+    checks, provided = [], {name for providers in PROVIDERS.values() for name in providers}
     for text in requirements:
         requirement = Requirement(text)
         name = canonicalize_name(requirement.name)
-        if name in PROVIDERS or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+        if name in provided or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
             continue
         checks.append(_requirement_check(requirement, installed.get(name)))
     return checks

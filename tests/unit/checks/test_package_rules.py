@@ -94,7 +94,15 @@ def test_another_version_within_the_range_only_warns() -> None:
 
 
 def test_a_missing_requirement_refuses_and_another_version_warns() -> None:
-    requirements = ["mlflow==3.17.2", "rich>=13", "torch==2.13.0", "mmdet==3.3.0", "ruff>=0.11; extra == 'dev'"]
+    # mmcv, with its compiled operators, may be in the place of mmcv-lite.
+    requirements = [
+        "mmcv-lite==2.1.0",
+        "mlflow==3.17.2",
+        "rich>=13",
+        "torch==2.13.0",
+        "mmdet==3.3.0",
+        "ruff>=0.11; extra == 'dev'",
+    ]
 
     found = requirement_checks(requirements, {"mlflow": "3.18.0", "torch": "2.13.0+cpu"})
 
