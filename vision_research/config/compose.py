@@ -23,6 +23,7 @@ from vision_research.config.errors import ConfigError, UserError
 from vision_research.config.hints import explain, unknown_keys
 from vision_research.config.resolvers import FindMonitor, register_resolvers
 from vision_research.config.schema import TrainConfig
+from vision_research.config.secrets import refuse_credentials, secret_problems
 from vision_research.config.sweep_check import check_sweep
 from vision_research.config.zoo import ZooConfigSource, register_zoo
 from vision_research.work_dir import WorkDir
@@ -100,6 +101,7 @@ def command(
             sys.argv[1:] = replay_overrides(flags_first(sys.argv[1:]))
             ZooConfigSource.is_completing = bool({"--shell-completion", "-sc"} & {*sys.argv})
             with _refusals_explained():
+                refuse_credentials(sys.argv[1:])
                 check_sweep(sys.argv[1:], conf_dir(), config_name)
                 hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
 
@@ -147,8 +149,8 @@ def composition(tree: DictConfig) -> Composition[Any]:
         # OmegaConf wraps the message of a resolver.
         raise ConfigError(str(error).splitlines()[0].removeprefix(RESOLVER_PREFIX)) from error
     assert not isinstance(config, dict), "the defaults of a command begin with its schema"
-    if unknown := list(unknown_keys(config)):
-        raise ConfigError(unknown)
+    if problems := [*unknown_keys(config), *secret_problems(_plain(tree))]:
+        raise ConfigError(problems)
     sweeping = hydra_tree.mode is RunMode.MULTIRUN
     return Composition(
         config=config,
@@ -158,6 +160,12 @@ def composition(tree: DictConfig) -> Composition[Any]:
         sweep_dir=Path(hydra_tree.sweep.dir).absolute() if sweeping else None,
         job_name=str(hydra_tree.job.num) if sweeping else "",
     )
+
+
+def _plain(tree: DictConfig) -> dict[str, Any]:
+    container = OmegaConf.to_container(tree, resolve=True)
+    assert isinstance(container, dict), "the root of a configuration has keys"
+    return {str(key): value for key, value in container.items()}
 
 
 def flags_first(argv: list[str]) -> list[str]:
@@ -189,9 +197,9 @@ def key_of(override: str) -> str:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read the composed tree that a run has written."""
-    tree = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    assert isinstance(tree, dict), f"{path} is no tree of keys"
-    return {str(key): value for key, value in tree.items()}
+    tree = OmegaConf.load(path)
+    assert isinstance(tree, DictConfig), f"{path} is no tree of keys"
+    return _plain(tree)
 
 
 def read_config(path: Path) -> TrainConfig:

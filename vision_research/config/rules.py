@@ -16,7 +16,6 @@ from vision_research.config.schema import (
     Precision,
     TrainConfig,
 )
-from vision_research.config.secrets import secret_problems
 from vision_research.config.weights import weights_file
 from vision_research.config.zoo_entries import recipe_optimizer
 
@@ -180,7 +179,6 @@ def _tracking(config: TrainConfig) -> Iterator[str]:
 
 def _storage(config: TrainConfig) -> Iterator[str]:
     storage = config.storage
-    yield from secret_problems(config)
     yield from _positive("storage.prefetch", storage.prefetch, 0)
     for key in ("cache_size_gb", "give_up_after_s"):
         if (value := getattr(storage, key)) <= 0:

@@ -11,7 +11,7 @@ import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
 from vision_research.config.errors import ConfigError
@@ -30,13 +30,15 @@ def resolve_uri(text: str | None, base: Path) -> str:
         base: absolute folder that a relative SQLite path is relative to: the one in which the command was typed.
 
     Returns:
-        `sqlite:////absolute/path.db`, or a server's or database's address as it was typed.
+        `sqlite:////absolute/path.db`, or a server's or database's address. User and password of an address are moved to
+        the variables of the environment from which MLflow and PostgreSQL take them, since addresses are recorded.
 
     Raises:
-        ConfigError: a plain path or a `file:` address (MLflow has refused both since 3.14), or an unknown scheme.
+        ConfigError: a plain path or a `file:` address (MLflow has refused both since 3.14), an unknown scheme, or a
+            password of a database that takes none from the environment.
     """
     key, value = ("tracking.uri", text) if text else ("MLFLOW_TRACKING_URI", os.environ.get("MLFLOW_TRACKING_URI"))
-    value = value or DEFAULT_URI
+    value = _without_credentials(value or DEFAULT_URI)
     scheme = value.partition("://")[0].partition("+")[0].lower() if "://" in value else ""
     if scheme in ("http", "https") and urlsplit(value).hostname:
         return value.rstrip("/")
@@ -49,6 +51,23 @@ def resolve_uri(text: str | None, base: Path) -> str:
         f"{key}={value}: this is no address that MLflow can record at (it takes no folders and no file: any more). "
         "Allowed: sqlite:///FILE.db, http://HOST:PORT, https://HOST, postgresql://..., mysql://..., mssql://.... "
         f"Type tracking.uri={_suggest(value, scheme)}"
+    )
+
+
+def _without_credentials(uri: str) -> str:
+    parts = urlsplit(uri) if "://" in uri else None
+    if parts is None or parts.password is None:
+        return uri
+    user, password, scheme = unquote(parts.username or ""), unquote(parts.password), parts.scheme.partition("+")[0]
+    if scheme in ("http", "https"):
+        os.environ |= {"MLFLOW_TRACKING_USERNAME": user, "MLFLOW_TRACKING_PASSWORD": password}
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    if scheme == "postgresql":
+        os.environ["PGPASSWORD"] = password
+        return urlunsplit(parts._replace(netloc=f"{parts.username}@{parts.netloc.rpartition('@')[2]}"))
+    raise ConfigError(
+        f"{hide_password(uri)}: a password in an address would be recorded. Leave it out, and name a file of the "
+        "driver's that has it, such as mysql+pymysql://USER@HOST/DB?read_default_file=~/.my.cnf"
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def closed_port() -> int:
         ("sqlite:///mlflow.db?timeout=30", "sqlite:////home/ada/mlflow.db?timeout=30"),
         ("http://127.0.0.1:5000/", "http://127.0.0.1:5000"),
         ("https://mlflow.team.org/base", "https://mlflow.team.org/base"),
-        ("postgresql://a:b@db/mlflow", "postgresql://a:b@db/mlflow"),
+        ("postgresql://a@db/mlflow", "postgresql://a@db/mlflow"),
         ("mysql+pymysql://db/mlflow", "mysql+pymysql://db/mlflow"),
     ],
 )
@@ -40,6 +41,34 @@ def test_null_takes_the_environment_and_then_the_file_here(monkeypatch: pytest.M
     assert resolve_uri("sqlite:///a.db", Path("/home/ada")) == "sqlite:////home/ada/a.db"
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert resolve_uri(None, Path("/home/ada")) == "sqlite:////home/ada/mlflow.db"
+
+
+@pytest.mark.parametrize(
+    ("address", "resolved", "variables"),
+    [
+        (
+            "http://ada:w%40rd@mlflow:5000/",
+            "http://mlflow:5000",
+            {"MLFLOW_TRACKING_USERNAME": "ada", "MLFLOW_TRACKING_PASSWORD": "w@rd"},
+        ),
+        ("postgresql+psycopg://ada:word@db:5433/m", "postgresql+psycopg://ada@db:5433/m", {"PGPASSWORD": "word"}),
+    ],
+)
+def test_a_password_in_the_environment_is_used_and_not_recorded(
+    address: str, resolved: str, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in variables:
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    assert resolve_uri(None, Path("/home/ada")) == resolved
+    assert {name: os.environ[name] for name in variables} == variables
+
+
+def test_a_password_that_only_an_address_can_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "mysql+pymysql://ada:word@db/mlflow")
+    with pytest.raises(ConfigError, match="read_default_file") as caught:
+        resolve_uri(None, Path("/home/ada"))
+    assert "ada:***@db" in str(caught.value) and "ada:word" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
