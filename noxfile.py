@@ -65,6 +65,13 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Inject every fault three times, and write the table of docs/reliability.md; `-- ARGS` goes to pytest."""
+    selected = ("-m", "fault", "--attempts=3", "--fault-page=docs/reliability.md")
+    run_tests(session, install(session), *selected)
+
+
+@nox.session
 def tests_onedl(session: nox.Session) -> None:
     """Run the same tests on the drop-in forks of MMCV, MMEngine and MMDetection, in .venv-onedl."""
     run_tests(session, install(session, ".venv-onedl", install_forks))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -14,12 +15,14 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from s3_server import CREDENTIALS, S3Server
+from workplace import Workplace
 
 from vision_research.config.compose import conf_dir, register
 from vision_research.config.schema import TrainConfig
 from vision_research.registry import make_embedded, monitor_of
 from vision_research.storage.s3.settings import S3Settings, set_default_settings
 
+pytest_plugins = ["fault_table"]
 _numbers = count()
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -131,3 +134,33 @@ def bucket(s3_settings: S3Settings) -> Iterator[str]:
         if keys := [{"Key": entry["Key"]} for entry in page.get("Contents", [])]:
             client.delete_objects(Bucket=name, Delete={"Objects": keys})
     client.delete_bucket(Bucket=name)
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded data set, made once for all commands."""
+    folder = tmp_path_factory.mktemp("data") / "digits"
+    make_embedded("digits", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Workplace:
+    """An empty folder that holds nothing but the data."""
+    folder = tmp_path_factory.mktemp("workplace")
+    (folder / "data").mkdir()
+    (folder / "data" / "digits").symlink_to(digits)
+    return Workplace(folder)
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool], float], None]:
+    """Wait until something holds, and fail when it does not."""
+
+    def wait(condition: Callable[[], bool], timeout_s: float = 180) -> None:
+        end = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < end, "it did not come true in time"
+            time.sleep(0.2)
+
+    return wait

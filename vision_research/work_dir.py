@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+# What tempfile makes of a prefix: eight letters, digits and underscores behind it.
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
+
+OWNER = "VISION_RESEARCH_OWNER"
+"""Environment variable of the ranks: the number of the command that started them, in its folder."""
 
 RESUMABLE_PATTERNS = ("epoch_*.pth", "iter_*.pth")
 """Checkpoints that a training can resume from."""
@@ -58,8 +65,10 @@ class WorkDir:
     """Exists while a graceful stop is requested: the ranks save a checkpoint and exit."""
     outcome = _Inside("outcome.json")
     """How the training ended, as JSON; written by rank 0 or a failing rank."""
+    rank_failure = _Inside("rank_failure.json")
+    """`rank` and `exitcode` of the rank that failed first, written by `vision_research.torchrun`."""
     owner_lock = _Inside(".lock")
-    """Locked (flock) by the command that is running in this folder."""
+    """Locked (flock) by the command that is running in this folder; holds the number of commands so far."""
     events = _Inside("events.jsonl")
     """Rare events of the training, a JSON object a line."""
     skipped_images = _Inside("skipped_images.txt")
@@ -70,10 +79,21 @@ class WorkDir:
     """Exported models and their manifests."""
 
     @property
+    def export_outcome(self) -> Path:
+        """How the export ended, as JSON; written by the export process."""
+        return self.export_dir / "outcome.json"
+
+    @property
     def inputs(self) -> tuple[Path, ...]:
         """The files that, with a checkpoint, are needed to resume the run and its MLflow record."""
         defining = (self.config_yaml, self.overrides, self.launch_json, self.environment, self.run_json)
         return (*defining, self.s3_folder, self.config_py)
+
+    @property
+    def owner(self) -> int:
+        """The number of the last command that ran in this folder, from 1 on; 0 without any."""
+        text = self.owner_lock.read_text() if self.owner_lock.is_file() else ""
+        return int(text) if text.isdecimal() else 0
 
     @property
     def s3_address(self) -> str | None:
@@ -102,6 +122,18 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_temporaries(folder: Path) -> int:
+    """Remove the unfinished files of `write_atomic` that killed processes left in a folder, and return their number.
+
+    Args:
+        folder: no process may be writing in it.
+    """
+    left = [path for path in folder.glob(".*") if _TEMPORARY.fullmatch(path.name) and path.is_file()]
+    for path in left:
+        path.unlink()
+    return len(left)
 
 
 def write_json(path: Path, value: Any) -> None:

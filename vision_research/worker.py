@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
 from vision_research.config.errors import UserError
+from vision_research.engine.ownership import remember_owner
+from vision_research.processes.command import signal_when_parent_dies
 from vision_research.work_dir import WorkDir
 
 
@@ -18,6 +21,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--resume", type=Path, default=None, help="checkpoint to go on from (train)")
     options = parser.parse_args(arguments)
     work_dir = WorkDir(options.work_dir.resolve())
+    # torchrun cannot end its ranks when it is killed itself.
+    signal_when_parent_dies(signal.SIGKILL)
+    remember_owner(work_dir)
     from vision_research.engine import jobs as tasks
     from vision_research.engine.outcome import error_message
 

@@ -47,7 +47,7 @@ def test_one_run_from_words_to_record(finished: Finished) -> None:
         path.name for path in folder.iterdir()
     }
     assert "aug=mosaic_mixup" in (folder / "overrides.txt").read_text().splitlines()
-    assert json.loads((folder / "launch.json").read_text())["command"][1:3] == ["-m", "torch.distributed.run"]
+    assert json.loads((folder / "launch.json").read_text())["command"][1:3] == ["-m", "vision_research.torchrun"]
     assert re.search(r"status +FINISHED", printed)
     assert re.search(rf"work_dir +{folder}$", printed, re.MULTILINE)
     assert "mlflow ui --backend-store-uri sqlite:///" in printed

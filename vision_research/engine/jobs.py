@@ -24,6 +24,7 @@ from vision_research.engine.hooks.graceful_stop import TrainingStopped, save_now
 from vision_research.engine.hooks.progress import ProgressHook
 from vision_research.engine.loader_workers import stop_workers
 from vision_research.engine.outcome import write_failure, write_outcome
+from vision_research.engine.ownership import is_owner, require_ownership
 from vision_research.engine.stop_signal import catch_stop_signals
 from vision_research.storage.checkpoint_types import allow_checkpoint_types, load_checkpoint_safely
 from vision_research.storage.s3.errors import S3GaveUpError
@@ -52,6 +53,11 @@ class WorkDirRunner(Runner):
         """Build the detector, with the defects of MMDetection's heads repaired."""
         return repaired(super().build_model(model))
 
+    def save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """Save a checkpoint, unless another command owns the folder by now."""
+        require_ownership(WorkDir(Path(self.work_dir)))
+        super().save_checkpoint(*args, **kwargs)
+
     def dump_config(self) -> None:
         """Write nothing: the parent class would overwrite `config.py` while other ranks read it."""
 
@@ -77,6 +83,8 @@ def train(work_dir: WorkDir, resume: Path | None) -> None:
     except TrainingStopped as stop:
         _record_end(work_dir, "KILLED", runner, cause=str(stop))
     except BaseException as error:
+        if not is_owner(work_dir):
+            raise
         images = {"image_names": error.image_names} if isinstance(error, NonFiniteLossError) else {}
         # The rank that saves may fail first, but only the rank whose loss was not finite knows the images.
         is_consequence = isinstance(error, NonFiniteWeightsError)
@@ -97,7 +105,7 @@ def export(work_dir: WorkDir) -> None:
     """
     from vision_research.deploy.export import ExportRequest, export_detector
 
-    outcome = work_dir.export_dir / "outcome.json"
+    outcome = work_dir.export_outcome
     quiet_warnings()
     try:
         request = ExportRequest.from_json((work_dir.export_dir / "request.json").read_text(encoding="utf-8"))
@@ -132,6 +140,7 @@ def _after_restart(work_dir: WorkDir) -> Path | None:
 
 def _record_end(work_dir: WorkDir, status: str, runner: Any, **fields: Any) -> None:
     if is_main_process():
+        require_ownership(work_dir)
         record = {**_progress(runner), **describe_checkpoints(work_dir.root), **fields}
         write_outcome(work_dir.outcome, status, **record)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from vision_research.engine.stop_signal import ignore_stop_signals_of_parent
+from vision_research.processes.command import signal_when_parent_dies
 
 
 def protect_workers(dataloader: DataLoader[Any]) -> None:
@@ -17,7 +19,7 @@ def protect_workers(dataloader: DataLoader[Any]) -> None:
 
     Ctrl-C in a terminal and `scancel` signal every process of the job. If a worker dies of it, the training process
     fails with "DataLoader worker exited unexpectedly" before it has saved a checkpoint. Workers still end with their
-    parent: within five seconds they notice that it is gone.
+    parent.
 
     This works for forked workers, MMEngine's default; spawned ones die of the signal.
     """
@@ -28,6 +30,8 @@ def protect_workers(dataloader: DataLoader[Any]) -> None:
 
 def _start_protected(init: Callable[[int], None] | None, worker_id: int) -> None:
     ignore_stop_signals_of_parent()
+    # torch's workers look for their parent every five seconds, but not while they read an image.
+    signal_when_parent_dies(signal.SIGKILL)
     # A forked worker inherits the streams that draw the progress bar; it must not draw into its parent's terminal.
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     if init is not None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from mmengine.dist import is_main_process
 
+from vision_research.engine.ownership import is_owner
 from vision_research.work_dir import WorkDir, write_json
 
 
@@ -92,14 +93,14 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def record_event(work_dir: Path, name: str, **values: Any) -> None:
-    """Append an event; ranks other than 0 do nothing.
+    """Append an event; ranks other than 0, and those whose command no longer owns the folder, do nothing.
 
     Args:
         work_dir: folder of the run.
         name: what happened, such as `pipeline_stage`.
         **values: JSON values that describe it.
     """
-    if not is_main_process():
+    if not is_main_process() or not is_owner(WorkDir(work_dir)):
         return
     line = json.dumps({"event": name, "time_s": round(time.time(), 3), **values})
     # A single write in append mode, so that a reader never sees half of a line.

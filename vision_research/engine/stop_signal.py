@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 _received: list[signal.Signals] = []
 # One byte that a process shares with its forked workers: 1 inside of `catch_stop_signals`.
@@ -23,10 +23,10 @@ def stop_signal() -> signal.Signals | None:
 
 @contextmanager
 def catch_stop_signals() -> Iterator[None]:
-    """Remember SIGINT and SIGTERM inside of the block, where they do not end the process.
+    """Remember stop signals inside of the block, where they do not end the process.
 
-    A second SIGINT ends the process as usual, because a person who presses Ctrl-C twice wants that. A second SIGTERM
-    does not, because Slurm and torchrun send several.
+    A second SIGINT ends the process as usual, because a person who presses Ctrl-C twice wants that. A second one of the
+    others does not, because Slurm and torchrun send several.
     """
     _received.clear()
     _is_catching[0] = 1

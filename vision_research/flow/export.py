@@ -99,7 +99,7 @@ def export(command: ExportCommand) -> Path:
 
 def _export(work_dir: WorkDir, request: ExportRequest) -> tuple[Finished, dict[str, Any]]:
     """Run the export process; return its end, and the outcome that it wrote (empty without one)."""
-    folder, result = work_dir.export_dir, work_dir.export_dir / "outcome.json"
+    folder, result = work_dir.export_dir, work_dir.export_outcome
     folder.mkdir(exist_ok=True)
     write_atomic(folder / "request.json", request.to_json())
     result.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ from vision_research.launch.run_folder import choose_work_dir
 from vision_research.lowering import lower
 from vision_research.lowering.schedule import describe_validation, learning_rate
 from vision_research.ops.mmcv_ext.choice import select
-from vision_research.protocols import LoweringInputs
+from vision_research.protocols import LoweringInputs, RunSpec
 from vision_research.registry import specify
 from vision_research.storage.s3.objects import begin_run
 from vision_research.storage.s3.settings import S3Settings, default_settings
@@ -62,12 +62,28 @@ class PreparedRun:
         return self.composition.config
 
 
-def prepare(composition: Composition[TrainConfig]) -> PreparedRun:
-    """Check and lower a run.
+@dataclass(frozen=True)
+class PlacedRun:
+    """A run whose words are valid, and that has a folder.
+
+    Attributes:
+        composition: its composed configuration.
+        spec: what its task and feeds say of it.
+        hardware: the ranks.
+        work_dir: its folder.
+    """
+
+    composition: Composition[TrainConfig]
+    spec: RunSpec
+    hardware: Hardware
+    work_dir: WorkDir
+
+
+def place(composition: Composition[TrainConfig]) -> PlacedRun:
+    """Check the words of a run and this machine's devices, and choose the folder.
 
     Raises:
-        ConfigError: the configuration or the data is wrong.
-        EnvironmentProblem: the machine or an installed package does not support the run.
+        ConfigError: the configuration is wrong.
     """
     config = composition.config
     run = specify(config)
@@ -77,7 +93,18 @@ def prepare(composition: Composition[TrainConfig]) -> PreparedRun:
     begin_run(S3Settings(**config.storage.s3_settings))
     if config.resume is True and is_s3(config.work_dir) and hardware.node_rank == 0:
         fetch_run("work_dir", str(config.work_dir), config.storage.runs, default_settings())
-    work_dir = choose_work_dir(composition, hardware.node_rank)
+    return PlacedRun(composition, run, hardware, choose_work_dir(composition, hardware.node_rank))
+
+
+def prepare(placed: PlacedRun) -> PreparedRun:
+    """Look at the data of a run, lower it, and check all that a training needs.
+
+    Raises:
+        ConfigError: the configuration or the data is wrong.
+        EnvironmentProblem: the machine or an installed package does not support the run.
+    """
+    composition, run, hardware, work_dir = placed.composition, placed.spec, placed.hardware, placed.work_dir
+    config = composition.config
     facts = look_at_data(run)
     check_data(run, facts)
     inputs = LoweringInputs.of(config.data, facts, work_dir.root, hardware.world_size, hardware.on_gpu)

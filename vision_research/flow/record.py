@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from vision_research.config.addresses import absolute
-from vision_research.config.command_rules import SERVED_SUFFIX
 from vision_research.config.schema import Tracker
 from vision_research.deploy.export_metrics import export_metrics
 from vision_research.engine.outcome import event_tags
@@ -18,9 +17,9 @@ from vision_research.flow.prepare import PreparedRun
 from vision_research.launch.outcome import Outcome
 from vision_research.lowering.schedule import learning_rate
 from vision_research.ops.mmcv_ext.dispatch import in_use
-from vision_research.tracking.model_folder import served_model_files
 from vision_research.tracking.params import flat_params, git_tags, run_tags
 from vision_research.tracking.records import DatasetRecord
+from vision_research.tracking.results import result_files
 from vision_research.tracking.run import TrackingSettings, parent_of, start_run
 from vision_research.tracking.sync import find_undelivered
 from vision_research.tracking.tracked_run import TrackedRun
@@ -74,7 +73,9 @@ class Recorder:
             return
         work_dir = self._run.work_dir
         self._tracked.set_tags({**outcome.checkpoint_tags, **event_tags(work_dir.root)})
-        for folder, paths in self._results(outcome).items():
+        wanted = self._run.config.tracking.log_checkpoints
+        checkpoints = [Path(entry["path"]) for entry in (outcome.best, outcome.last) if entry and wanted]
+        for folder, paths in result_files(work_dir, checkpoints, outcome.model).items():
             for path in paths:
                 self._tracked.log_artifact(path, folder)
         if outcome.model is not None:
@@ -84,11 +85,16 @@ class Recorder:
             monitor = self._run.config.schedule.monitor.rpartition("/")[2]
             self._tracked.log_metrics({f"best/{monitor}": outcome.best_value}, step=int(outcome.best["iteration"]))
 
-    def finish(self) -> None:
-        """Set the final status of the run and deliver what is still spooled."""
+    def finish(self, *, stopped: bool = False) -> None:
+        """Set the final status of the run and deliver what is still spooled.
+
+        Args:
+            stopped: whether a signal ended the command.
+        """
         if self._tracked is None:
             return
-        outcome = self._outcome or Outcome("FAILED", "the command ended before the ranks did")
+        cause = "the command ended before its results were recorded"
+        outcome = self._outcome or Outcome("KILLED" if stopped else "FAILED", cause)
         self._tracked.finish(outcome.status, outcome.cause or None)
 
     def add_inputs(self) -> None:
@@ -100,19 +106,6 @@ class Recorder:
         for path in paths:
             self._tracked.log_artifact(path)
 
-    def _results(self, outcome: Outcome) -> dict[str, list[Path]]:
-        """List the files to record, by their folder in the run."""
-        work_dir, model = self._run.work_dir, outcome.model
-        others = (work_dir.skipped_images, work_dir.root / "profile.json")
-        results = {"logs": [*sorted(work_dir.root.glob("*/*.log")), *filter(Path.is_file, others)]}
-        if self._run.config.tracking.log_checkpoints:
-            paths = {entry["path"] for entry in (outcome.best, outcome.last) if entry}
-            results["checkpoints"] = list(map(Path, sorted(paths)))
-        if model is not None:
-            served = served_model_files(model.with_suffix(SERVED_SUFFIX), work_dir)
-            results["model"] = [*sorted(model.parent.glob(f"{model.stem}.*")), *served]
-        return results
-
 
 @contextmanager
 def recording(run: PreparedRun) -> Iterator[Recorder]:
@@ -120,8 +113,13 @@ def recording(run: PreparedRun) -> Iterator[Recorder]:
     recorder = Recorder(run, _start(run))
     try:
         yield recorder
-    finally:
+    except (KeyboardInterrupt, SystemExit):
+        recorder.finish(stopped=True)
+        raise
+    except BaseException:
         recorder.finish()
+        raise
+    recorder.finish()
 
 
 def _start(run: PreparedRun) -> TrackedRun | None:

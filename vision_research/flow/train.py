@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 from vision_research.config.compose import Composition
 from vision_research.config.errors import UserError
 from vision_research.config.schema import TrainConfig
 from vision_research.flow.copy_in_s3 import mirrored
 from vision_research.flow.export import export_best
-from vision_research.flow.prepare import PreparedRun, prepare, write_folder
+from vision_research.flow.prepare import PreparedRun, place, prepare, write_folder
 from vision_research.flow.record import recording
 from vision_research.launch.outcome import Outcome, read_outcome
-from vision_research.launch.process import run_plan
+from vision_research.launch.process import run_plan, signals_exit
 from vision_research.launch.run_folder import owned
+from vision_research.work_dir import OWNER
 
 SHOWN = ("coco/bbox_mAP", "coco/bbox_mAP_50", "coco/bbox_mAP_75", "coco/segm_mAP")
 
@@ -33,25 +35,33 @@ def train(composition: Composition[TrainConfig]) -> float | None:
         RunFailed: the ranks or the export failed.
         SystemExit: the run was stopped; the exit code is 128 plus the signal.
     """
-    run = prepare(composition)
-    if run.hardware.node_rank > 0:
+    placed = place(composition)
+    if placed.hardware.node_rank > 0:
         # The first machine alone writes the folder, records and exports.
-        return _conclude(_run_ranks(run))
-    with owned(run.work_dir), mirrored(run) as completed, recording(run) as recorder:
+        return _conclude(_run_ranks(prepare(placed)))
+    with signals_exit(), owned(placed.work_dir) as owner:
+        return _conclude(_train(prepare(placed), owner))
+
+
+def _train(run: PreparedRun, owner: int) -> Outcome:
+    with mirrored(run) as completed, recording(run) as recorder:
         write_folder(run)
         recorder.add_inputs()
-        run.work_dir.outcome.unlink(missing_ok=True)
-        outcome = _run_ranks(run)
+        for earlier in (run.work_dir.outcome, run.work_dir.rank_failure, run.work_dir.export_outcome):
+            earlier.unlink(missing_ok=True)
+        outcome = _run_ranks(run, owner)
         if outcome.status == "FINISHED" and run.config.export.formats:
             outcome = export_best(run, outcome)
         outcome = completed(outcome)
         recorder.add_outcome(outcome)
     _print_summary(run, outcome, recorder.how_to_open)
-    return _conclude(outcome)
+    return outcome
 
 
-def _run_ranks(run: PreparedRun) -> Outcome:
-    return read_outcome(run.work_dir, run_plan(run.plan, run.work_dir.stop_request))
+def _run_ranks(run: PreparedRun, owner: int | None = None) -> Outcome:
+    """Run the ranks to their end; `owner` is the number of this command in the folder, where it owns the folder."""
+    plan = run.plan if owner is None else replace(run.plan, env={**run.plan.env, OWNER: str(owner)})
+    return read_outcome(run.work_dir, run_plan(plan, run.work_dir.stop_request))
 
 
 def _conclude(outcome: Outcome) -> float | None:

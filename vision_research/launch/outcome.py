@@ -64,7 +64,7 @@ def read_outcome(work_dir: WorkDir, finished: Finished) -> Outcome:
         work_dir: folder of the run.
         finished: exit of torchrun.
     """
-    stopped = finished.stopped_by
+    stopped, signalled = finished.stopped_by, None if finished.stopped_by else _signalled_rank(work_dir)
     try:
         written: dict[str, Any] = json.loads(work_dir.outcome.read_text())
     except FileNotFoundError:
@@ -72,6 +72,9 @@ def read_outcome(work_dir: WorkDir, finished: Finished) -> Outcome:
     status = written["status"]
     if status == "FINISHED" and finished.returncode != 0 and not stopped:
         status, written["cause"] = "FAILED", _exit_cause(finished)
+    if status == "FAILED" and signalled:
+        # What the other ranks wrote follows from it: a connection was closed.
+        written["cause"] = signalled
     if status == "FAILED" and stopped:
         status = "KILLED"
     return Outcome(
@@ -82,6 +85,18 @@ def read_outcome(work_dir: WorkDir, finished: Finished) -> Outcome:
         best=written.get("best") or {},
         last=written.get("last") or {},
     )
+
+
+def _signalled_rank(work_dir: WorkDir) -> str | None:
+    """Say which rank was ended by a signal, if that was the first failure."""
+    if not work_dir.rank_failure.is_file():
+        return None
+    failure = json.loads(work_dir.rank_failure.read_text())
+    if failure["exitcode"] >= 0:
+        return None
+    name = signal.Signals(-failure["exitcode"]).name
+    hint = "; out of memory is the usual cause: type a smaller data.batch_size" if name == "SIGKILL" else ""
+    return f"rank {failure['rank']} was ended by {name}{hint}"
 
 
 def _exit_cause(finished: Finished) -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from vision_research.config.schema import HwConfig
 from vision_research.launch.devices import Hardware, num_cpus
+from vision_research.processes.descendants import PLACE
+from vision_research.work_dir import WorkDir
 
 
 @dataclass(frozen=True)
@@ -38,16 +40,31 @@ def training_plan(hw: HwConfig, hardware: Hardware, work_dir: Path, resume: Path
     worker = ["-m", "vision_research.worker", str(work_dir), "--task", "train"]
     if resume is not None:
         worker += ["--resume", str(resume)]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", *_rendezvous(hw, hardware, work_dir)]
+    torchrun = [sys.executable, "-m", "vision_research.torchrun", str(WorkDir(work_dir).rank_failure)]
+    torchrun += _rendezvous(hw, hardware, work_dir)
     torchrun += [f"--nproc-per-node={hardware.num_procs}", f"--max-restarts={hw.max_restarts}"]
-    return LaunchPlan((*torchrun, *worker), _environment(hardware), hardware.world_size)
+    environment = {**_environment(hardware), PLACE: place_of(work_dir, hardware.node_rank)}
+    # The ranks of gloo look for each other in the agent's store, and torch keeps it over a restart: new ranks find the
+    # ports of dead ones, and fail. With this they make a store of their own.
+    environment["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
+    return LaunchPlan((*torchrun, *worker), environment, hardware.world_size)
+
+
+def place_of(work_dir: Path, node_rank: int = 0) -> str:
+    """Return the mark of all processes on this machine that work in a folder.
+
+    Args:
+        work_dir: folder of a run.
+        node_rank: number of this machine.
+    """
+    return f"{work_dir}#{node_rank}" if node_rank else str(work_dir)
 
 
 def export_plan(work_dir: Path) -> LaunchPlan:
     """Plan the export: a separate process on all CPU cores, so that its failure cannot affect the recorded run."""
     alone = Hardware(num_procs=1, num_nodes=1, node_rank=0, on_gpu=False, num_threads=num_cpus())
     command = (sys.executable, "-m", "vision_research.worker", str(work_dir), "--task", "export")
-    return LaunchPlan(command, _environment(alone))
+    return LaunchPlan(command, {**_environment(alone), PLACE: place_of(work_dir)})
 
 
 def _rendezvous(hw: HwConfig, hardware: Hardware, work_dir: Path) -> list[str]:

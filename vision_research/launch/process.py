@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,12 @@ from types import FrameType
 
 from vision_research.launch.plan import LaunchPlan
 from vision_research.processes.command import Command, start_command
+from vision_research.processes.descendants import COMMAND, end_descendants
 
 logger = logging.getLogger(__name__)
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+"""Ctrl-C, a scheduler, a terminal that is closed, and Slurm's warning before the end of a job's time."""
 
 
 @dataclass
@@ -33,10 +36,11 @@ class Finished:
 
 
 def run_plan(plan: LaunchPlan, stop_request: Path | None = None) -> Finished:
-    """Run a command to its end.
+    """Run a command to its end, and that of every process that it started.
 
-    On the first Ctrl-C or SIGTERM, the ranks save a checkpoint and exit; on the second, torchrun terminates them (and
-    kills them after 30 seconds); on the third, it is killed.
+    On the first signal to stop, the ranks save a checkpoint and exit; on the second, torchrun terminates them (and
+    kills them after 30 seconds); on the third, it is killed. What is left when the command has ended, as the ranks of a
+    torchrun that was killed, is killed too.
 
     Args:
         plan: the command.
@@ -44,13 +48,30 @@ def run_plan(plan: LaunchPlan, stop_request: Path | None = None) -> Finished:
     """
     if stop_request is not None:
         stop_request.unlink(missing_ok=True)
-    process = start_command(plan.command, plan.env)
+    command = uuid.uuid4().hex
+    process = start_command(plan.command, {**plan.env, COMMAND: command})
     finished = Finished(0, None)
     with _forward_signals(process, stop_request, finished):
         finished.returncode = process.wait()
+        if left := end_descendants(command):
+            logger.warning("%d processes were left when their command had ended, and were killed", left)
     if stop_request is not None:
         stop_request.unlink(missing_ok=True)
     return finished
+
+
+@contextmanager
+def signals_exit() -> Iterator[None]:
+    """Turn signals to stop into `SystemExit` inside of the block, so that what is open is closed.
+
+    Ctrl-C already raises KeyboardInterrupt. While a plan runs, `run_plan` handles all of them.
+    """
+
+    def leave(number: int, stack: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    with _handlers({number: leave for number in STOP_SIGNALS if number != signal.SIGINT}):
+        yield
 
 
 @contextmanager
@@ -67,7 +88,13 @@ def _forward_signals(process: Command, stop_request: Path | None, finished: Fini
         elif process.poll() is None:
             process.send_signal(next(stronger, signal.SIGKILL))
 
-    previous = {number: signal.signal(number, forward) for number in STOP_SIGNALS}
+    with _handlers(dict.fromkeys(STOP_SIGNALS, forward)):
+        yield
+
+
+@contextmanager
+def _handlers(handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]]) -> Iterator[None]:
+    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:

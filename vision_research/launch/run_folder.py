@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import fcntl
 import itertools
+import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import TextIO
 
 from vision_research.config.addresses import is_s3
 from vision_research.config.compose import Composition, key_of
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import TrainConfig
-from vision_research.work_dir import WorkDir
+from vision_research.launch.plan import place_of
+from vision_research.processes.descendants import PLACE, end_processes, processes_with
+from vision_research.work_dir import WorkDir, remove_temporaries
+
+logger = logging.getLogger(__name__)
+
+# torchrun, whose command was killed, gives its ranks 30 s to save and stop, and kills them then.
+_EARLIER_RANKS_S = 40
 
 # Keys that may differ between a run and the command that resumes it.
 NOT_IDENTITY = ("resume", "work_dir")
 
 
 def choose_work_dir(composition: Composition[TrainConfig], node_rank: int = 0) -> WorkDir:
-    """Choose the absolute folder of a run, without creating it.
+    """Choose the absolute folder of a run; one that this project names itself is created at once.
+
+    Two commands that are typed in the same second get two folders in that way. `owned` removes a folder that stays
+    empty.
 
     Args:
         composition: of the run.
@@ -64,15 +77,64 @@ def folder_of_copy(address: str, runs: str) -> Path:
 
 
 @contextmanager
-def owned(work_dir: WorkDir) -> Iterator[None]:
-    """Lock the folder; `ConfigError` if another command has locked it."""
+def owned(work_dir: WorkDir) -> Iterator[int]:
+    """Own a run's folder inside of the block: no other command, and no process of an earlier one, writes in it.
+
+    Ranks of a command that was killed may still train. They are waited for, since they are told to save and stop, and
+    killed if that takes too long; then unfinished files of theirs are removed. On another machine that cannot be done:
+    there the ranks see by the number that they no longer own the folder (`engine/ownership.py`).
+
+    A folder that has nothing but the lock at the end of the block is removed.
+
+    Yields:
+        The number of this command in the folder.
+
+    Raises:
+        ConfigError: another command is running in it.
+    """
     work_dir.root.mkdir(parents=True, exist_ok=True)
+    with _locked(work_dir) as handle:
+        _end_earlier_ranks(work_dir)
+        number = work_dir.owner + 1
+        handle.truncate(0)
+        handle.write(str(number))
+        handle.flush()
+        try:
+            yield number
+        finally:
+            if [*work_dir.root.glob("*"), *work_dir.root.glob(".*")] == [work_dir.owner_lock]:
+                work_dir.owner_lock.unlink()
+                work_dir.root.rmdir()
+
+
+@contextmanager
+def _locked(work_dir: WorkDir) -> Iterator[TextIO]:
     with work_dir.owner_lock.open("a") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ConfigError(f"{work_dir.root}: a command is running in it. Wait for its end, or stop it") from error
-        yield
+            # Another command may have removed the file and the folder since it was opened.
+            is_there = work_dir.owner_lock.stat().st_ino == os.fstat(handle.fileno()).st_ino
+        except OSError:
+            is_there = False
+        if not is_there:
+            raise ConfigError(f"{work_dir.root}: a command is running in it. Wait for its end, or stop it")
+        yield handle
+
+
+def _end_earlier_ranks(work_dir: WorkDir) -> None:
+    left = processes_with(PLACE, place_of(work_dir.root))
+    if left:
+        pids = ", ".join(str(process.pid) for process in left)
+        logger.warning(
+            "%s: processes of an earlier command still run in it (%s): waiting for their end, at most %d s",
+            work_dir.root,
+            pids,
+            _EARLIER_RANKS_S,
+        )
+        if killed := end_processes(left, _EARLIER_RANKS_S):
+            logger.warning("%d of them were killed", killed)
+    if removed := remove_temporaries(work_dir.root):
+        logger.info("removed %d unfinished files of commands that were killed", removed)
 
 
 def _existing(path: Path, typed: str) -> WorkDir:
@@ -108,5 +170,10 @@ def _new(composition: Composition[TrainConfig]) -> WorkDir:
     model = choices["model"].rpartition("/")[2]
     stem = f"{datetime.now():%Y%m%d-%H%M%S}-{model}-{choices['data']}"
     runs = Path(composition.config.storage.runs).absolute()
-    names = itertools.chain([stem], (f"{stem}-{count}" for count in itertools.count(2)))
-    return WorkDir(next(runs / name for name in names if not (runs / name).exists()))
+    for name in itertools.chain([stem], (f"{stem}-{count}" for count in itertools.count(2))):
+        try:
+            (runs / name).mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return WorkDir(runs / name)
+    raise AssertionError("names do not end")

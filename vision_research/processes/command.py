@@ -11,8 +11,9 @@ import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
-PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG = 1
 
 Command = subprocess.Popen[bytes]
 
@@ -21,21 +22,24 @@ def start_command(command: Sequence[str], env: Mapping[str, str]) -> Command:
     """Start a command in a session of its own, as a child process that ends with this process.
 
     Ctrl-C on the terminal then signals this process only, which decides how to stop the command. On Linux the command
-    gets SIGTERM when this process dies.
+    gets SIGTERM when this process dies, so that it can save and stop its own children.
 
     Args:
         command: the program and its arguments.
         env: environment variables that are set in addition to those of this process.
     """
     return subprocess.Popen(
-        command, env={**os.environ, **env}, start_new_session=True, preexec_fn=_terminate_with_parent
+        command,
+        env={**os.environ, **env},
+        start_new_session=True,
+        preexec_fn=partial(signal_when_parent_dies, signal.SIGTERM),
     )
 
 
-def _terminate_with_parent() -> None:
-    """Ask Linux to send SIGTERM to this process when its parent dies."""
+def signal_when_parent_dies(number: signal.Signals) -> None:
+    """Ask Linux to send this process a signal when its parent dies; elsewhere this does nothing."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
 
 
 def run_in_fresh_interpreter(target: Callable[..., None], *arguments: object) -> int:

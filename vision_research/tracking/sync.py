@@ -6,7 +6,6 @@ Owns how such runs are found: their command has ended, and MLflow does not have 
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import os
 import socket
@@ -18,15 +17,15 @@ from vision_research.tracking.client import Store, store_of_run
 from vision_research.tracking.connection import StoreError
 from vision_research.tracking.delivery import Delivery, deliver
 from vision_research.tracking.records import FINAL_STATUSES
+from vision_research.tracking.results import leftovers
 from vision_research.tracking.run_record import RunRecord
-from vision_research.tracking.spool import RunStatus, read_status, write_status
+from vision_research.tracking.spool import RunStatus, SpoolWriter, read_status, write_status
 from vision_research.tracking.spool_reader import SpoolReader
 from vision_research.work_dir import WorkDir
 
 logger = logging.getLogger(__name__)
 
 PARENT_RUN_JSON = "parent_run.json"
-KILLED_CAUSE = "the command was killed"
 # A run of another machine counts as ended if it has written nothing for so long and nobody holds its lock.
 _SILENCE_S = 3600
 
@@ -74,14 +73,18 @@ def is_running(folder: Path) -> bool:
 
 
 def mark_if_killed(folder: Path) -> None:
-    """Write the final status of a run whose command was killed: the one that its ranks wrote, or KILLED."""
+    """Record what a run has left whose command was killed: its logs, checkpoints and model, and its final status."""
     work_dir = WorkDir(folder)
     status = read_status(work_dir.spool)
     if is_running(folder) or (status is not None and status.status in FINAL_STATUSES):
         return
-    work_dir.spool.mkdir(exist_ok=True)
-    ended, cause = _outcome(work_dir.outcome)
-    write_status(work_dir.spool, RunStatus(ended, cause, round(_last_sign_of_life(folder) * 1000)))
+    ended_ms = round(_last_sign_of_life(folder) * 1000)
+    left, writer = leftovers(folder), SpoolWriter(work_dir.spool)
+    for artifact_path, paths in left.files.items():
+        for path in paths:
+            writer.artifact(path, artifact_path)
+    writer.close()
+    write_status(work_dir.spool, RunStatus(left.status, left.cause, ended_ms))
 
 
 def deliver_run(folder: Path, store: Store | None = None, record_limit: int | None = None) -> Delivery:
@@ -168,13 +171,3 @@ def _last_sign_of_life(folder: Path) -> float:
     files = (*WorkDir(folder).spool.glob("*"), WorkDir(folder).log, record_path(folder))
     times = [file.stat().st_mtime for file in files if file is not None and file.is_file()]
     return max(times, default=folder.stat().st_mtime)
-
-
-def _outcome(path: Path) -> tuple[str, str | None]:
-    if not path.is_file():
-        return "KILLED", KILLED_CAUSE
-    outcome = json.loads(path.read_text())
-    status = str(outcome.get("status", "")).upper()
-    if status not in FINAL_STATUSES:
-        return "KILLED", f"{KILLED_CAUSE} after the training ended"
-    return status, outcome.get("cause")

@@ -19,4 +19,4 @@ def test_a_work_dir_in_s3_is_downloaded_before_it_is_resumed(monkeypatch: pytest
     monkeypatch.setattr(from_s3, "has_run", lambda *_: False)
     config = TrainConfig(model={}, image_size=[64, 64], work_dir="s3://bucket/runs/x", resume=True)
     with pytest.raises(ConfigError, match="work_dir=s3://bucket/runs/x: there is no run in it"):
-        prepare.prepare(Composition(config, "", (), {}, None, ""))
+        prepare.place(Composition(config, "", (), {}, None, ""))

@@ -25,7 +25,7 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_machine_finds_a_free_port_by_itself() -> None:
     plan = training_plan(HwConfig(), Hardware(2, 1, 0, False, 1), RUN, None)
-    assert plan.command[:3] == (sys.executable, "-m", "torch.distributed.run")
+    assert plan.command[:4] == (sys.executable, "-m", "vision_research.torchrun", "/runs/x/rank_failure.json")
     assert "--standalone" in plan.command and "--nproc-per-node=2" in plan.command
     assert plan.command[-5:] == ("-m", "vision_research.worker", "/runs/x", "--task", "train")
     assert plan.world_size == 2
@@ -48,7 +48,8 @@ def test_threads_are_shared_and_wait_quietly_on_the_cpu(monkeypatch: pytest.Monk
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "GOMP_SPINCOUNT"):
         monkeypatch.delenv(name, raising=False)
     env = training_plan(HwConfig(), Hardware(2, 1, 0, False, 3), RUN, None).env
-    assert env == {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3", "GOMP_SPINCOUNT": "10000"}
+    threads = {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3", "GOMP_SPINCOUNT": "10000"}
+    assert env == {**threads, "VISION_RESEARCH_PLACE": "/runs/x", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     assert "OMP_NUM_THREADS" not in training_plan(HwConfig(), Hardware(2, 1, 0, False, 3), RUN, None).env
 

@@ -38,7 +38,8 @@ def test_a_run_without_a_typed_folder_gets_a_new_one(composed: Compose, tmp_path
     first = choose_work_dir(composed())
     assert first.root.parent == tmp_path / "runs"
     assert first.root.name.endswith("-rtmdet_m-digits")
-    assert not first.root.exists(), "choosing makes nothing"
+    assert first.root.is_dir(), "the name is taken at once"
+    assert choose_work_dir(composed()).root != first.root
 
 
 def test_a_job_of_a_sweep_lives_in_the_sweep(composed: Compose, tmp_path: Path) -> None:
