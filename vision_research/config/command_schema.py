@@ -32,6 +32,8 @@ class SourceConfig:
         checkpoint: file or `s3://BUCKET/KEY` with weights; with `run`, it replaces the run's best checkpoint.
         config: MMEngine config of `checkpoint`, from MMDetection or from a run; a file or `s3://BUCKET/KEY`.
         trust_checkpoint: unpickle a checkpoint that holds more than weights, which can run code from the file.
+        trust_config: load a config from MLflow or S3 that can run code, as by importing modules of its own. One of
+            this machine is executed as it is.
         data: other data; a key that is null keeps the run's value.
         tracking: where `runs:/ID` is looked up, and whether results are recorded in the run.
         storage: where a downloaded run is stored, and how S3 is reached.
@@ -42,6 +44,7 @@ class SourceConfig:
     checkpoint: str | None = None
     config: str | None = None
     trust_checkpoint: bool = False
+    trust_config: bool = False
     data: DataOverrides = field(default_factory=DataOverrides)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     storage: StorageConfig = field(default_factory=StorageConfig)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_research.config.addresses import RUNS_SCHEME, is_s3
+from vision_research.config.code_check import TRUST_CONFIG, code_in_config
 from vision_research.config.command_schema import SourceConfig
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import Tracker, TrackingConfig, TrainConfig
@@ -103,16 +104,26 @@ def find_source(command: SourceConfig) -> Source:
         # The folder of the checkpoint; for one in S3, a folder of its name in `storage.runs`.
         runs = Path(command.storage.runs).absolute()
         folder = runs / checkpoint.stem if is_s3(command.checkpoint) else checkpoint.parent
-        return Source(local_config(command.config), checkpoint, folder=folder)
+        config = local_config(command.config)
+        _require_data(f"config={command.config}", config, trust=command.trust_config or not is_s3(command.config))
+        return Source(config, checkpoint, folder=folder)
     if command.config is not None:
         raise ConfigError(
             f"config={command.config} with run={command.run}: a run has its own config. Leave one of them out"
         )
     work_dir = _work_dir(command)
+    is_fetched = command.run.startswith(RUNS_SCHEME) or is_s3(command.run)
+    _require_data(f"run={command.run}", work_dir.config_py, trust=command.trust_config or not is_fetched)
     if checkpoint is not None:
         return Source(work_dir.config_py, checkpoint, work_dir=work_dir)
     path, iteration = best_checkpoint(work_dir, command.run)
     return Source(work_dir.config_py, path, iteration, work_dir)
+
+
+def _require_data(typed: str, config: Path, *, trust: bool) -> None:
+    """Refuse a config that was fetched from elsewhere and can run code, before MMEngine loads it."""
+    if not trust and (reason := code_in_config(config.read_text(encoding="utf-8", errors="replace"))):
+        raise ConfigError(f"{typed}: its {config.name} can run code ({reason}). {TRUST_CONFIG}")
 
 
 def best_checkpoint(work_dir: WorkDir, typed: str) -> tuple[Path, int]:

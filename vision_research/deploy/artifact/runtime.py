@@ -71,6 +71,12 @@ def load_artifact(path: Path) -> Artifact:
         raise ExportError(
             f"{path.name} takes the normalised tensor, not images. Export it again with export.preprocess=true."
         )
+    # Before it is loaded: the file of an exported program (.pt2) is unpickled.
+    if sha256(path) != manifest.artifact["sha256"]:
+        raise ExportError(
+            f"{path.name} is not the model that {manifest_path(path).name} describes: it is truncated or another file. "
+            "Copy both together, or export it again."
+        )
     try:
         runner = format_of(path).load(str(path))
     except ImportError as error:
@@ -82,13 +88,8 @@ def load_artifact(path: Path) -> Artifact:
         # The first sentence: the rest is torch's advice to authors of the file.
         reason = lines[-1].partition(". ")[0] if lines else type(error).__name__
         raise ExportError(
-            f"{path} cannot be loaded ({reason}). It is truncated or no exported model: export it again."
+            f"{path} cannot be loaded ({reason}). It is of another version or no exported model: export it again."
         ) from error
-    if sha256(path) != manifest.artifact["sha256"]:
-        raise ExportError(
-            f"{path.name} is not the model that {manifest_path(path).name} describes: the file is another one. "
-            "Copy both together, or export it again."
-        )
     return Artifact(path, manifest, runner)
 
 
