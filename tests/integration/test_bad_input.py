@@ -18,6 +18,7 @@ pytestmark = pytest.mark.slow
         (("model=rtmdet_tinny",), "Did you mean model=rtmdet_tiny.*\nAvailable options in 'model'"),
         (("data.bath_size=3",), "Did you mean data.batch_size.*\nAvailable keys in 'data'"),
         (("data.batch_size=many",), "data.batch_size=many: .* could not be converted to Integer"),
+        (("-m", "seed=1,2", "--cfg", "job"), "-m with --cfg or --info: these print what one run would use"),
         (("-m", "schedule.lr=0.001,fast"), "schedule.lr=0.001,fast: Value 'fast'"),
         (("image_size=[64,64,64]",), "image_size=.64, 64, 64.: is .height, width."),
         (("aug=mosaic", "aug.final_epochs=2"), "Type aug.final_epochs=1 or less"),

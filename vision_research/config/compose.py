@@ -114,9 +114,10 @@ def command(
 def _refusals_explained() -> Iterator[None]:
     """Replace Hydra's errors about an override by a message that says what to type.
 
-    Hydra prints its own errors and exits; it raises them only where HYDRA_FULL_ERROR is set.
+    Hydra prints its own errors and exits; it raises them only where HYDRA_FULL_ERROR is 1.
     """
-    if "HYDRA_FULL_ERROR" in os.environ:
+    before = os.environ.get("HYDRA_FULL_ERROR", "")
+    if before not in ("", "0"):
         yield
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -130,7 +131,7 @@ def _refusals_explained() -> Iterator[None]:
             raise
         sys.exit(explained)
     finally:
-        del os.environ["HYDRA_FULL_ERROR"]
+        os.environ["HYDRA_FULL_ERROR"] = before
 
 
 def composition(tree: DictConfig) -> Composition[Any]:

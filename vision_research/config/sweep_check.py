@@ -7,8 +7,11 @@ from itertools import islice
 from pathlib import Path
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
+
+from vision_research.config.errors import ConfigError
 
 # A composition takes 0.2 s; the limit keeps the check of a sweep over many values short.
 MAX_COMPOSED = 50
@@ -25,12 +28,18 @@ def check_sweep(words: Sequence[str], conf_dir: Path, config_name: str) -> None:
         config_name: file in it that lists the defaults.
 
     Raises:
+        ConfigError: the command also asks for the configuration of a single run.
         HydraException: an override names no key or option, or its value has a wrong type.
     """
     if not {"-m", "--multirun"} & set(words):
         return
-    overrides = [word for word in words if not word.startswith("-")]
-    parsed = OverridesParser.create().parse_overrides(overrides)
+    # Hydra's options take values too.
+    arguments = get_args_parser().parse_known_args(words)[0]
+    if arguments.cfg or arguments.info:
+        raise ConfigError(
+            "-m with --cfg or --info: these print what one run would use. Leave -m out, and type one value"
+        )
+    parsed = OverridesParser.create().parse_overrides(arguments.overrides)
     with hydra.initialize_config_dir(str(conf_dir), version_base="1.3"):
         for job in islice(_jobs([_values(override) for override in parsed]), MAX_COMPOSED):
             hydra.compose(config_name, job)

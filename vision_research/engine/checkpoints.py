@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from vision_research.config.errors import UserError
-from vision_research.storage.checkpoint_types import allow_checkpoint_types
+from vision_research.storage.checkpoint_types import allow_checkpoint_types, refused_type
 from vision_research.work_dir import RESUMABLE_PATTERNS
 
 
@@ -102,9 +102,8 @@ def _read(path: Path) -> Checkpoint | None:
         score = info.get("best_score")
         return Checkpoint(path, int(meta["epoch"]), int(meta["iter"]), None if score is None else float(score))
     except UnpicklingError as error:
-        reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"{path} was not written by a training of ours and is not unpickled ({reason}): move it away."
+            f"{path} was not written by a training of ours and is not unpickled ({refused_type(error)}): move it away."
         ) from error
     except (RuntimeError, EOFError, OSError, KeyError, ValueError):
         return None

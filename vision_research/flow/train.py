@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import replace
 
@@ -88,6 +89,6 @@ def _print_summary(run: PreparedRun, outcome: Outcome, how_to_open: str | None) 
     if how_to_open:
         lines.append(("open the run", how_to_open))
     if outcome.status != "FINISHED" and outcome.last:
-        lines.append(("go on", f"python -m vision_research.train resume={run.work_dir.root}"))
+        lines.append(("go on", f"python -m vision_research.train {shlex.quote(f'resume={run.work_dir.root}')}"))
     width = max(len(name) for name, _ in lines)
     print("\n" + "\n".join(f"{name:<{width}}  {value}" for name, value in lines), flush=True)

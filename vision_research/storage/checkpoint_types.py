@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,14 @@ def _refusal(path: Path, error: pickle.UnpicklingError) -> str:
     except (RuntimeError, ValueError, pickle.UnpicklingError):
         # Not a zip archive: a checkpoint in the old format, or none. Only torch's own message is available.
         refused = []
-    named = ", ".join(refused) if refused else _first_line(error)
+    named = ", ".join(refused) if refused else refused_type(error)
     return f"{path} holds more than weights and MMEngine's own records, and was not unpickled: {named}."
+
+
+def refused_type(error: pickle.UnpicklingError) -> str:
+    """Return what torch refused, without its advice to unpickle the file all the same."""
+    found = re.search(r"(?:GLOBAL|global) `?([\w.]+)`?", str(error))
+    return found[1] if found else "it is in torch's old format"
 
 
 def _first_sentence(error: BaseException) -> str:

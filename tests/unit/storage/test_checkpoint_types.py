@@ -55,6 +55,16 @@ def test_anything_else_is_refused_by_name_and_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "touched").exists()
 
 
+def test_a_refused_file_in_the_old_format_brings_no_advice_to_unpickle_it(tmp_path: Path) -> None:
+    path = tmp_path / "old.pth"
+    torch.save({"state_dict": Malicious(tmp_path / "touched")}, path, _use_new_zipfile_serialization=False)
+
+    with pytest.raises(CheckpointError, match=r"was not unpickled: pathlib.Path\. If you know") as error:
+        load_checkpoint_safely(path)
+
+    assert "weights_only" not in str(error.value) and not (tmp_path / "touched").exists()
+
+
 def test_a_trusted_file_is_unpickled(tmp_path: Path) -> None:
     path = saved(tmp_path / "mine.pth", extra=Malicious(tmp_path / "touched"))
 
