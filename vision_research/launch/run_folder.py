@@ -102,7 +102,8 @@ def owned(work_dir: WorkDir) -> Iterator[int]:
         try:
             yield number
         finally:
-            if [*work_dir.root.glob("*"), *work_dir.root.glob(".*")] == [work_dir.owner_lock]:
+            # Path.glob, unlike iterdir, finds nothing in a folder that was removed meanwhile.
+            if list(work_dir.root.glob("*")) == [work_dir.owner_lock]:
                 work_dir.owner_lock.unlink()
                 work_dir.root.rmdir()
 

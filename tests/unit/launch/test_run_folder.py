@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from vision_research.config.compose import Composition, flags_first, replay_overrides
 from vision_research.config.errors import ConfigError
 from vision_research.config.schema import TrainConfig
+from vision_research.launch import run_folder
 from vision_research.launch.run_folder import choose_work_dir, owned
+from vision_research.processes.command import start_command
+from vision_research.processes.descendants import PLACE
 from vision_research.work_dir import WorkDir
 
 Compose = Callable[..., Composition[TrainConfig]]
@@ -73,6 +78,33 @@ def test_two_commands_do_not_share_a_folder(tmp_path: Path) -> None:
         pass
     with owned(run):
         pass
+
+
+def test_every_command_in_a_folder_has_a_number_and_finds_it_clean(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "x")
+    unfinished, own = run.root / ".epoch_3.pth.0a_b1c2d", run.root / ".gitignore"
+    unfinished.touch()
+    own.touch()
+    with owned(run) as first:
+        assert not unfinished.exists() and own.exists()
+    with owned(run) as second:
+        assert run.owner == second
+    assert (first, second) == (1, 2)
+
+
+def test_a_folder_in_which_nothing_was_written_is_removed(tmp_path: Path) -> None:
+    run = WorkDir(tmp_path / "x")
+    with pytest.raises(ConfigError, match="refused"), owned(run):
+        raise ConfigError("refused")
+    assert not run.root.exists()
+
+
+def test_what_an_earlier_command_left_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(tmp_path / "x")
+    monkeypatch.setattr(run_folder, "_EARLIER_RANKS_S", 0.1)
+    left = start_command((sys.executable, "-c", "import time; time.sleep(60)"), {PLACE: str(run.root)})
+    with owned(run):
+        assert not psutil.pid_exists(left.pid)
 
 
 def test_a_resumed_folder_brings_its_own_words(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from vision_research.tracking.sync import deliver_run, find_runs, find_undeliver
 from vision_research.tracking.tracked_run import TrackedRun
 from vision_research.work_dir import WorkDir
 
+RESULTS = ("checkpoints", "logs", "model")
 MakeRun = Callable[[str], tuple[TrackedRun, WorkDir]]
 
 
@@ -71,6 +72,43 @@ def test_what_the_ranks_said_outlives_their_command(left: MakeRun) -> None:
     work_dir.outcome.write_text(json.dumps({"status": "FAILED", "cause": "the loss is NaN at step 12"}))
     assert track.main(["sync", str(work_dir.root)]) == 0
     assert status(run) == ("FAILED", "the loss is NaN at step 12")
+
+
+@pytest.mark.parametrize(
+    ("formats", "exported", "ended"),
+    [
+        ("[]", None, ("FINISHED", None)),
+        ("[torchscript]", None, ("KILLED", "the command was killed after the training; the model was not exported")),
+        (
+            "[torchscript]",
+            {"status": "FAILED", "cause": "no space"},
+            ("KILLED", "the command was killed after the training; the export failed: no space"),
+        ),
+        ("[torchscript]", {"status": "FINISHED"}, ("FINISHED", None)),
+    ],
+)
+def test_a_command_that_was_killed_after_the_training_is_finished_if_everything_is_there(
+    left: MakeRun, formats: str, exported: dict[str, str] | None, ended: tuple[str, str | None]
+) -> None:
+    run, work_dir = left("first")
+    work_dir.config_yaml.write_text(f"tracking: {{log_checkpoints: true}}\nexport: {{formats: {formats}}}\n")
+    work_dir.outcome.write_text(json.dumps({"status": "FINISHED"}))
+    (work_dir.root / "epoch_1.pth").write_bytes(b"older")
+    (work_dir.root / "epoch_2.pth").write_bytes(b"weights")
+    os.utime(work_dir.root / "epoch_1.pth", (1, 1))
+    (work_dir.root / "2026").mkdir()
+    (work_dir.root / "2026" / "2026.log").write_text("what the ranks said")
+    if exported is not None:
+        work_dir.export_dir.mkdir()
+        model = work_dir.export_dir / "model.onnx"
+        model.write_bytes(b"model")
+        work_dir.export_outcome.write_text(json.dumps({**exported, "artifact": str(model)}))
+    assert track.main(["sync", str(work_dir.root)]) == 0
+    assert status(run) == ended
+    client = MlflowClient(run.record.uri)
+    found = {name: [entry.path for entry in client.list_artifacts(run.run_id, name)] for name in RESULTS}
+    assert found["checkpoints"] == ["checkpoints/epoch_2.pth"] and found["logs"] == ["logs/2026.log"]
+    assert found["model"] == (["model/model.onnx"] if ended[0] == "FINISHED" and exported else [])
 
 
 def test_all_runs_below_the_root_are_delivered(
