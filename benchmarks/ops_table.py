@@ -46,6 +46,10 @@ def _operators(results: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _noise(measured: dict[str, Any]) -> str:
+    return f" ({measured['gradient_noise']:.0e})" if "gradient_noise" in measured else ""
+
+
 def _pair(measured: dict[str, dict[str, float]], key: str) -> str:
     return (
         " / ".join(f"{measured[choice][key]:g}" for choice in ("plain", "compiled")) if key in measured["plain"] else ""
@@ -61,7 +65,9 @@ def _detectors(results: dict[str, Any]) -> list[str]:
         f"{len(measured)} detectors: the curated ones at 320 x 320, and one of each type of MMDetection, smaller; "
         "two images of the digits, random weights, plain SGD (`python benchmarks/ops_detectors.py`). "
         "Differences of loss and gradient are relative, those of the first step; the gradient's is the norm of the "
-        "difference. Detections are those of the same weights, above a score of 0.05, or all where fewer than ten are: "
+        "difference, in brackets that of the compiled operators against themselves after a change of the weights by "
+        "1e-7 of their size, given where the difference is over 1e-3. Detections are those of the same weights, above "
+        "a score of 0.05, or all where fewer than ten are: "
         "how many, and how many of them the plain operators do not find within 0.05 pixels "
         f"({missed} in all). The ratio of seconds is the median over iterations in turn, on one thread and on two.",
         "",
@@ -73,7 +79,7 @@ def _detectors(results: dict[str, Any]) -> list[str]:
         cells = [
             name.partition(":")[0],
             f"{one['loss_difference']:.0e}",
-            f"{one['gradient_difference']:.0e}",
+            f"{one['gradient_difference']:.0e}" + _noise(one),
             *(["", ""] if one.get("detections") is None else [str(one["detections"]), str(one["not_found"])]),
             f"{one['step_s']['1']:.2f}",
             f"{one['ratio']['1']:.2f}",
