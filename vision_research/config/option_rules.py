@@ -49,7 +49,7 @@ def _unread_data(config: TrainConfig) -> Iterator[str]:
         return
     zoo = config.data.recipe["zoo"]
     # Only our own pipelines skip images that do not decode.
-    read = READ_WITH_ZOO_DATA | ({"max_bad_images"} if config.aug.recipe is None else set())
+    read = READ_WITH_ZOO_DATA | ({"max_bad_images", "max_pixels"} if config.aug.recipe is None else set())
     for name, unset in vars(DataConfig(train_ann="", val_ann="")).items():
         value = getattr(config.data, name)
         if name not in read and value != unset:

@@ -79,7 +79,7 @@ def _intervals(config: TrainConfig) -> Iterator[str]:
 
 def _data(config: TrainConfig) -> Iterator[str]:
     data = config.data
-    for key in ("batch_size", "val_batch_size", "repeat", "limit_train", "limit_val"):
+    for key in ("batch_size", "val_batch_size", "repeat", "limit_train", "limit_val", "max_pixels"):
         yield from _positive(f"data.{key}", getattr(data, key))
     for key in ("num_workers", "max_bad_images"):
         yield from _positive(f"data.{key}", getattr(data, key), 0)

@@ -142,6 +142,7 @@ class DataConfig:
         keep_empty: train on images without boxes too.
         strict: refuse boxes outside the image or of zero size; otherwise they are dropped and counted in a warning.
         max_bad_images: training images that may fail to decode before the run stops.
+        max_pixels: pictures with more pixels are not decoded: in training they count as images that fail to decode.
         image_size: [height, width] that suits these images; null leaves it to the detector.
         flip_prob: probability of a horizontal flip; 0 where a mirrored object is wrong (digits, text). null keeps that
             of the augmentation: 0.5, or that of its zoo file.
@@ -179,6 +180,7 @@ class DataConfig:
     keep_empty: bool = False
     strict: bool = False
     max_bad_images: int = 10
+    max_pixels: int = 100_000_000
     image_size: list[int] | None = None
     flip_prob: float | None = None
     default_weights: str = "backbone"

@@ -11,6 +11,7 @@ from vision_research.config.errors import ConfigError
 from vision_research.datasets.annotation_format import SplitFiles
 from vision_research.datasets.coco.inspection import compare_categories
 from vision_research.datasets.image_files import missing_path_problem, sample_problems, sizes_digest
+from vision_research.datasets.image_header import MAX_PIXELS
 from vision_research.datasets.report import AnnotationReport, find, plural, show
 
 
@@ -62,6 +63,7 @@ def gather_facts(
     classes: Sequence[str] | None = None,
     strict: bool = False,
     num_samples: int = 8,
+    max_pixels: int = MAX_PIXELS,
 ) -> DatasetFacts:
     """Check annotation files, image folders and a few images.
 
@@ -71,6 +73,7 @@ def gather_facts(
         classes: train only on these; None means all classes of the first annotation file.
         strict: refuse boxes that would be dropped.
         num_samples: number of images to decode in each split.
+        max_pixels: images with more pixels are not decoded, and are a problem.
 
     Raises:
         ConfigError: all problems, each with the key and what to type.
@@ -84,7 +87,7 @@ def gather_facts(
     names, class_problems, class_warnings = _choose_classes(annotated, classes)
     problems += class_problems
     if not problems:
-        problems = [*_without_boxes(annotated), *_undecodable(checked, num_samples)]
+        problems = [*_without_boxes(annotated), *_undecodable(checked, num_samples, max_pixels)]
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
     masks = {split.files.name: split.report.masks for split in annotated}
@@ -140,11 +143,11 @@ def _without_boxes(splits: Sequence[_Split]) -> list[str]:
     ]
 
 
-def _undecodable(splits: Sequence[_Split], num_samples: int) -> list[str]:
+def _undecodable(splits: Sequence[_Split], num_samples: int, max_pixels: int) -> list[str]:
     problems = []
     for split in splits:
         paths = [split.img_root / name for name in split.report.image_names]
-        problems += sample_problems(f"{split.files.key}={split.report.ann_file}", paths, num_samples)
+        problems += sample_problems(f"{split.files.key}={split.report.ann_file}", paths, num_samples, max_pixels)
     return problems
 
 

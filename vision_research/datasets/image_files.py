@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from vision_research.datasets.image_header import MAX_PIXELS, too_many_pixels
 from vision_research.datasets.report import find, show
 
 _MAX_LISTED = 8
@@ -113,18 +114,21 @@ def _folders_in(folder: Path) -> list[Path]:
     return sorted(itertools.islice((path for path in folder.iterdir() if path.is_dir()), _MAX_SEARCHED))
 
 
-def sample_problems(key: str, paths: Sequence[Path], num_samples: int = 8) -> list[str]:
+def sample_problems(key: str, paths: Sequence[Path], num_samples: int = 8, max_pixels: int = MAX_PIXELS) -> list[str]:
     """Decode a few images, spread evenly, as training will.
 
     Args:
         key: the key to name in the text, for example `data.root`.
         paths: images that exist.
         num_samples: how many of them to decode at most.
+        max_pixels: those with more pixels are not decoded.
 
     Returns:
         At most one text, which names the images that cannot be decoded.
     """
-    broken = find(f"{path} ({reason})" for path in _spread(paths, num_samples) if (reason := _why_undecodable(path)))
+    broken = find(
+        f"{path} ({reason})" for path in _spread(paths, num_samples) if (reason := _why_undecodable(path, max_pixels))
+    )
     if not broken:
         return []
     return [
@@ -162,7 +166,7 @@ def _names_in(folder: Path) -> frozenset[str]:
         return frozenset()
 
 
-def _why_undecodable(path: Path) -> str:
+def _why_undecodable(path: Path, max_pixels: int) -> str:
     # Importing cv2 takes 0.3 s, which commands that check no image save.
     import cv2
     import numpy as np
@@ -176,6 +180,8 @@ def _why_undecodable(path: Path) -> str:
     if data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data:
         # OpenCV 4 decodes a truncated JPEG and fills the rest with grey; OpenCV 5 refuses it.
         return "truncated JPEG"
+    if reason := too_many_pixels(data, max_pixels):
+        return reason
     if cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is None:
         return "Git LFS pointer; type git lfs pull" if data.startswith(b"version https://git-lfs") else "no image"
     return ""

@@ -31,7 +31,7 @@ def predict(command: PredictCommand) -> Path:
     out = Path(command.out).absolute()
     require_writable("out", out / "predictions.json")
     configure_s3(command)
-    images = find_images(command.images)
+    images = find_images(command.images, command.data.max_pixels)
     detectors = find_detectors(command)
     require_boxes(detectors.config, command, "predict writes")
     thresholds = class_thresholds(command.thresholds, command.score_thr, detectors.classes)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from vision_research.config.errors import ConfigError
 from vision_research.datasets.image_folder import IMAGE_SUFFIXES, list_images
+from vision_research.datasets.image_header import MAX_PIXELS, too_many_pixels
 from vision_research.storage.s3.path import as_path
 
 # Threads help because OpenCV releases the interpreter lock while it decodes.
@@ -64,10 +65,12 @@ class ImageSource:
     Attributes:
         root: folder that names are relative to, or the file of the video.
         files: images; empty for a video.
+        max_pixels: images with more pixels are not decoded.
     """
 
     root: Path
     files: tuple[Path, ...] = ()
+    max_pixels: int = MAX_PIXELS
 
     @property
     def is_video(self) -> bool:
@@ -87,11 +90,16 @@ class ImageSource:
     def _read(self, path: Path) -> Picture:
         name = path.name if path == self.root else str(path.relative_to(self.root))
         try:
-            data = np.frombuffer(path.read_bytes(), np.uint8)
+            content = path.read_bytes()
         except (FileNotFoundError, PermissionError) as error:
             return Picture(name, None, error.strerror or str(error))
         # As the transform that loads images in training does: in colour, rotated as EXIF says.
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        if reason := too_many_pixels(content, self.max_pixels):
+            return Picture(name, None, reason)
+        try:
+            image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+        except cv2.error:
+            image = None  # OpenCV has limits too, as of 2^20 pixels a side
         return (
             Picture(name, None, "it cannot be decoded") if image is None else Picture(name, np.asarray(image, np.uint8))
         )
@@ -110,8 +118,12 @@ class ImageSource:
             yield Picture(f"{self.root.name}/frame_{number:06d}", np.asarray(image, np.uint8))
 
 
-def find_images(typed: str | None) -> ImageSource:
+def find_images(typed: str | None, max_pixels: int | None = None) -> ImageSource:
     """Find the images that the option `images` names.
+
+    Args:
+        typed: the option.
+        max_pixels: `data.max_pixels`; None is its default.
 
     Raises:
         ConfigError: there is no such file or folder, or no image in it, or a video that OpenCV cannot open.
@@ -123,11 +135,11 @@ def find_images(typed: str | None) -> ImageSource:
         files = list_images(path)
         if not files:
             raise ConfigError(f"images={typed}: no image is in it ({', '.join(sorted(IMAGE_SUFFIXES))})")
-        return ImageSource(path, tuple(files))
+        return ImageSource(path, tuple(files), max_pixels or MAX_PIXELS)
     if not path.is_file():
         raise ConfigError(f"images={typed}: there is no such file or folder. Type images=FOLDER")
     if path.suffix.lower() not in VIDEO_SUFFIXES:
-        return ImageSource(path, (path,))
+        return ImageSource(path, (path,), max_pixels or MAX_PIXELS)
     if not cv2.VideoCapture(str(path)).isOpened():
         raise ConfigError(f"images={typed}: OpenCV cannot open this video. Type images=FOLDER with its frames")
     return ImageSource(path)

@@ -15,6 +15,7 @@ from vision_research.config.dataset_tree import PLACE, pipelines
 from vision_research.config.tree import as_tuples, kind_of
 from vision_research.config.zoo_entries import zoo_excerpt
 from vision_research.datasets.formats import objects_come_with_samples, split_backend
+from vision_research.datasets.image_header import MAX_PIXELS
 from vision_research.lowering.tuples import resized, restore_step
 from vision_research.protocols import LoweringSpec, Step
 from vision_research.work_dir import WorkDir
@@ -92,7 +93,9 @@ def _test_pipeline(run: LoweringSpec, split: str) -> list[Step]:
 
 def _load_step(run: LoweringSpec, split: str) -> Step:
     """Return the step that loads an image; in training it skips one that does not decode."""
-    step = {"type": "LoadImageOrSkip", "backend_args": split_backend(run.config, split)}
+    step: Step = {"type": "LoadImageOrSkip", "backend_args": split_backend(run.config, split)}
+    if run.data.max_pixels != MAX_PIXELS:
+        step["max_pixels"] = run.data.max_pixels
     if split != "train":
         return {**step, "skip": False}
     skipped_file = str(WorkDir(run.inputs.work_dir).skipped_images)

@@ -8,14 +8,18 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-from mlflow.models import set_model
-from mlflow.pyfunc.model import PythonModel
+# OpenCV reads it when it is loaded. A request of 100 kB can hold a picture that takes gigabytes to decode.
+MAX_PIXELS = int(os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "100000000"))
+
+import cv2  # noqa: E402
+import numpy as np  # noqa: E402
+from mlflow.models import set_model  # noqa: E402
+from mlflow.pyfunc.model import PythonModel  # noqa: E402
 
 # Images at once, for a model that accepts any number of them: a request may contain more than the memory can hold.
 _MAX_BATCH = 16
@@ -113,7 +117,10 @@ def read_image(item: Any) -> Any:
             content = base64.b64decode(item.rpartition("base64,")[2], validate=True)
         except binascii.Error as error:
             raise ValueError(f"{item[:80]!r} is neither a file nor the base64 text of one") from error
-    decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    try:
+        decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    except cv2.error as error:
+        raise ValueError(f"the image that was sent has more than {MAX_PIXELS} pixels, or is broken") from error
     if decoded is None:
         raise ValueError("the file that was sent is no image that OpenCV can decode")
     return decoded

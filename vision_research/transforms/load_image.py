@@ -12,14 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import mmcv
+import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmdet.registry import TRANSFORMS
+from mmengine import fileio
+
+from vision_research.datasets.image_header import MAX_PIXELS, too_many_pixels
 
 logger = logging.getLogger(__name__)
 
-# What LoadImageFromFile raises for a missing or broken file; AssertionError is its own "failed to load image". Other
-# errors (of the disk, too many open files, an unreachable server) do not concern a single image and stop the run.
-_BROKEN_IMAGE = (FileNotFoundError, IsADirectoryError, PermissionError, AssertionError, cv2.error)
+
+class UnusableImageError(ValueError):
+    """An image that cannot be decoded, or that is too large to be; the message says why."""
+
+
+# What is raised for a missing or broken file. Other errors (of the disk, too many open files, an unreachable server) do
+# not concern a single image and stop the run.
+_BROKEN_IMAGE = (FileNotFoundError, IsADirectoryError, PermissionError, UnusableImageError, cv2.error)
 
 
 @TRANSFORMS.register_module()
@@ -32,7 +42,13 @@ class LoadImageOrSkip(LoadImageFromFile):
     """
 
     def __init__(
-        self, *args: Any, skip: bool = True, skipped_file: str = "", max_skipped: int = 10, **kwargs: Any
+        self,
+        *args: Any,
+        skip: bool = True,
+        skipped_file: str = "",
+        max_skipped: int = 10,
+        max_pixels: int = MAX_PIXELS,
+        **kwargs: Any,
     ) -> None:
         """Make the transform.
 
@@ -41,6 +57,7 @@ class LoadImageOrSkip(LoadImageFromFile):
             skip: leave broken images out, for training; False raises, for validation.
             skipped_file: file that lists the images that are left out; its folder exists. Needed with `skip`.
             max_skipped: number of different images that may be left out before the run stops.
+            max_pixels: pictures with more pixels are not decoded, and count as broken.
             **kwargs: arguments of `LoadImageFromFile`.
 
         Raises:
@@ -52,6 +69,7 @@ class LoadImageOrSkip(LoadImageFromFile):
         self.skip = skip
         self.skipped_file = skipped_file
         self.max_skipped = max_skipped
+        self.max_pixels = max_pixels
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
         """Load `results['img_path']`; return the sample, or None to leave it out.
@@ -64,14 +82,26 @@ class LoadImageOrSkip(LoadImageFromFile):
         """
         path = str(results["img_path"])
         try:
-            loaded: dict[str, Any] | None = super().transform(results)
+            image = self._load(path)
         except _BROKEN_IMAGE as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else "it cannot be decoded"
+            reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
+            if isinstance(error, cv2.error):
+                reason = "it cannot be decoded"
             if not self.skip:
                 raise RuntimeError(f"the image {path} cannot be used: {reason}. Replace the file") from error
             self._leave_out(path, reason)
             return None
-        return loaded
+        return {**results, "img": image, "img_shape": image.shape[:2], "ori_shape": image.shape[:2]}
+
+    def _load(self, path: str) -> Any:
+        """Read and decode an image as `LoadImageFromFile` does, after a look at its header."""
+        content = fileio.get(path, backend_args=self.backend_args)
+        if reason := too_many_pixels(content, self.max_pixels):
+            raise UnusableImageError(reason)
+        image = mmcv.imfrombytes(content, flag=self.color_type, backend=self.imdecode_backend)
+        if image is None:
+            raise UnusableImageError("it cannot be decoded")
+        return image.astype(np.float32) if self.to_float32 else image
 
     def _leave_out(self, path: str, reason: str) -> None:
         skipped, is_new = _append_once(Path(self.skipped_file), path)

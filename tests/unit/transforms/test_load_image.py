@@ -6,6 +6,8 @@ import errno
 import json
 import logging
 import multiprocessing
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from mmdet.utils import register_all_modules
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
+from vision_research.datasets.image_files import sample_problems
+from vision_research.inference.image_source import find_images
 from vision_research.transforms.load_image import LoadImageOrSkip
 
 NUM_IMAGES = 12
@@ -195,3 +199,37 @@ def test_cached_mosaic_and_mixup_train_on_the_rest(root: Path, wrapper: str, num
     assert all(Path(path).exists() for path in paths)
     lines = (root / "skipped.txt").read_text().splitlines()
     assert sorted(lines) == [str(root / "images" / f"{number}.jpg") for number in BROKEN]
+
+
+def huge_png(path: Path, width: int, height: int) -> Path:
+    """A picture of one colour, a thousandth of its pixels in bytes."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    rows = zlib.compress(bytes(1 + (width + 7) // 8) * height)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+    return path
+
+
+def test_a_picture_with_too_many_pixels_is_not_decoded(tmp_path: Path) -> None:
+    path, skipped = huge_png(tmp_path / "huge.png", 12_000, 10_000), tmp_path / "skipped.txt"
+    assert path.stat().st_size < 100_000
+    assert LoadImageOrSkip(skipped_file=str(skipped))({"img_path": str(path)}) is None
+    assert skipped.read_text() == f"{path}\n"
+    with pytest.raises(RuntimeError, match=r"12000 x 10000 pixels, and data.max_pixels=100000000. Replace the file"):
+        LoadImageOrSkip(skip=False)({"img_path": str(path)})
+    (problem,) = sample_problems("data.root", [path])
+    assert "huge.png (12000 x 10000 pixels, and data.max_pixels=100000000)" in problem
+    (picture,) = find_images(str(path)).pictures()
+    assert picture.image is None and picture.problem.startswith("12000 x 10000 pixels")
+
+
+def test_a_typed_number_of_pixels_is_the_limit(tmp_path: Path) -> None:
+    path = huge_png(tmp_path / "huge.png", 400, 300)
+    assert LoadImageOrSkip(skip=False)({"img_path": str(path)})["img"].shape == (300, 400, 3)
+    with pytest.raises(RuntimeError, match="400 x 300 pixels, and data.max_pixels=119999"):
+        LoadImageOrSkip(skip=False, max_pixels=119_999)({"img_path": str(path)})
+    (picture,) = find_images(str(path), 119_999).pictures()
+    assert picture.image is None

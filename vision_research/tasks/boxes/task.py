@@ -58,7 +58,8 @@ class Boxes(Task):
     def look(self, data: DataConfig, splits: Sequence[str], more: Sequence[SplitFiles] = ()) -> DatasetFacts:
         """Read the annotation files, list the image folders, and decode some images."""
         classes = tuple(data.classes) if data.classes else None
-        return gather_facts(as_path(data.root), (*all_split_files(data, splits), *more), classes, data.strict)
+        files = (*all_split_files(data, splits), *more)
+        return gather_facts(as_path(data.root), files, classes, data.strict, max_pixels=data.max_pixels)
 
     def unfit(self, run: RunConfig, facts: DatasetFacts) -> Iterator[str]:
         """Name parts of the run that need masks where the annotations have none."""
