@@ -66,6 +66,7 @@ def test_a_resume_waits_for_the_ranks_of_a_killed_command(begun: Callable[..., T
     assert training.processes() == []
 
 
+@pytest.mark.rare
 @pytest.mark.fault("SIGKILL of the command while a rank hangs", "the next command ends what is left, and goes on")
 def test_a_resume_ends_a_hung_rank(begun: Callable[..., Training]) -> None:
     training = begun()
@@ -80,6 +81,7 @@ def test_a_resume_ends_a_hung_rank(begun: Callable[..., Training]) -> None:
     assert training.processes() == [] and not hung.is_running()
 
 
+@pytest.mark.rare
 @pytest.mark.fault("SIGKILL of a rank", "the command ends as FAILED and names the signal; a resume loses no loss")
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_killed_rank_ends_the_run(begun: Callable[..., Training], rank: int) -> None:
@@ -96,7 +98,7 @@ def test_a_killed_rank_ends_the_run(begun: Callable[..., Training], rank: int) -
 @pytest.mark.fault(
     "SIGKILL of a rank with hw.max_restarts=1", "torchrun starts the ranks again; the run ends as FINISHED"
 )
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.rare), 1])
 def test_torchrun_starts_killed_ranks_again(
     begun: Callable[..., Training], rank: int, eventually: Callable[..., None]
 ) -> None:
@@ -109,7 +111,7 @@ def test_torchrun_starts_killed_ranks_again(
 
 
 @pytest.mark.fault("SIGHUP (the terminal is closed), SIGUSR1 (Slurm warns)", "a checkpoint is saved; KILLED")
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGHUP, pytest.param(signal.SIGUSR1, marks=pytest.mark.rare)])
 def test_other_signals_stop_as_sigterm_does(begun: Callable[..., Training], number: signal.Signals) -> None:
     training = begun()
     training.command.send_signal(number)
@@ -119,6 +121,7 @@ def test_other_signals_stop_as_sigterm_does(begun: Callable[..., Training], numb
     assert (training.work_dir.root / f"iter_{max(training.losses())}.pth").is_file()
 
 
+@pytest.mark.rare
 @pytest.mark.fault("a loader worker is killed", "the command ends as FAILED, says why, and leaves nothing")
 def test_a_killed_loader_worker_ends_the_run(begun: Callable[..., Training]) -> None:
     training = begun()
@@ -144,6 +147,7 @@ def test_two_commands_at_once_get_two_folders(workplace: Workplace) -> None:
     assert all((folder / "outcome.json").is_file() for folder in new)
 
 
+@pytest.mark.rare
 @pytest.mark.fault("two commands resume one run at once", "one goes on, the other is refused")
 def test_one_of_two_resumes_is_refused(begun: Callable[..., Training], workplace: Workplace) -> None:
     training = begun()

@@ -54,6 +54,7 @@ def test_a_folder_of_another_run_is_refused(workplace: Workplace, tmp_path: Path
     assert [path.name for path in other.iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.fault("broken images among the training data", "left out, named and counted, up to a limit")
 def test_an_image_that_cannot_be_decoded_is_left_out_and_counted(
     workplace: Workplace, digits: Path, tmp_path: Path
 ) -> None:

@@ -168,6 +168,7 @@ def pointer(client: Any) -> bytes:
     return body
 
 
+@pytest.mark.fault("S3 is gone in the middle of a training", "FAILED with the cause, and a checkpoint to resume from")
 def test_a_server_that_is_gone_ends_the_run_with_its_cause_and_a_checkpoint(
     workplace: Workplace,
     own_s3_server: S3Server,

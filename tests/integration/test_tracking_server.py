@@ -138,6 +138,7 @@ def wait_for(num_losses: int, run: TrackedRun) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.fault("the MLflow server hangs", "the training goes on; every record is delivered later")
 def test_a_server_that_hangs_delays_nothing_but_delivery(
     server: Server, run: TrackedRun, rank: subprocess.Popen[bytes], work_dir: WorkDir, tmp_path: Path
 ) -> None:
@@ -169,6 +170,7 @@ def test_a_server_that_hangs_delays_nothing_but_delivery(
     assert check_store(server.uri, 5) is None
 
 
+@pytest.mark.fault("SIGKILL of the MLflow server, which comes back", "it has the whole history")
 def test_a_server_that_dies_and_comes_back_has_the_whole_history(
     server: Server, run: TrackedRun, rank: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
@@ -188,6 +190,7 @@ def test_a_server_that_dies_and_comes_back_has_the_whole_history(
     assert found.data.metrics["val/bbox_mAP"] == 0.5
 
 
+@pytest.mark.fault("SIGKILL of a command with a server", "`track sync` ends the run as KILLED")
 def test_a_command_that_is_killed_leaves_a_run_that_sync_ends(server: Server, work_dir: WorkDir) -> None:
     code = """
 import os, signal, sys
@@ -216,6 +219,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert history[2][0].value < -1e308
 
 
+@pytest.mark.fault("commands create one SQLite database at once", "all of them record")
 def test_commands_that_start_together_share_one_new_database(tmp_path: Path) -> None:
     code = """
 import sys

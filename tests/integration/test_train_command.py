@@ -78,6 +78,10 @@ def test_one_run_from_words_to_record(finished: Finished) -> None:
     assert "epoch_8.pth" in artifacts(finished, run, "checkpoints")
 
 
+@pytest.mark.fault(
+    "SIGKILL of the command in an epoch, and the newest checkpoint cut off",
+    "a resume takes the one before; every loss is recorded",
+)
 def test_a_run_killed_outright_goes_on_in_the_same_mlflow_run(workplace: Workplace, eventually: Wait) -> None:
     words = ("work_dir=runs/killed", "schedule.max_epochs=4", "export=none")
     process = workplace.start(*words)
@@ -142,6 +146,7 @@ def test_a_sweep_makes_one_run_per_job_under_one_parent(workplace: Workplace) ->
     assert sorted(run.data.params["lr"] for run in children) == ["0.001", "0.002"]
 
 
+@pytest.mark.fault("a job of a sweep fails", "the others run; the sweep is FAILED")
 def test_a_sweep_with_a_job_that_fails_runs_the_others_and_is_recorded_as_failed(workplace: Workplace) -> None:
     words = ("-m", "schedule.lr=-1,0.001", "export=none", "tracking.experiment=broken", "schedule.max_epochs=1")
     printed = workplace.run(*words, "hydra.sweep.dir=runs/broken", expect=1)
@@ -168,6 +173,7 @@ def test_a_sweep_that_is_stopped_is_recorded_as_killed(workplace: Workplace, eve
     assert [run.info.status for run in runs] == ["KILLED", "KILLED"], "the job and its parent; no second job"
 
 
+@pytest.mark.fault("a loss that is not a number", "FAILED, with the names of the images; the weights are not saved")
 def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_images(workplace: Workplace) -> None:
     words = (
         "work_dir=runs/nan",

@@ -35,6 +35,7 @@ SECRET = "wJalrXUtnFEMI/K7MDENG/" + "bPxRfiCYEXAMPLEKEY"
         "schedule.lr=0.1,0.2 +tracking.tags.note=https://ada:word@host",
     ],
 )
+@pytest.mark.fault("a password or token is typed", "refused before anything is written; not repeated")
 def test_a_credential_is_refused_and_not_repeated(word: str) -> None:
     words = word.split(" ")
     key, _, value = words[-1].lstrip("+").partition("=")

@@ -43,6 +43,7 @@ def test_the_checkpoint_with_most_iterations_wins_whatever_its_name_or_age(tmp_p
 
 
 @pytest.mark.parametrize("damage", [truncate, flip_a_byte_of_a_tensor, lambda path: path.write_bytes(b"")])
+@pytest.mark.fault("the newest checkpoint is damaged", "a resume takes the one before, and names both")
 def test_a_damaged_checkpoint_is_passed_over_and_reported(tmp_path: Path, damage: Any) -> None:
     good = save(tmp_path / "epoch_1.pth", 1, 100)
     bad = save(tmp_path / "epoch_2.pth", 2, 200)

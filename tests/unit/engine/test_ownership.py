@@ -26,6 +26,7 @@ def test_a_rank_of_the_present_command_is_the_owner(run: WorkDir) -> None:
     assert [event["event"] for event in read_events(run.root)] == ["pipeline_stage"]
 
 
+@pytest.mark.fault("a rank whose command lost the folder", "writes no checkpoint, outcome or event")
 def test_another_command_takes_the_folder(run: WorkDir) -> None:
     run.owner_lock.write_text("4")
     with pytest.raises(OwnershipLostError, match="another command goes on with this run"):

@@ -46,6 +46,7 @@ def test_what_mmengine_records_is_read(tmp_path: Path) -> None:
     assert float(checkpoint["state_dict"]["weight"][7]) == 7.0
 
 
+@pytest.mark.fault("a checkpoint with code in its pickle", "refused by name, nothing runs")
 def test_anything_else_is_refused_by_name_and_not_run(tmp_path: Path) -> None:
     path = saved(tmp_path / "evil.pth", extra=Malicious(tmp_path / "touched"))
 
@@ -55,6 +56,7 @@ def test_anything_else_is_refused_by_name_and_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "touched").exists()
 
 
+@pytest.mark.fault("a checkpoint in the old format with code in it", "refused by name, nothing runs")
 def test_a_refused_file_in_the_old_format_brings_no_advice_to_unpickle_it(tmp_path: Path) -> None:
     path = tmp_path / "old.pth"
     torch.save({"state_dict": Malicious(tmp_path / "touched")}, path, _use_new_zipfile_serialization=False)
@@ -79,6 +81,7 @@ def test_getattr_reaches_the_statistics_of_history_buffer_only(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("part", [0.0, 0.01, 0.5, 0.99])
+@pytest.mark.fault("a truncated checkpoint", "refused, and called truncated")
 def test_a_truncated_file_is_called_so(tmp_path: Path, part: float) -> None:
     path = saved(tmp_path / "epoch_1.pth")
     content = path.read_bytes()

@@ -91,6 +91,9 @@ def test_mmengine_dump_is_atomic_too(target: Path, full_disk: None) -> None:
     assert config.read_text() == "{}"
 
 
+@pytest.mark.fault(
+    "the disk is full while a checkpoint is written", "the old file stays whole, and nothing else is left"
+)
 def test_a_failing_put_leaves_the_old_file_and_no_other(target: Path, full_disk: None) -> None:
     with pytest.raises(OSError, match="No space left"):
         LocalBackend().put(b"new", target)
@@ -110,6 +113,7 @@ def test_a_failing_copy_leaves_the_old_file_and_no_other(tmp_path: Path, target:
     assert sorted(tmp_path.iterdir()) == [target, source]
 
 
+@pytest.mark.fault("SIGKILL while a checkpoint is written", "the old file stays whole")
 def test_a_kill_in_the_middle_of_a_put_leaves_the_old_file_whole(target: Path) -> None:
     command = [sys.executable, "-c", KILLED_WRITER, str(target)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:

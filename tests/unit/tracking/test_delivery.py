@@ -71,6 +71,7 @@ def test_the_limit_of_a_request_is_mlflows() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.fault("an answer of MLflow is lost", "the values that are sent again are stored once")
 def test_a_batch_that_goes_out_twice_arrives_once(run: TrackedRun, work_dir: WorkDir, store: FlakyStore) -> None:
     writer = write_losses(work_dir, 0, 30)
     writer.metrics({"train/loss": float("nan"), "train/lr": float("inf")}, 30)
@@ -119,6 +120,7 @@ def test_what_the_store_does_not_take_waits(run: TrackedRun, work_dir: WorkDir, 
     assert [step for step, _ in history(run)] == list(range(100))
 
 
+@pytest.mark.fault("MLflow's artifact store is broken", "metrics arrive, artifacts wait")
 def test_a_broken_artifact_store_does_not_hold_up_metrics(
     run: TrackedRun, work_dir: WorkDir, store: FlakyStore
 ) -> None:
@@ -136,6 +138,7 @@ def test_a_broken_artifact_store_does_not_hold_up_metrics(
     assert [(file.path, file.file_size) for file in listed] == [("checkpoints/best.pth", 7)]
 
 
+@pytest.mark.fault("a file is removed before it is uploaded", "named in a tag; the rest arrives")
 def test_a_file_that_is_gone_is_named_and_blocks_nothing(run: TrackedRun, work_dir: WorkDir, store: FlakyStore) -> None:
     run.log_artifact(work_dir.root / "epoch_1.pth", "checkpoints")
     run.log_artifact(work_dir.root / "epoch_2.pth")
@@ -146,6 +149,7 @@ def test_a_file_that_is_gone_is_named_and_blocks_nothing(run: TrackedRun, work_d
     assert len(history(run)) == 3
 
 
+@pytest.mark.fault("MLflow refuses a value for good", "counted and named; the rest arrives")
 def test_a_value_that_mlflow_refuses_is_counted_and_blocks_nothing(
     run: TrackedRun, work_dir: WorkDir, store: FlakyStore, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -172,6 +176,7 @@ def test_the_records_that_a_full_spool_dropped_are_counted(
     assert dropped == 1000 - len(history(run)) > 0
 
 
+@pytest.mark.fault("the run is deleted in MLflow", "its records stay in the spool")
 def test_a_deleted_run_keeps_its_spool(run: TrackedRun, work_dir: WorkDir, store: FlakyStore) -> None:
     write_losses(work_dir, 0, 10)
     MlflowClient(run.record.uri).delete_run(run.run_id)

@@ -85,6 +85,7 @@ def test_a_record_is_on_disk_when_the_call_returns(tmp_path: Path) -> None:
     assert steps(read(tmp_path)) == [1]
 
 
+@pytest.mark.fault("a record is half written", "it is delivered when it is whole")
 def test_a_torn_last_line_is_left_until_it_is_whole(tmp_path: Path) -> None:
     SpoolWriter(tmp_path).metrics({"train/loss": 1.0}, 1)
     line = encode(Metrics({"train/loss": 2.0}, 2, 5))
@@ -98,6 +99,7 @@ def test_a_torn_last_line_is_left_until_it_is_whole(tmp_path: Path) -> None:
     assert steps(deliver_everything(tmp_path)) == [2]
 
 
+@pytest.mark.fault("SIGKILL of rank 0 while it records", "every record that was written is delivered")
 def test_a_writer_that_is_killed_loses_nothing_that_it_wrote(tmp_path: Path) -> None:
     def write_until_killed() -> None:
         writer = SpoolWriter(tmp_path, segment_bytes=10_000)
@@ -142,6 +144,7 @@ def test_delivered_segments_are_deleted_and_the_open_one_stays(tmp_path: Path) -
     assert segments(tmp_path) == []
 
 
+@pytest.mark.fault("SIGKILL of a delivery between two steps", "nothing is lost or sent twice")
 def test_a_kill_between_deleting_a_segment_and_saying_so_is_harmless(tmp_path: Path) -> None:
     writer = SpoolWriter(tmp_path)
     writer.metrics({"train/loss": 1.0}, 1)
@@ -186,6 +189,7 @@ def test_threads_share_one_writer(tmp_path: Path) -> None:
     assert sum(isinstance(record, Tags) for record in read(tmp_path)) == 800
 
 
+@pytest.mark.fault("garbage in the spool", "named, counted, and passed over")
 def test_a_line_that_is_no_record_is_reported_and_passed_over(tmp_path: Path) -> None:
     writer = SpoolWriter(tmp_path)
     writer.metrics({"train/loss": 1.0}, 1)
@@ -198,6 +202,9 @@ def test_a_line_that_is_no_record_is_reported_and_passed_over(tmp_path: Path) ->
     assert SpoolReader(tmp_path).num_pending() == 0
 
 
+@pytest.mark.fault(
+    "MLflow is away until the spool is full", "training metrics are thinned and counted, everything else is kept"
+)
 def test_a_full_spool_thins_training_metrics_and_keeps_the_rest(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -239,6 +246,7 @@ def test_the_status_is_the_last_one_that_was_set(tmp_path: Path) -> None:
     assert SpoolReader(tmp_path).num_pending() == 1
 
 
+@pytest.mark.fault("two commands deliver one run at once", "one does, the other waits")
 def test_only_one_process_delivers_at_a_time(tmp_path: Path) -> None:
     with delivery_lock(tmp_path) as first, delivery_lock(tmp_path) as second:
         assert (first, second) == (True, False)

@@ -87,6 +87,7 @@ def test_what_the_ranks_said_outlives_their_command(left: MakeRun) -> None:
         ("[torchscript]", {"status": "FINISHED"}, ("FINISHED", None)),
     ],
 )
+@pytest.mark.fault("SIGKILL of the command after the training", "FINISHED only if all that was asked for is there")
 def test_a_command_that_was_killed_after_the_training_is_finished_if_everything_is_there(
     left: MakeRun, formats: str, exported: dict[str, str] | None, ended: tuple[str, str | None]
 ) -> None:
@@ -159,6 +160,7 @@ def test_on_another_machine_only_an_hour_of_silence_tells(settings: TrackingSett
     assert not is_running(work_dir.root)
 
 
+@pytest.mark.fault("MLflow is away at the end of a run", "everything stays in the spool, and what to type is said")
 def test_a_store_that_is_away_leaves_everything_and_says_what_to_type(
     left: MakeRun, settings: TrackingSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -185,6 +187,7 @@ def test_a_complete_run_needs_no_store(settings: TrackingSettings, work_dir: Wor
     assert track.main(["sync", str(work_dir.root)]) == 0
 
 
+@pytest.mark.fault("MLflow's database file is deleted", "an error that says so; no new one is made")
 def test_a_database_that_is_gone_is_not_made_anew(
     left: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -54,6 +54,7 @@ def test_null_takes_the_environment_and_then_the_file_here(monkeypatch: pytest.M
         ("postgresql+psycopg://ada:word@db:5433/m", "postgresql+psycopg://ada@db:5433/m", {"PGPASSWORD": "word"}),
     ],
 )
+@pytest.mark.fault("a password in MLFLOW_TRACKING_URI", "used, and not recorded")
 def test_a_password_in_the_environment_is_used_and_not_recorded(
     address: str, resolved: str, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

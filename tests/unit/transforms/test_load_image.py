@@ -213,6 +213,7 @@ def huge_png(path: Path, width: int, height: int) -> Path:
     return path
 
 
+@pytest.mark.fault("a file of 100 kB that holds 120 million pixels", "not decoded; named with its size")
 def test_a_picture_with_too_many_pixels_is_not_decoded(tmp_path: Path) -> None:
     path, skipped = huge_png(tmp_path / "huge.png", 12_000, 10_000), tmp_path / "skipped.txt"
     assert path.stat().st_size < 100_000

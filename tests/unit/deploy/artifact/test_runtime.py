@@ -46,6 +46,7 @@ def test_a_model_predicts_as_its_module_does_and_knows_its_classes(
 
 
 @pytest.mark.slow
+@pytest.mark.fault("an exported model that is truncated or another file", "refused before it is loaded")
 def test_a_truncated_model_and_a_foreign_one_are_refused_in_one_line(trained: Trained, tmp_path: Path) -> None:
     config, checkpoint = trained("retinanet")
     path = tmp_path / "model.ts"

@@ -61,6 +61,7 @@ def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "damage", [lambda body: body[:-1], lambda body: body[:-1] + b"x", lambda _: b"", lambda _: b"VR"]
 )
+@pytest.mark.fault("bytes of a cached file change", "it is not used")
 def test_a_damaged_file_is_not_used(damage: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     cache = DiskCache(tmp_path, 10_000)
     cache.write("k", b"body", "tag1")
@@ -173,6 +174,7 @@ def _size_between_writes(folder: Path) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.fault("many processes fill the S3 cache at once", "it stays within its bound")
 def test_writers_at_once_stay_within_the_bound(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     writers = [context.Process(target=_fill, args=(str(tmp_path), writer)) for writer in range(4)]
@@ -190,6 +192,7 @@ def test_writers_at_once_stay_within_the_bound(tmp_path: Path) -> None:
     assert int((tmp_path / "size").read_text()) <= 20 * ENTRY
 
 
+@pytest.mark.fault("SIGKILL of a writer of the S3 cache", "what it left is counted, and removed")
 def test_what_a_killed_writer_left_is_counted_and_goes(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path, 5 * ENTRY)
     cache.write("k", bytes(1000), "tag1")
@@ -204,6 +207,7 @@ def test_what_a_killed_writer_left_is_counted_and_goes(tmp_path: Path) -> None:
     assert int((tmp_path / "size").read_text()) == 2 * ENTRY
 
 
+@pytest.mark.fault("the disk of the S3 cache is full", "images are read without it, with one warning")
 def test_a_full_disk_is_told_once_and_nothing_is_kept(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
     cache = DiskCache(small_disk, 10**9)
     with caplog.at_level(logging.WARNING):
@@ -219,6 +223,7 @@ def test_a_full_disk_is_told_once_and_nothing_is_kept(small_disk: Path, caplog: 
     assert len(files(small_disk)) == 1, "nothing half written stays"
 
 
+@pytest.mark.fault("the folder of the S3 cache cannot be written", "images are read without it, with one warning")
 def test_a_folder_that_takes_nothing_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_bytes(b"")
     cache = DiskCache(tmp_path / "file" / "cache", 10**9)

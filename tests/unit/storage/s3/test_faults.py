@@ -40,6 +40,10 @@ def backend(proxy: S3Proxy, cache: Path | None = None, give_up_after_s: float = 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", [Fault.unavailable, Fault.cut, Fault.silent])
+@pytest.mark.fault(
+    "S3 cuts a body short, closes the connection, answers 500 or 503, once",
+    "the read is repeated, and gives the whole object",
+)
 def test_a_read_survives_a_fault_that_passes(fault: Fault, proxy: S3Proxy, image: str) -> None:
     turns = itertools.count()
     proxy.fault = lambda method, path: fault if next(turns) < 3 else Fault.none
@@ -49,6 +53,7 @@ def test_a_read_survives_a_fault_that_passes(fault: Fault, proxy: S3Proxy, image
 
 
 @pytest.mark.slow
+@pytest.mark.fault("half of all answers of S3 fail", "every image is read")
 def test_half_of_them_failing_loses_none(proxy: S3Proxy, bucket: str) -> None:
     for number in range(20):
         fileio.put(str(number).encode(), f"{bucket}/{number}")
@@ -61,6 +66,7 @@ def test_half_of_them_failing_loses_none(proxy: S3Proxy, bucket: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", [Fault.unavailable, Fault.silent])
+@pytest.mark.fault("S3 fails for good", "an error within `storage.give_up_after_s` that says what failed")
 def test_a_fault_that_stays_is_given_up_in_time(fault: Fault, proxy: S3Proxy, image: str) -> None:
     proxy.fault = lambda method, path: fault
     started = time.monotonic()
@@ -79,6 +85,7 @@ def test_a_second_epoch_reads_no_byte(proxy: S3Proxy, image: str, tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.fault("an object in S3 changes between two runs", "the next run reads the new one")
 def test_a_new_run_asks_once_and_reads_what_has_changed(
     proxy: S3Proxy, image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +104,7 @@ def test_a_new_run_asks_once_and_reads_what_has_changed(
 
 
 @pytest.mark.slow
+@pytest.mark.fault("a file of the S3 cache is damaged", "it is fetched anew")
 def test_a_corrupt_cached_file_is_fetched_anew(
     proxy: S3Proxy, image: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -112,6 +120,7 @@ def test_a_corrupt_cached_file_is_fetched_anew(
 
 
 @pytest.mark.slow
+@pytest.mark.fault("SIGKILL of the S3 server, which comes back", "reads wait, and give whole objects")
 def test_a_server_that_is_killed_and_comes_back_is_waited_for(
     own_s3_server: S3Server, s3_credentials: None, tmp_path: Path
 ) -> None:
@@ -130,6 +139,7 @@ def test_a_server_that_is_killed_and_comes_back_is_waited_for(
 
 
 @pytest.mark.slow
+@pytest.mark.fault("credentials of S3 expire in the middle of a run", "they are looked for anew")
 def test_credentials_that_expire_are_looked_for_anew(
     proxy: S3Proxy, image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +162,7 @@ def test_credentials_that_expire_are_looked_for_anew(
 
 
 @pytest.mark.slow
+@pytest.mark.fault("credentials of S3 stay expired", "an error at once")
 def test_credentials_that_stay_expired_are_an_error_at_once(proxy: S3Proxy, image: str) -> None:
     proxy.fault = lambda method, path: Fault.expired
 

@@ -109,6 +109,7 @@ def test_an_upload_in_parts_is_compared_with_the_file(run: WorkDir, bucket: str,
 
 
 @pytest.mark.slow
+@pytest.mark.fault("SIGKILL in the middle of an upload to S3", "no half of a checkpoint is in the bucket")
 def test_an_upload_cut_off_leaves_no_half_checkpoint(run: WorkDir, bucket: str, s3_settings: S3Settings) -> None:
     checkpoint(run, "epoch_1.pth")
     mirror = Mirror(run, S3Uri.parse(f"{bucket}/run"), s3_settings)
@@ -136,6 +137,7 @@ def test_an_upload_cut_off_leaves_no_half_checkpoint(run: WorkDir, bucket: str, 
 
 
 @pytest.mark.slow
+@pytest.mark.fault("S3 is away while a run is copied there", "the copy is complete in the end")
 def test_a_server_away_for_a_while_delays_the_copy(
     run: WorkDir, bucket: str, s3_settings: S3Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -155,6 +157,7 @@ def test_a_server_away_for_a_while_delays_the_copy(
     assert "epoch_1.pth" in listed(bucket)
 
 
+@pytest.mark.fault("S3 is away at the end of a run", "the command ends as FAILED, the files stay here")
 def test_a_copy_that_cannot_be_completed_is_an_error(run: WorkDir, s3_credentials: None) -> None:
     unreachable = S3Settings(endpoint_url="http://127.0.0.1:9", give_up_after_s=0.3)
     thread = MirrorThread(Mirror(run, S3Uri.parse("s3://bucket/run"), unreachable), interval_s=0.05)
