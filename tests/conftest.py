@@ -44,8 +44,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker(pytest.mark.xdist_group(groups[item]))
 
 
-def pytest_collection_finish() -> None:
-    """Exempt the half million objects of the loaded libraries from garbage collection: composing takes a fifth less."""
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse tests whose groups have no effect: what they share would be made once a process.
+
+    Then exempt the half million objects of the loaded libraries from garbage collection, which makes composing a fifth
+    faster.
+    """
+    if hasattr(session.config, "workerinput") and not all("@" in item.nodeid for item in session.items):
+        raise pytest.UsageError("pytest-xdist does not see the groups: install the pytest of constraints.txt")
     gc.collect()
     gc.freeze()
 
