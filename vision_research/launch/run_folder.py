@@ -7,7 +7,7 @@ import itertools
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 # torchrun, whose command was killed, gives its ranks 30 s to save and stop, and kills them then.
 _EARLIER_RANKS_S = 40
+
+# Folders of all runs that this process has made.
+_made: set[Path] = set()
 
 # Keys that may differ between a run and the command that resumes it.
 NOT_IDENTITY = ("resume", "work_dir")
@@ -92,6 +95,8 @@ def owned(work_dir: WorkDir) -> Iterator[int]:
     Raises:
         ConfigError: another command is running in it.
     """
+    if not work_dir.root.parent.exists():
+        _made.add(work_dir.root.parent)
     work_dir.root.mkdir(parents=True, exist_ok=True)
     with _locked(work_dir) as handle:
         _end_earlier_ranks(work_dir)
@@ -106,6 +111,14 @@ def owned(work_dir: WorkDir) -> Iterator[int]:
             if list(work_dir.root.glob("*")) == [work_dir.owner_lock]:
                 work_dir.owner_lock.unlink()
                 work_dir.root.rmdir()
+                _remove_made(work_dir.root.parent)
+
+
+def _remove_made(folder: Path) -> None:
+    """Remove the folder of all runs if this command made it, and nothing has come into it."""
+    if folder in _made:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 @contextmanager
@@ -171,6 +184,8 @@ def _new(composition: Composition[TrainConfig]) -> WorkDir:
     model = choices["model"].rpartition("/")[2]
     stem = f"{datetime.now():%Y%m%d-%H%M%S}-{model}-{choices['data']}"
     runs = Path(composition.config.storage.runs).absolute()
+    if not runs.exists():
+        _made.add(runs)
     for name in itertools.chain([stem], (f"{stem}-{count}" for count in itertools.count(2))):
         try:
             (runs / name).mkdir(parents=True)
