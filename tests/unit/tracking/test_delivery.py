@@ -71,7 +71,6 @@ def test_the_limit_of_a_request_is_mlflows() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.fault("an answer of MLflow is lost", "the values that are sent again are stored once")
 def test_a_batch_that_goes_out_twice_arrives_once(run: TrackedRun, work_dir: WorkDir, store: FlakyStore) -> None:
     writer = write_losses(work_dir, 0, 30)
     writer.metrics({"train/loss": float("nan"), "train/lr": float("inf")}, 30)

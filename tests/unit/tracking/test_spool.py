@@ -85,7 +85,6 @@ def test_a_record_is_on_disk_when_the_call_returns(tmp_path: Path) -> None:
     assert steps(read(tmp_path)) == [1]
 
 
-@pytest.mark.fault("a record is half written", "it is delivered when it is whole")
 def test_a_torn_last_line_is_left_until_it_is_whole(tmp_path: Path) -> None:
     SpoolWriter(tmp_path).metrics({"train/loss": 1.0}, 1)
     line = encode(Metrics({"train/loss": 2.0}, 2, 5))
@@ -99,7 +98,6 @@ def test_a_torn_last_line_is_left_until_it_is_whole(tmp_path: Path) -> None:
     assert steps(deliver_everything(tmp_path)) == [2]
 
 
-@pytest.mark.fault("SIGKILL of rank 0 while it records", "every record that was written is delivered")
 def test_a_writer_that_is_killed_loses_nothing_that_it_wrote(tmp_path: Path) -> None:
     def write_until_killed() -> None:
         writer = SpoolWriter(tmp_path, segment_bytes=10_000)
@@ -144,7 +142,6 @@ def test_delivered_segments_are_deleted_and_the_open_one_stays(tmp_path: Path) -
     assert segments(tmp_path) == []
 
 
-@pytest.mark.fault("SIGKILL of a delivery between two steps", "nothing is lost or sent twice")
 def test_a_kill_between_deleting_a_segment_and_saying_so_is_harmless(tmp_path: Path) -> None:
     writer = SpoolWriter(tmp_path)
     writer.metrics({"train/loss": 1.0}, 1)
@@ -189,7 +186,6 @@ def test_threads_share_one_writer(tmp_path: Path) -> None:
     assert sum(isinstance(record, Tags) for record in read(tmp_path)) == 800
 
 
-@pytest.mark.fault("garbage in the spool", "named, counted, and passed over")
 def test_a_line_that_is_no_record_is_reported_and_passed_over(tmp_path: Path) -> None:
     writer = SpoolWriter(tmp_path)
     writer.metrics({"train/loss": 1.0}, 1)
