@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+from vision_research.processes.stop_signals import STOP_SIGNALS
 
 _received: list[signal.Signals] = []
 # One byte that a process shares with its forked workers: 1 inside of `catch_stop_signals`.

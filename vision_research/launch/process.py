@@ -15,11 +15,9 @@ from types import FrameType
 from vision_research.launch.plan import LaunchPlan
 from vision_research.processes.command import Command, start_command
 from vision_research.processes.descendants import COMMAND, end_descendants
+from vision_research.processes.stop_signals import STOP_SIGNALS
 
 logger = logging.getLogger(__name__)
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-"""Ctrl-C, a scheduler, a terminal that is closed, and Slurm's warning before the end of a job's time."""
 
 
 @dataclass

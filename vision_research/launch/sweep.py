@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +13,10 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from vision_research.config.schema import Tracker
+from vision_research.processes.stop_signals import STOP_SIGNALS
 
-# Exit codes of the train command after Ctrl-C and SIGTERM.
-STOPPED_CODES = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+# Exit codes of the train command after a signal to stop.
+STOPPED_CODES = tuple(128 + number for number in STOP_SIGNALS)
 
 _unfinished: list[SweepRun] = []
 

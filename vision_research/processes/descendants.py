@@ -22,6 +22,7 @@ PLACE = "VISION_RESEARCH_PLACE"
 
 # How long killed processes may take to disappear: the kernel frees the memory of a GPU first.
 _GONE_S = 30.0
+_ROUNDS = 3
 
 
 def processes_with(variable: str, value: str) -> list[psutil.Process]:
@@ -71,10 +72,10 @@ def end_descendants(command: str) -> int:
         command: the mark.
     """
     killed = 0
-    # A process may start another one while the list is being made.
-    while found := processes_with(COMMAND, command):
-        ended = end_processes(found)
-        if not ended:
+    # A process may start another one while the list is being made; one that the kernel cannot end is not waited for.
+    for _ in range(_ROUNDS):
+        found = processes_with(COMMAND, command)
+        if not found:
             break
-        killed += ended
+        killed += end_processes(found)
     return killed
