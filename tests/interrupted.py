@@ -48,16 +48,16 @@ class Training:
         return printed
 
     def run(self) -> Run:
-        return self._client().get_run(self._run_id())
+        return self.client().get_run(self._run_id())
 
     def recorded(self) -> list[int]:
-        return [point.step for point in self._client().get_metric_history(self._run_id(), "train/loss")]
+        return [point.step for point in self.client().get_metric_history(self._run_id(), "train/loss")]
 
     def resume(self, epochs: int) -> None:
         length = (f"schedule.max_epochs={epochs}", f"schedule.val_interval={epochs}")
         self._workplace.run(f"resume={self.work_dir.root}", *length, tiny=False)
 
-    def _client(self) -> MlflowClient:
+    def client(self) -> MlflowClient:
         return MlflowClient(f"sqlite:///{self._workplace.folder}/mlflow.db")
 
     def _run_id(self) -> str:
@@ -73,7 +73,7 @@ def _is_whole(line: str) -> bool:
 
 
 def check_resumed(training: Training) -> None:
-    """Go on with the run to the end of an epoch, and compare: every loss once, in a finished run."""
+    """Go on with the run to the end of an epoch, and compare: no loss is missing, in a finished run."""
     checkpoints = [path for path in training.work_dir.root.glob("*.pth") if path.name.startswith(("epoch_", "iter_"))]
     assert checkpoints
     epochs = max(training.losses()) // 2 + 1

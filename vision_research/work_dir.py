@@ -6,6 +6,7 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,11 @@ OWNER = "VISION_RESEARCH_OWNER"
 RESUMABLE_PATTERNS = ("epoch_*.pth", "iter_*.pth")
 """Checkpoints that a training can resume from."""
 
-CHECKPOINT_PATTERNS = ("best_*.pth", *RESUMABLE_PATTERNS)
-"""All checkpoints; the best ones are saved without the optimizer."""
+BEST_PATTERN = "best_*.pth"
+"""The best checkpoints, which are saved without the optimizer."""
+
+CHECKPOINT_PATTERNS = (BEST_PATTERN, *RESUMABLE_PATTERNS)
+"""All checkpoints."""
 
 
 class _Inside:
@@ -95,6 +99,15 @@ class WorkDir:
         text = self.owner_lock.read_text() if self.owner_lock.is_file() else ""
         return int(text) if text.isdecimal() else 0
 
+    def by_age(self, patterns: Sequence[str]) -> list[Path]:
+        """List the files of the folder that match a pattern, oldest first; one that is removed meanwhile is the oldest.
+
+        Args:
+            patterns: such as `RESUMABLE_PATTERNS`.
+        """
+        found = [path for pattern in patterns for path in self.root.glob(pattern)]
+        return sorted(found, key=lambda path: path.stat().st_mtime if path.exists() else 0.0)
+
     @property
     def s3_address(self) -> str | None:
         """The address of the folder's copy in S3, or None."""
@@ -144,6 +157,14 @@ def write_json(path: Path, value: Any) -> None:
         value: of types that `json` supports.
     """
     write_atomic(path, json.dumps(value, indent=2, sort_keys=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file; empty if the file is missing or cannot be read."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
 
 
 def _umask() -> int:

@@ -28,6 +28,9 @@ def code_in_config(text: str) -> str | None:
         return str(error)
     except SyntaxError as error:
         return f"line {error.lineno} is no assignment of a value"
+    except (ValueError, TypeError, RecursionError) as error:
+        # A zero byte, a key that no dict takes, very deep brackets.
+        return str(error)
     # Those of an installed package (`mmdet::NAME`) are trusted as the package is.
     bases = _names(tree.get("_base_", []))
     if other := next((name for name in bases if name.partition("::")[0] not in _PACKAGES or "::" not in name), None):

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -116,8 +116,8 @@ def _refusals_explained() -> Iterator[None]:
 
     Hydra prints its own errors and exits; it raises them only where HYDRA_FULL_ERROR is 1.
     """
-    before = os.environ.get("HYDRA_FULL_ERROR", "")
-    if before not in ("", "0"):
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    if before not in (None, "", "0"):
         yield
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -131,7 +131,9 @@ def _refusals_explained() -> Iterator[None]:
             raise
         sys.exit(explained)
     finally:
-        os.environ["HYDRA_FULL_ERROR"] = before
+        del os.environ["HYDRA_FULL_ERROR"]
+        if before is not None:
+            os.environ["HYDRA_FULL_ERROR"] = before
 
 
 def composition(tree: DictConfig) -> Composition[Any]:
@@ -149,8 +151,8 @@ def composition(tree: DictConfig) -> Composition[Any]:
     except OmegaConfBaseException as error:
         # OmegaConf wraps the message of a resolver.
         raise ConfigError(str(error).splitlines()[0].removeprefix(RESOLVER_PREFIX)) from error
-    assert not isinstance(config, dict), "the defaults of a command begin with its schema"
-    if problems := [*unknown_keys(config), *secret_problems(_plain(tree))]:
+    assert is_dataclass(config) and not isinstance(config, type), "the defaults of a command begin with its schema"
+    if problems := [*unknown_keys(config), *secret_problems(asdict(config))]:
         raise ConfigError(problems)
     sweeping = hydra_tree.mode is RunMode.MULTIRUN
     return Composition(
@@ -161,12 +163,6 @@ def composition(tree: DictConfig) -> Composition[Any]:
         sweep_dir=Path(hydra_tree.sweep.dir).absolute() if sweeping else None,
         job_name=str(hydra_tree.job.num) if sweeping else "",
     )
-
-
-def _plain(tree: DictConfig) -> dict[str, Any]:
-    container = OmegaConf.to_container(tree, resolve=True)
-    assert isinstance(container, dict), "the root of a configuration has keys"
-    return {str(key): value for key, value in container.items()}
 
 
 def flags_first(argv: list[str]) -> list[str]:
@@ -198,9 +194,9 @@ def key_of(override: str) -> str:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read the composed tree that a run has written."""
-    tree = OmegaConf.load(path)
-    assert isinstance(tree, DictConfig), f"{path} is no tree of keys"
-    return _plain(tree)
+    tree = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    assert isinstance(tree, dict), f"{path} is no tree of keys"
+    return {str(key): value for key, value in tree.items()}
 
 
 def read_config(path: Path) -> TrainConfig:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 
-MAX_PIXELS = 100_000_000
+from vision_research.config.schema import DataConfig
+
+MAX_PIXELS = DataConfig.max_pixels
 """Default of `data.max_pixels`."""
 
 

@@ -13,7 +13,7 @@ import torch
 
 from vision_research.config.errors import UserError
 from vision_research.storage.checkpoint_types import allow_checkpoint_types, refused_type
-from vision_research.work_dir import RESUMABLE_PATTERNS
+from vision_research.work_dir import BEST_PATTERN, RESUMABLE_PATTERNS
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def find_resumable(work_dir: Path) -> Resumable:
 def describe_checkpoints(work_dir: Path) -> dict[str, dict[str, Any] | None]:
     """Describe the `best` and the `last` checkpoint of a run by `path`, `epoch`, `iteration` and `score`, or None."""
     described: dict[str, dict[str, Any] | None] = {}
-    for name, files in (("best", work_dir.glob("best_*.pth")), ("last", training_checkpoints(work_dir))):
+    for name, files in (("best", work_dir.glob(BEST_PATTERN)), ("last", training_checkpoints(work_dir))):
         found = [checkpoint for path in files if (checkpoint := _read(path)) is not None]
         newest = max(found, key=lambda checkpoint: checkpoint.iteration, default=None)
         described[name] = None if newest is None else {**asdict(newest), "path": str(newest.path)}

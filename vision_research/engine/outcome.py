@@ -10,14 +10,13 @@ import json
 import os
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from mmengine.dist import is_main_process
 
 from vision_research.engine.ownership import is_owner
-from vision_research.work_dir import WorkDir, write_json
+from vision_research.work_dir import WorkDir, read_json, write_json
 
 
 def write_outcome(path: Path, status: str, **fields: Any) -> None:
@@ -49,7 +48,7 @@ def write_failure(path: Path, error: BaseException, *, is_consequence: bool = Fa
     content = json.dumps(record, indent=2) + "\n"
     if _create(path, content):
         return True
-    before = _read(path)
+    before = read_json(path)
     if before.get("attempt") == _attempt() and (is_consequence or not before.get("is_consequence")):
         return False
     path.unlink(missing_ok=True)
@@ -83,13 +82,6 @@ def _create(path: Path, content: str) -> bool:
 def _attempt() -> str:
     """Identify this start of the ranks by torchrun's id of the launch and its count of restarts."""
     return f"{os.environ.get('TORCHELASTIC_RUN_ID', 'none')}/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return the content of an outcome file; empty if it is gone or cannot be read."""
-    with suppress(OSError, ValueError):
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    return {}
 
 
 def record_event(work_dir: Path, name: str, **values: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from dataclasses import replace
@@ -27,7 +26,7 @@ from vision_research.storage.s3.errors import S3Error
 from vision_research.storage.typed_files import require_writable
 from vision_research.tracking.model_folder import served_model_files
 from vision_research.tracking.tracked_run import adding_to
-from vision_research.work_dir import WorkDir, write_atomic
+from vision_research.work_dir import WorkDir, read_json, write_atomic
 
 
 def export_best(run: PreparedRun, outcome: Outcome) -> Outcome:
@@ -104,7 +103,7 @@ def _export(work_dir: WorkDir, request: ExportRequest) -> tuple[Finished, dict[s
     write_atomic(folder / "request.json", request.to_json())
     result.unlink(missing_ok=True)
     finished = run_plan(export_plan(work_dir.root))
-    return finished, json.loads(result.read_text()) if result.is_file() else {}
+    return finished, read_json(result)
 
 
 def _config_with_images(command: ExportCommand, source: Source, folder: Path) -> Path:

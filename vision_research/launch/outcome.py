@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_research.launch.process import Finished
-from vision_research.work_dir import WorkDir
+from vision_research.work_dir import WorkDir, read_json
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,8 @@ def read_outcome(work_dir: WorkDir, finished: Finished) -> Outcome:
 
 def _signalled_rank(work_dir: WorkDir) -> str | None:
     """Say which rank was ended by a signal, if that was the first failure."""
-    if not work_dir.rank_failure.is_file():
-        return None
-    failure = json.loads(work_dir.rank_failure.read_text())
-    if failure["exitcode"] >= 0:
+    failure = read_json(work_dir.rank_failure)
+    if failure.get("exitcode", 0) >= 0:
         return None
     name = signal.Signals(-failure["exitcode"]).name
     hint = "; out of memory is the usual cause: type a smaller data.batch_size" if name == "SIGKILL" else ""

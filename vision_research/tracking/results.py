@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from vision_research.config.command_rules import SERVED_SUFFIX
 from vision_research.config.compose import read_yaml
 from vision_research.tracking.model_folder import served_model_files
 from vision_research.tracking.records import FINAL_STATUSES
-from vision_research.work_dir import RESUMABLE_PATTERNS, WorkDir
+from vision_research.work_dir import BEST_PATTERN, RESUMABLE_PATTERNS, WorkDir, read_json
 
 KILLED_CAUSE = "the command was killed"
 
@@ -56,14 +54,15 @@ def leftovers(folder: Path) -> Leftovers:
         folder: the work_dir.
     """
     work_dir = WorkDir(folder)
-    trained = _read(work_dir.outcome)
+    trained = read_json(work_dir.outcome)
     status = trained.get("status")
-    exported = _read(work_dir.export_outcome) if status == "FINISHED" else {}
+    exported = read_json(work_dir.export_outcome) if status == "FINISHED" else {}
     model = Path(exported["artifact"]) if exported.get("status") == "FINISHED" else None
     config = read_yaml(work_dir.config_yaml) if work_dir.config_yaml.is_file() else None
     files = {}
     if config is not None:
-        checkpoints = _checkpoints(work_dir) if config["tracking"]["log_checkpoints"] else []
+        kinds = ((BEST_PATTERN,), RESUMABLE_PATTERNS) if config["tracking"]["log_checkpoints"] else ()
+        checkpoints = [path for patterns in kinds for path in work_dir.by_age(patterns)[-1:]]
         files = result_files(work_dir, checkpoints, model)
     if status == "FINISHED" and config is not None and config["export"]["formats"] and model is None:
         what = f"the export failed: {exported['cause']}" if exported.get("cause") else "the model was not exported"
@@ -71,19 +70,3 @@ def leftovers(folder: Path) -> Leftovers:
     if status in FINAL_STATUSES:
         return Leftovers(status, trained.get("cause"), files)
     return Leftovers("KILLED", KILLED_CAUSE, files)
-
-
-def _checkpoints(work_dir: WorkDir) -> list[Path]:
-    """Return the newest best checkpoint and the newest one to resume from, as far as they exist."""
-    found = []
-    for patterns in (("best_*.pth",), RESUMABLE_PATTERNS):
-        paths = [path for pattern in patterns for path in work_dir.root.glob(pattern)]
-        found += sorted(paths, key=lambda path: path.stat().st_mtime)[-1:]
-    return found
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return {}

@@ -38,6 +38,7 @@ def test_our_own_configs_are_data(words: tuple[str, ...], typed: Callable[..., T
         ("m = dict(a=[dict(type='subprocess.Popen', args='id')])", "m.a.0.type is subprocess.Popen"),
         ("m = dict(type='torch.hub.load')", "m.type is torch.hub.load, which MMEngine would import and call"),
         ("m = dict(type='mmengine.utils.package_utils.call_command')", "m.type is mmengine.utils"),
+        ("a = {[1]: 2}", "unhashable type"),
         ("a = (", "line 1 is no assignment of a value"),
     ],
 )

@@ -79,8 +79,7 @@ class Mirror:
 
     def _files(self, everything: bool) -> list[Path]:
         root = self._work_dir.root
-        checkpoints = [path for pattern in CHECKPOINT_PATTERNS for path in root.glob(pattern)]
-        checkpoints.sort(key=lambda path: path.stat().st_mtime if path.exists() else 0.0)
+        checkpoints = self._work_dir.by_age(CHECKPOINT_PATTERNS)
         others = [path for path in self._work_dir.inputs if path.is_file()]
         if everything:
             others = [path for path in sorted(root.rglob("*")) if path.is_file() and self._is_copied(path)]
